@@ -11,6 +11,9 @@ from service.handler.kafka.client import error_codes
 
 ANY_PARTITION: Final = -1
 """The producer chooses by the key."""
+FLUSH_INTERVAL_SECONDS: Final = 0.5
+STOP_TIMEOUT_SECONDS: Final = 5.0
+"""How long a stop waits for acknowledgements: long enough for requests in flight, but not for an outage."""
 
 _Item = TypeVar("_Item")
 DeliveryFailure = tuple[_Item, KafkaError]

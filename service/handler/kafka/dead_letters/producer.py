@@ -7,14 +7,18 @@ from service.entities.dead_letter import DeadLetter
 from service.errors import DeadLettersUnavailable, Stopped
 from service.handler.kafka.client.error_codes import TOO_LARGE, is_unrecoverable
 from service.handler.kafka.client.error_phrases import topic_problem
-from service.handler.kafka.dead_letters.delivery import DeliveryFailure, Payload, ReplaceableProducer, enqueue
+from service.handler.kafka.dead_letters.delivery import (
+    FLUSH_INTERVAL_SECONDS,
+    STOP_TIMEOUT_SECONDS,
+    DeliveryFailure,
+    Payload,
+    ReplaceableProducer,
+    enqueue,
+)
 from service.handler.kafka.dead_letters.encoder import DeadLetterEncoder
 from service.pkg.shutdown_event import ShutdownEvent
 from service.usecases.batch import Batch
 
-_FLUSH_INTERVAL_SECONDS: Final = 0.5
-_STOP_TIMEOUT_SECONDS: Final = 5.0
-"""How long a stop waits for acknowledgements: long enough for requests in flight, but not for an outage."""
 _DELIVERY_TIMEOUT_MS: Final = 60_000
 """Longer than a session: by then the partitions have another owner, which sends their dead letters again."""
 _UNKNOWN_TOPIC_TIMEOUT_MS: Final = 5_000
@@ -72,8 +76,8 @@ class DeadLetterProducer:
         failed: list[DeliveryFailure[DeadLetter]] = []
         for payload in payloads:
             enqueue(producer, self._topic, payload, failed)
-        while producer.flush(_FLUSH_INTERVAL_SECONDS):
-            if self._stop.is_set() and producer.flush(_STOP_TIMEOUT_SECONDS):
+        while producer.flush(FLUSH_INTERVAL_SECONDS):
+            if self._stop.is_set() and producer.flush(STOP_TIMEOUT_SECONDS):
                 raise Stopped
         if any(is_unrecoverable(error) for _, error in failed):
             self.close()

@@ -16,7 +16,14 @@ from service.errors import CommandError
 from service.handler.kafka.client.error_codes import TOO_LARGE
 from service.handler.kafka.client.error_phrases import topic_problem
 from service.handler.kafka.client.topic_reader import TopicReader
-from service.handler.kafka.dead_letters.delivery import ANY_PARTITION, DeliveryFailure, Payload, enqueue
+from service.handler.kafka.dead_letters.delivery import (
+    ANY_PARTITION,
+    FLUSH_INTERVAL_SECONDS,
+    STOP_TIMEOUT_SECONDS,
+    DeliveryFailure,
+    Payload,
+    enqueue,
+)
 from service.handler.kafka.dead_letters.replay_plan import (
     ReplayCounts,
     ReplayPlan,
@@ -32,9 +39,6 @@ MAX_CHUNK_MESSAGES: Final = 500
 MAX_CHUNK_BYTES: Final = 64 * 2**20
 """A chunk ends when its values reach this size, which the client holds a second time."""
 DELIVERY_TIMEOUT_SECONDS: Final = 30.0
-_STOP_TIMEOUT_SECONDS: Final = 5.0
-"""How long a stop waits for acknowledgements."""
-_FLUSH_INTERVAL_SECONDS: Final = 0.5
 
 
 class Replay:
@@ -102,8 +106,8 @@ class Replay:
         for dead_letter in dead_letters:
             self._produce(dead_letter, failed)
         began = monotonic()
-        while self._producer.flush(_FLUSH_INTERVAL_SECONDS):
-            if monotonic() - began > (_STOP_TIMEOUT_SECONDS if self._stop.is_set() else 2 * DELIVERY_TIMEOUT_SECONDS):
+        while self._producer.flush(FLUSH_INTERVAL_SECONDS):
+            if monotonic() - began > (STOP_TIMEOUT_SECONDS if self._stop.is_set() else 2 * DELIVERY_TIMEOUT_SECONDS):
                 raise CommandError(f"cannot produce to {self._plan.target_topic}: no acknowledgement in time")
         return failed
 
