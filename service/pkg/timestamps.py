@@ -1,7 +1,10 @@
 """Parses and formats timestamps."""
 
 from argparse import ArgumentTypeError
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Final
+
+UNIX_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def parse_timestamp(text: str) -> datetime:

@@ -28,7 +28,7 @@ from sqlalchemy.types import TypeEngine
 
 from service.entities.order import MAX_UID_LENGTH, Delivery, Item, Order, Payment
 from service.entities.version import MAX_TOPIC_LENGTH
-from service.repo.columns import ID_BLOCK, ORDER_UID_KEY
+from service.repo.columns import ID_BLOCK, ORDER_UID_KEY, fields
 
 _MAX_SMALLINT: Final = 2**15 - 1
 
@@ -62,10 +62,11 @@ def _columns(document: type[msgspec.Struct]) -> list[Column[Any]]:
     """Return a column for each scalar field except the key; optional fields are nullable."""
     info = msgspec.inspect.type_info(document)
     assert isinstance(info, msgspec.inspect.StructType)  # noqa: S101 - for the type checker
+    scalar = fields(document)
     return [
         Column(field.name, _type(field.type), nullable=not field.required)
         for field in info.fields
-        if field.name not in {"order_uid", "delivery", "payment", "items"}
+        if field.name in scalar
     ]
 
 

@@ -4,7 +4,7 @@ A line begins with the order's key, which is known only when the order is writte
 """
 
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
@@ -12,12 +12,12 @@ from msgspec.structs import astuple
 
 from service.entities.order import Order, Payment
 from service.entities.version import RecordCoordinates
+from service.pkg.timestamps import UNIX_EPOCH
 from service.repo.columns import DELIVERIES, ITEMS, ORDERS, PAYMENTS, TableColumns
 from service.repo.shards import shard_of
 
 BLOCK_CHARACTERS: Final = 2**19
 """Minimum size of a block, which is written to the connection in one call."""
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class _Null(str):
@@ -106,7 +106,7 @@ def _payment_values(payment: Payment) -> tuple[Any, ...]:
 
 
 def record_time(timestamp_ms: int) -> datetime:
-    return _EPOCH + timedelta(milliseconds=timestamp_ms)
+    return UNIX_EPOCH + timedelta(milliseconds=timestamp_ms)
 
 
 @lru_cache(1_024)
