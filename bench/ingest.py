@@ -156,6 +156,12 @@ def consume(
     Raises ServerUnavailable.
     """
     expected = database.stored() + (topic.orders if new is None else new)
+    run = _run_consumers(context, usage, topic, database, members)
+    _require_stored(database, expected)
+    return run
+
+
+def _run_consumers(context: Context, usage: PostgresUsage, topic: Topic, database: Database, members: int) -> Run:
     group = Group(context, topic.name)
     database.refuse_connections()
     with started(context, topic, database, group, members) as consumers:
@@ -166,7 +172,6 @@ def consume(
         memory = consumers.peak_bytes()
     messages, seconds = group.progress()
     group.delete()
-    _require_stored(database, expected)
     client, postgresql = (_microseconds_each(*pair, topic.messages) for pair in zip(before, after, strict=True))
     return Run(messages / seconds, client, postgresql, memory)
 
