@@ -36,8 +36,10 @@ _ENVIRONMENT: Final = {"LC_ALL": "C", "TZ": "UTC"}
 
 
 class Tls(NamedTuple):
-    """The contents of the server's TLS files; certificates and key in PEM."""
+    """Binaries of the server with TLS, and the contents of its files; certificates and key in PEM."""
 
+    package: Path
+    """A folder in the layout of the wheel, whose own binaries have no TLS."""
     certificate: str
     key: str
     client_ca: str
@@ -113,19 +115,17 @@ def postgres(
     database: str = "orders",
     fsync: bool = True,
     tls: Tls | None = None,
-    package: Path | None = None,
     stop: ShutdownEvent | None = None,
 ) -> Iterator[Postgres]:
     """Run a server with an empty `database` on `port` of the loopback address (0: a free one). Takes about 1 s.
 
     Its logs stay in `folder`; its data is deleted at the end. Without `fsync`, a crash of the operating system loses
-    data. The wheel's binaries have no TLS: `tls` needs a `package` of the same layout that has it. Raises
-    ServerUnavailable, or Stopped if `stop` is set before the server is ready.
+    data. Raises ServerUnavailable, or Stopped if `stop` is set before the server is ready.
     """
     port, password, stop = port or free_port(), secrets.token_urlsafe(), stop or ShutdownEvent()
     require_free(port, "PostgreSQL")
     address = f"postgresql://{_SUPERUSER}:{password}@{HOST}:{port}"
-    with installation(folder, package or package_folder()) as installed:
+    with installation(folder, tls.package if tls else package_folder()) as installed:
         _run_initdb(installed, password, folder / "initdb.log", stop)
         settings = {"fsync": "on" if fsync else "off"} | (_tls_settings(installed, tls) if tls else {})
         process = server_process(installed, port, folder / "postgresql.log", settings)

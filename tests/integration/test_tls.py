@@ -58,8 +58,8 @@ def kafka(ca: Authority, tmp_path_factory: pytest.TempPathFactory) -> Iterator[t
 @pytest.fixture(scope="module")
 def server(ca: Authority, programs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
     """A server where `shop` logs in by password and `certified` by certificate."""
-    encryption = tls.postgres_tls(ca.sign("postgresql"), ca)
-    with postgres.postgres(tmp_path_factory.mktemp("postgres"), tls=encryption, package=programs) as running:
+    encryption = tls.postgres_tls(programs, ca.sign("postgresql"), ca)
+    with postgres.postgres(tmp_path_factory.mktemp("postgres"), tls=encryption) as running:
         with psycopg.connect(running.dsn) as connection:
             connection.execute(f"CREATE ROLE shop SUPERUSER LOGIN PASSWORD '{POSTGRES_PASSWORD}'")
             connection.execute("CREATE ROLE certified SUPERUSER LOGIN")

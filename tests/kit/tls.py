@@ -91,10 +91,11 @@ def postgres_programs(folder: Path) -> Path:
     return folder
 
 
-def postgres_tls(server: Certificate, clients: Authority) -> Tls:
+def postgres_tls(programs: Path, server: Certificate, clients: Authority) -> Tls:
     """Return settings with which the role `certified` logs in by certificate, and every other one by password."""
     access = "hostssl all certified all cert\nhostssl all all all scram-sha-256\n"
-    return Tls(server.certificate.read_text(), server.key.read_text(), clients.certificate.read_text(), access)
+    certificate, key, client_ca = (each.read_text() for each in (server.certificate, server.key, clients.certificate))
+    return Tls(programs, certificate, key, client_ca, access)
 
 
 @dataclass(frozen=True, slots=True)
