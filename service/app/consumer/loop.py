@@ -73,8 +73,7 @@ def build_consumer(given: LoopDependencies) -> OrderConsumer:
     breaker = BreakerControl(given.settings, metrics.consumption, log)
     report = OutcomeReport(metrics, log)
     pipeline = BatchPipeline(given.builder, worker, progress, breaker, state, report, given.stop)
-    identity = TopicIdentity(TopicLookup(given.admin, topic), given.group, given.settings.topic_id_timeout, log)
-    topic_check = TopicCheck(client, topic, identity, metrics.consumption, log)
+    topic_check = _topic_check(given, client)
     resets = OffsetResets(client, topic, progress, metrics.consumption, log)
     lag = Lag(PartitionEnds(client, topic), progress, metrics.partitions)
     assignment = Assignment(client, topic, progress, pipeline, topic_check, resets, fetch, lag)
@@ -85,3 +84,9 @@ def build_consumer(given: LoopDependencies) -> OrderConsumer:
     rebalance = Rebalance(assignment, pipeline, offsets, statistics, revoke_timeout, metrics.consumption, log)
     shutdown = Shutdown(client, pipeline, progress, offsets, log)
     return OrderConsumer(cycle, worker, rebalance, shutdown, failure, given.stop)
+
+
+def _topic_check(given: LoopDependencies, client: Consumer) -> TopicCheck:
+    topic, log = given.group.topic, given.log
+    identity = TopicIdentity(TopicLookup(given.admin, topic), given.group, given.settings.topic_id_timeout, log)
+    return TopicCheck(client, topic, identity, given.metrics.consumption, log)
