@@ -10,17 +10,13 @@ from confluent_kafka import Consumer
 from service.app.commands.dlq_arguments import add_arguments
 from service.app.commands.support.dead_letter_text import description, table, table_by_order
 from service.app.commands.support.kafka_clients import committable, connected_consumer, dead_letter_topic, producer
+from service.app.commands.support.replay_report import ReplayReport
 from service.errors import CommandError, UsageError
 from service.handler.kafka.client.topic_reader import TopicReader, partitions_of
 from service.handler.kafka.dead_letters import reading
 from service.handler.kafka.dead_letters.filters import Filters
 from service.handler.kafka.dead_letters.replay import DELIVERY_TIMEOUT_SECONDS, Replay
-from service.handler.kafka.dead_letters.replay_plan import (
-    NamedDeadLetters,
-    ReplayCounts,
-    ReplayPlan,
-    preview,
-)
+from service.handler.kafka.dead_letters.replay_plan import NamedDeadLetters, ReplayPlan, preview
 from service.pkg.exit_codes import ExitCode
 from service.pkg.output import echo
 from service.pkg.shutdown_event import ShutdownEvent
@@ -63,14 +59,16 @@ def _show(args: argparse.Namespace, kafka: "KafkaSettings", stop: ShutdownEvent)
 
 def _replay(args: argparse.Namespace, kafka: "KafkaSettings", stop: ShutdownEvent) -> None:
     plan = _plan(args, kafka.topic)
+    are_few = args.partition is not None or args.order is not None
+    report = ReplayReport(echo, is_dry_run=args.dry_run, lists_each=are_few)
     with connected_consumer(kafka, {"group.id": plan.group(kafka.group_id)}) as consumer:
         topic = committable(kafka, kafka.dead_letter_topic, consumer)
         if args.dry_run:
-            counts = preview(topic, plan, stop, echo)
-            _report(counts, "would be sent")
+            preview(topic, plan, stop, report)
+            report.print_numbers()
         else:
-            counts = _send(_new_replay(kafka, plan, consumer, stop), topic)
-    _require_complete(plan, counts, stop)
+            _send(_new_replay(kafka, plan, consumer, report, stop), topic, report)
+    _require_complete(plan, report.sent.total(), stop)
 
 
 def _plan(args: argparse.Namespace, target_topic: str) -> ReplayPlan:
@@ -88,32 +86,25 @@ def _plan(args: argparse.Namespace, target_topic: str) -> ReplayPlan:
     return ReplayPlan(target_topic, filters, max_replays=args.max_replays, limit=args.max, rate=args.rate, named=named)
 
 
-def _new_replay(kafka: "KafkaSettings", plan: ReplayPlan, consumer: Consumer, stop: ShutdownEvent) -> Replay:
+def _new_replay(
+    kafka: "KafkaSettings", plan: ReplayPlan, consumer: Consumer, report: ReplayReport, stop: ShutdownEvent
+) -> Replay:
     # A producer's request could make the broker create the topic; a consumer's does not.
     partitions = partitions_of(kafka.topic, consumer, "produce to")
-    return Replay(producer(kafka, DELIVERY_TIMEOUT_SECONDS), plan, partitions, echo=echo, stop=stop)
+    return Replay(producer(kafka, DELIVERY_TIMEOUT_SECONDS), plan, partitions, report, stop)
 
 
-def _send(replay: Replay, topic: TopicReader) -> ReplayCounts:
+def _send(replay: Replay, topic: TopicReader, report: ReplayReport) -> None:
     try:
         replay.run(topic)
     finally:
-        _report(replay.counts, "sent")
-    return replay.counts
+        report.print_numbers()
 
 
-def _report(counts: ReplayCounts, verb: str) -> None:
-    for reason, count in sorted(counts.sent.items()):
-        echo(f"{count:>10,}  {reason}")
-    for refusal, count in sorted(counts.refused.items()):
-        echo(f"{count:>10,}  refused: {refusal}")
-    echo(f"{counts.sent.total():>10,}  {verb}")
-
-
-def _require_complete(plan: ReplayPlan, counts: ReplayCounts, stop: ShutdownEvent) -> None:
+def _require_complete(plan: ReplayPlan, sent: int, stop: ShutdownEvent) -> None:
     if stop.is_set():
         raise CommandError(f"interrupted before the end{'' if plan.named else ': run the same command to continue'}")
-    if plan.named and (left := len(plan.named.offsets) - counts.sent.total()):
+    if plan.named and (left := len(plan.named.offsets) - sent):
         raise CommandError(f"{left:,} of {len(plan.named.offsets):,} dead letters were not sent")
 
 

@@ -6,7 +6,7 @@ from typing import Final
 from service.entities.dead_letter_record import DeadLetterRecord
 from service.entities.ownership import order_of
 from service.errors import CommandError
-from service.handler.kafka.client.topic_reader import TopicReader
+from service.handler.kafka.client.topic_reader import Offsets, TopicReader
 from service.handler.kafka.dead_letters.filters import Filters, dead_letter_of
 from service.pkg.shutdown_event import ShutdownEvent
 
@@ -15,9 +15,14 @@ _ALL: Final = Filters()
 
 def read(topic: TopicReader, stop: ShutdownEvent, filters: Filters = _ALL) -> Iterator[DeadLetterRecord]:
     """Yield the dead letters that match, the oldest ones of each partition first. Raises CommandError on a stop."""
-    starts = topic.offsets_at(filters.since_ms) if filters.since else topic.starts
+    starts = start_offsets(topic, filters)
     yield from filter(filters.matches, map(dead_letter_of, topic.read(starts, stop.is_set)))
     _require_all_read(stop)
+
+
+def start_offsets(topic: TopicReader, filters: Filters) -> Offsets:
+    """Return the offsets before which no dead letter matches."""
+    return topic.offsets_at(filters.since_ms) if filters.since else topic.starts
 
 
 def search(

@@ -24,14 +24,7 @@ from service.handler.kafka.dead_letters.delivery import (
     Payload,
     enqueue,
 )
-from service.handler.kafka.dead_letters.replay_plan import (
-    ReplayCounts,
-    ReplayPlan,
-    read_dead_letters,
-    refused_line,
-    sent_line,
-)
-from service.pkg.output import Echo
+from service.handler.kafka.dead_letters.replay_plan import ReplayObserver, ReplayPlan, read_dead_letters
 from service.pkg.shutdown_event import ShutdownEvent
 
 MAX_CHUNK_MESSAGES: Final = 500
@@ -48,46 +41,46 @@ class Replay:
     """
 
     def __init__(
-        self, producer: Producer, plan: ReplayPlan, partitions: Sequence[int], *, echo: Echo, stop: ShutdownEvent
+        self,
+        producer: Producer,
+        plan: ReplayPlan,
+        partitions: Sequence[int],
+        observer: ReplayObserver,
+        stop: ShutdownEvent,
     ) -> None:
         self._producer = producer
         self._plan = plan
-        self._echo = echo
+        self._observer = observer
         self._stop = stop
         self._partitions = partitions
-        self.counts = ReplayCounts()
 
     def run(self, topic: TopicReader) -> None:
         """Block until all dead letters are sent, or a stop is requested. Raises KafkaException, CommandError."""
         rate = self._plan.rate
-        dead_letters = read_dead_letters(topic, self._plan, self._stop, self._echo)
+        dead_letters = read_dead_letters(topic, self._plan, self._stop, self._observer)
         size = max(1, int(min(rate or MAX_CHUNK_MESSAGES, MAX_CHUNK_MESSAGES)))
         while chunk := take_chunk(dead_letters, size):
-            sent = self._send_chosen(chunk)
+            sent = self._send_matching(chunk)
             if self._plan.named is None:
                 topic.commit({dead_letter.partition: dead_letter.offset + 1 for dead_letter in chunk})
             if self._stop.wait(sent / rate if rate else 0):
                 return
 
-    def _send_chosen(self, chunk: Sequence[DeadLetterRecord]) -> int:
-        matching = [dead_letter for dead_letter in chunk if self._plan.filters.matches(dead_letter)]
-        for dead_letter in matching:
+    def _send_matching(self, chunk: Sequence[DeadLetterRecord]) -> int:
+        """Return how many were sent, or were too large."""
+        chosen = []
+        for dead_letter in filter(self._plan.filters.matches, chunk):
             if refusal := self._plan.refusal(dead_letter):
-                self._count_refusal(dead_letter, refusal)
-        chosen = [dead_letter for dead_letter in matching if self._plan.refusal(dead_letter) is None]
-        self.counts.sent.update(dead_letter.reason for dead_letter in chosen)
+                self._observer.on_refused(dead_letter, refusal)
+            else:
+                chosen.append(dead_letter)
         too_large = self._deliver(chosen)
-        for dead_letter in too_large:
-            self.counts.sent[dead_letter.reason] -= 1
-            self._count_refusal(dead_letter, f"is larger than {self._plan.target_topic} takes")
-        for dead_letter in chosen if self._plan.reports_each else ():
-            if dead_letter not in too_large:
-                self._echo(sent_line(dead_letter))
+        for dead_letter in chosen:
+            if dead_letter in too_large:
+                self._observer.on_refused(dead_letter, f"is larger than {self._plan.target_topic} takes")
+            else:
+                self._observer.on_sent(dead_letter)
         return len(chosen)
-
-    def _count_refusal(self, dead_letter: DeadLetterRecord, refusal: str) -> None:
-        self.counts.refused[refusal] += 1
-        self._echo(refused_line(dead_letter, refusal))
 
     def _deliver(self, dead_letters: Sequence[DeadLetterRecord]) -> list[DeadLetterRecord]:
         """Return the dead letters that are too large, once all others are acknowledged. Raises CommandError."""

@@ -1,15 +1,13 @@
 """The plan of a replay: it sends the dead letters that match its filters and are not refused."""
 
-from collections import Counter
 from collections.abc import Iterator
-from dataclasses import KW_ONLY, dataclass, field
-from typing import NamedTuple
+from dataclasses import KW_ONLY, dataclass
+from typing import NamedTuple, Protocol
 
 from service.entities.dead_letter_record import DeadLetterRecord
 from service.handler.kafka.client.topic_reader import TopicReader
 from service.handler.kafka.dead_letters import reading
 from service.handler.kafka.dead_letters.filters import Filters, dead_letter_of
-from service.pkg.output import Echo
 from service.pkg.shutdown_event import ShutdownEvent
 
 
@@ -31,11 +29,6 @@ class ReplayPlan:
     rate: float = 0
     named: NamedDeadLetters | None = None
     """If set, all of these are sent each time, and no offset is committed."""
-
-    @property
-    def reports_each(self) -> bool:
-        """Whether to print a line for each dead letter: if they are named, or belong to one order."""
-        return self.named is not None or self.filters.order is not None
 
     def group(self, group_id: str) -> str:
         """Return the group whose committed offsets are the progress of this replay. Each plan has its own."""
@@ -66,51 +59,43 @@ class ReplayPlan:
                 return
 
 
-@dataclass
-class ReplayCounts:
-    """Dead letters sent, by reason, and refused, by refusal."""
+class ReplayObserver(Protocol):
+    """Is called for each dead letter of a replay or of its preview that matches the filters."""
 
-    sent: Counter[str] = field(default_factory=Counter)
-    refused: Counter[str] = field(default_factory=Counter)
+    def on_sent(self, dead_letter: DeadLetterRecord) -> None:
+        """Report a dead letter that the broker has acknowledged; in a preview, one that would be sent."""
+
+    def on_refused(self, dead_letter: DeadLetterRecord, refusal: str) -> None: ...
+
+    def on_missing(self, partition: int, offset: int) -> None:
+        """Report a named offset without a dead letter."""
 
 
 def read_dead_letters(
-    topic: TopicReader, plan: ReplayPlan, stop: ShutdownEvent, echo: Echo
+    topic: TopicReader, plan: ReplayPlan, stop: ShutdownEvent, observer: ReplayObserver
 ) -> Iterator[DeadLetterRecord]:
     """Yield the named dead letters, or those since the end of the last run of the same plan, up to its limit."""
     if plan.named is not None:
-        return _named(topic, plan.named, stop, echo)
-    starts = {**topic.offsets_at(plan.filters.since_ms), **topic.committed()}
+        return _named(topic, plan.named, stop, observer)
+    starts = {**reading.start_offsets(topic, plan.filters), **topic.committed()}
     return plan.limited(map(dead_letter_of, topic.read(starts, stop.is_set)))
 
 
-def _named(topic: TopicReader, named: NamedDeadLetters, stop: ShutdownEvent, echo: Echo) -> Iterator[DeadLetterRecord]:
-    """Print a line for each offset without a dead letter."""
+def _named(
+    topic: TopicReader, named: NamedDeadLetters, stop: ShutdownEvent, observer: ReplayObserver
+) -> Iterator[DeadLetterRecord]:
     for offset in named.offsets:
         dead_letter = reading.find_dead_letter(topic, named.partition, offset, stop)
         if dead_letter is not None:
             yield dead_letter
         elif not stop.is_set():
-            echo(f"refused: partition {named.partition}, offset {offset} has no dead letter")
+            observer.on_missing(named.partition, offset)
 
 
-def preview(topic: TopicReader, plan: ReplayPlan, stop: ShutdownEvent, echo: Echo) -> ReplayCounts:
-    """Return the counts of a replay without sending anything."""
-    counts = ReplayCounts()
-    for dead_letter in filter(plan.filters.matches, read_dead_letters(topic, plan, stop, echo)):
-        refusal = plan.refusal(dead_letter)
-        if refusal:
-            counts.refused[refusal] += 1
+def preview(topic: TopicReader, plan: ReplayPlan, stop: ShutdownEvent, observer: ReplayObserver) -> None:
+    """Report what a replay would do, without sending anything."""
+    for dead_letter in filter(plan.filters.matches, read_dead_letters(topic, plan, stop, observer)):
+        if refusal := plan.refusal(dead_letter):
+            observer.on_refused(dead_letter, refusal)
         else:
-            counts.sent[dead_letter.reason] += 1
-        if plan.reports_each:
-            echo(f"would be {refused_line(dead_letter, refusal) if refusal else sent_line(dead_letter)}")
-    return counts
-
-
-def sent_line(dead_letter: DeadLetterRecord) -> str:
-    return f"sent: partition {dead_letter.partition}, offset {dead_letter.offset} ({dead_letter.reason})"
-
-
-def refused_line(dead_letter: DeadLetterRecord, refusal: str) -> str:
-    return f"refused: partition {dead_letter.partition}, offset {dead_letter.offset} {refusal}"
+            observer.on_sent(dead_letter)

@@ -1,7 +1,110 @@
-"""How many dead letters a replay sends before it waits for their acknowledgement."""
+"""What a replay sends, reports and commits, on librdkafka's mock cluster."""
 
+from collections.abc import Callable, Iterator
+from contextlib import closing
+
+import pytest
+from confluent_kafka import Consumer, KafkaError, Producer
+
+from local import broker
+from service.app.commands.support.replay_report import ReplayReport
+from service.config import KafkaSettings
+from service.entities.dead_letter_headers import Header
 from service.entities.dead_letter_record import DeadLetterRecord
-from service.handler.kafka.dead_letters.replay import MAX_CHUNK_BYTES, take_chunk
+from service.errors import CommandError
+from service.handler.kafka.client import properties
+from service.handler.kafka.client.topic_reader import open_topic
+from service.handler.kafka.dead_letters.filters import Filters
+from service.handler.kafka.dead_letters.replay import MAX_CHUNK_BYTES, Replay, take_chunk
+from service.handler.kafka.dead_letters.replay_plan import NamedDeadLetters, ReplayPlan, preview
+from service.pkg.shutdown_event import ShutdownEvent
+from tests.kit.dlq import dead_letter, produce
+
+ALL = ReplayPlan("orders", Filters())
+REJECTED = ReplayPlan("orders", Filters(frozenset({"rejected"})))
+NAMED = ReplayPlan("orders", Filters(), named=NamedDeadLetters(0, (3, 1)))
+
+
+class Setup:
+    """A topic with three dead letters: a rejected one, a stub and an invalid one."""
+
+    def __init__(self, kafka: KafkaSettings, consumer: Consumer) -> None:
+        self.kafka = kafka
+        self.consumer = consumer
+        self.lines: list[str] = []
+        self.report = ReplayReport(self.lines.append, is_dry_run=False, lists_each=True)
+        produce(
+            kafka, dead_letter(kafka, 1, reason="rejected"), dead_letter(kafka, 2, changes={Header.STUB: b"true"}),
+            dead_letter(kafka, 3),
+        )  # fmt: skip
+        self.topic = open_topic(consumer, kafka.dead_letter_topic)
+
+    def replay(self, plan: ReplayPlan) -> None:
+        producer = Producer(properties.producer(self.kafka))
+        Replay(producer, plan, range(4), self.report, ShutdownEvent()).run(self.topic)
+
+    def sent(self) -> list[bytes]:
+        orders = open_topic(self.consumer, self.kafka.topic)
+        return sorted(each.key or b"" for each in orders.read(orders.starts, lambda: False))
+
+
+@pytest.fixture
+def setup() -> Iterator[Setup]:
+    with broker.mock(["orders", "orders.dlq"]) as server:
+        kafka = KafkaSettings(bootstrap_servers=server.bootstrap_servers)
+        with closing(Consumer(properties.silent_consumer(kafka))) as consumer:
+            yield Setup(kafka, consumer)
+
+
+def failing(error: KafkaError, key: bytes) -> Callable[..., list[tuple[DeadLetterRecord, KafkaError]]]:
+    """Return a delivery that fails for the dead letter with this key."""
+    return lambda _, dead_letters: [(each, error) for each in dead_letters if each.key == key]
+
+
+def test_a_replay_sends_and_reports_dead_letters_and_continues_after_them(setup: Setup) -> None:
+    for _ in range(2):
+        setup.replay(ALL)
+        assert setup.sent() == [b"key-1", b"key-3"]
+    assert setup.topic.committed() == {0: 3}
+    assert (setup.report.sent, setup.report.refused.total()) == ({"rejected": 1, "invalid": 1}, 1)
+
+
+def test_dead_letters_that_do_not_match_are_neither_sent_nor_reported(setup: Setup) -> None:
+    setup.replay(REJECTED)
+    assert (setup.sent(), setup.lines) == ([b"key-1"], ["sent: partition 0, offset 0 (rejected)"])
+
+
+def test_named_dead_letters_are_sent_or_reported_and_nothing_is_committed(setup: Setup) -> None:
+    setup.replay(NAMED)
+    assert (setup.sent(), setup.topic.committed()) == ([], {})
+    assert setup.lines == [
+        "refused: partition 0, offset 3 has no dead letter",
+        "refused: partition 0, offset 1 is a stub: its original was too large for the dead-letter topic",
+    ]
+
+
+def test_a_preview_reports_and_sends_nothing(setup: Setup) -> None:
+    preview(setup.topic, ALL, ShutdownEvent(), setup.report)
+    assert (setup.sent(), setup.topic.committed()) == ([], {})
+    assert (setup.report.sent, setup.report.refused.total()) == ({"rejected": 1, "invalid": 1}, 1)
+
+
+def test_a_dead_letter_that_is_too_large_is_refused_and_the_others_are_sent(
+    setup: Setup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Replay, "_attempt", failing(KafkaError(KafkaError.MSG_SIZE_TOO_LARGE), b"key-1"))
+    setup.replay(ALL)
+    assert setup.report.sent == {"invalid": 1}
+    assert "refused: partition 0, offset 0 is larger than orders takes" in setup.lines
+
+
+def test_dead_letters_without_an_acknowledgement_are_neither_reported_nor_committed(
+    setup: Setup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Replay, "_attempt", failing(KafkaError(KafkaError._MSG_TIMED_OUT), b"key-3"))
+    with pytest.raises(CommandError, match="cannot produce to orders"):
+        setup.replay(ALL)
+    assert (setup.report.sent, setup.topic.committed()) == ({}, {})
 
 
 def dead_letters(count: int, size: int) -> list[DeadLetterRecord]:

@@ -1,0 +1,51 @@
+"""What `orders dlq replay` prints: a line for each dead letter, if they are few, and their numbers."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from service.entities.dead_letter_record import DeadLetterRecord
+from service.pkg.output import Echo
+
+
+@dataclass(frozen=True)
+class ReplayReport:
+    """Implements handler.kafka.dead_letters.replay_plan.ReplayObserver.
+
+    Prints a line for each dead letter if `lists_each`; a replay always prints those that it refused.
+    """
+
+    echo: Echo
+    is_dry_run: bool
+    lists_each: bool
+    sent: Counter[str] = field(default_factory=Counter)
+    """By reason."""
+    refused: Counter[str] = field(default_factory=Counter)
+    """By refusal."""
+
+    def on_sent(self, dead_letter: DeadLetterRecord) -> None:
+        self.sent[dead_letter.reason] += 1
+        if self.lists_each:
+            self.echo(self._line("sent", dead_letter, f"({dead_letter.reason})"))
+
+    def on_refused(self, dead_letter: DeadLetterRecord, refusal: str) -> None:
+        self.refused[refusal] += 1
+        if self.lists_each or not self.is_dry_run:
+            self.echo(self._line("refused", dead_letter, refusal))
+
+    def on_missing(self, partition: int, offset: int) -> None:
+        self.echo(f"refused: partition {partition}, offset {offset} has no dead letter")
+
+    def print_numbers(self) -> None:
+        """Print a line for each reason and each refusal, and the number of all that were sent."""
+        for reason, count in sorted(self.sent.items()):
+            self.echo(f"{count:>10,}  {reason}")
+        for refusal, count in sorted(self.refused.items()):
+            self.echo(f"{count:>10,}  refused: {refusal}")
+        self.echo(f"{self.sent.total():>10,}  {self._would_be}sent")
+
+    @property
+    def _would_be(self) -> str:
+        return "would be " if self.is_dry_run else ""
+
+    def _line(self, verb: str, dead_letter: DeadLetterRecord, why: str) -> str:
+        return f"{self._would_be}{verb}: partition {dead_letter.partition}, offset {dead_letter.offset} {why}"
