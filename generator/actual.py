@@ -1,19 +1,13 @@
 """Reads the actual result of a run: rows of the tables, messages of the dead-letter topic, lag of the group."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any, Final, LiteralString, NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, LiteralString, NamedTuple
 
 import psycopg
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from service.errors import ReadFailed
 from service.handler.kafka.client.error_phrases import phrase, topic_problem
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from confluent_kafka import Message
 
 RESPONSE_TIMEOUT_SECONDS: Final = 10.0
 FETCH_ROWS: Final = 2_000

@@ -1,12 +1,13 @@
 """`orders check`: verifies that exactly the generated orders are stored, and the faulty ones dead-lettered."""
 
-from __future__ import annotations
-
+import argparse
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from generator.options import add_plan_options, plan_from
 from generator.verify import Verification, verify
+from service.config import Settings
 from service.entities.order import MAX_AGE_SECONDS
 from service.errors import UsageError
 from service.handler.kafka.client import properties
@@ -16,15 +17,9 @@ from service.pkg.exit_codes import ExitCode
 from service.pkg.output import echo
 from service.repo.connection_errors import require_postgres
 
-if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Iterable, Mapping
-
-    from service.config import Settings
-
 DEFAULT_LAG_TIMEOUT_SECONDS: Final = 60.0
 
-EPILOG = """Use the options of the `orders generate` run that filled the topic. Both topics and all tables must
+EPILOG: Final = """Use the options of the `orders generate` run that filled the topic. Both topics and all tables must
 have been empty before that run. The default of --until is derived from the first orders in the topic."""
 
 

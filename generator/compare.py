@@ -1,24 +1,18 @@
 """Compares the expected with the actual result, and counts every order and every dead letter exactly once."""
 
-from __future__ import annotations
-
 from collections import Counter
+from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from confluent_kafka import Message
 
 from generator.expected import dead_letter_digest, order_digest
 from service.entities.dead_letter import Reason
-from service.entities.dead_letter_headers import Header, read_origin
+from service.entities.dead_letter_headers import Header, Headers, read_origin
+from service.entities.version import RecordCoordinates
 from service.handler.kafka.client.headers import headers_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from collections.abc import Set as AbstractSet
-
-    from confluent_kafka import Message
-
-    from service.entities.dead_letter_headers import Headers
-    from service.entities.version import RecordCoordinates
 
 
 @dataclass

@@ -1,27 +1,20 @@
 """The expected result of a stream, as digests: about 200 bytes per order, regardless of the size of its document."""
 
-from __future__ import annotations
-
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from generator.orders import DATE_RANGE
-from generator.stream import UPDATE, VALID, stream
+from confluent_kafka import Message as Record
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from generator.orders import DATE_RANGE, Document
+from generator.stream import UPDATE, VALID, Message, Plan, stream
+from service.entities.dead_letter import Reason
 
-    from confluent_kafka import Message as Record
-
-    from generator.orders import Document
-    from generator.stream import Message, Plan
-    from service.entities.dead_letter import Reason
-
-DIGEST_BYTES = 16
+DIGEST_BYTES: Final = 16
 MAX_SEARCHED_MESSAGES: Final = 1_000
 """Number of messages at the start of a stream from which `until` is inferred."""
 

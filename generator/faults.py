@@ -4,20 +4,16 @@
 that exceeds 1 MiB.
 """
 
-from __future__ import annotations
-
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from generator.orders import Document, Random, encode
 from service.entities.dead_letter import Reason
 from service.entities.order import MAX_BIGINT, MAX_ITEMS
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    Make = Callable[[Document, Random], bytes]
+Make = Callable[[Document, Random], bytes]
 
 MAX_VALUE_BYTES: Final = 2**20
 """The consumer's default limit."""

@@ -1,18 +1,18 @@
 """`orders generate`: produces the messages of a plan."""
 
-from __future__ import annotations
-
+import argparse
 import sys
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from datetime import datetime
 
 from generator.faults import FULL_CATALOG
 from generator.options import add_plan_options, plan_from
 from generator.orders import utc_now
 from generator.produce import RateLimiter, Tally, open_producer, produce
 from generator.progress import ProgressLine
-from generator.stream import stream
+from generator.stream import Plan, stream
+from service.config import KafkaSettings, Settings
 from service.config.addresses import bootstrap_servers
 from service.handler.kafka.client import properties
 from service.handler.kafka.client.connection_errors import BOOTSTRAP_SERVERS
@@ -20,15 +20,8 @@ from service.handler.kafka.client.diagnostics import require_kafka, translated
 from service.pkg.argtypes import rate
 from service.pkg.exit_codes import ExitCode
 from service.pkg.output import echo
+from service.pkg.shutdown_event import ShutdownEvent
 from service.pkg.timestamps import rfc3339
-
-if TYPE_CHECKING:
-    import argparse
-    from datetime import datetime
-
-    from generator.stream import Plan
-    from service.config import KafkaSettings, Settings
-    from service.pkg.shutdown_event import ShutdownEvent
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,18 +1,13 @@
 """Command-line options of a plan, shared by `orders generate` and `orders check`."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+import argparse
+from typing import Final
 
 from generator.stream import Plan
 from service.errors import UsageError
-from service.pkg.argtypes import fraction, non_negative_int
-from service.pkg.timestamps import parse_timestamp
+from service.pkg.argtypes import fraction, non_negative_int, timestamp
 
-if TYPE_CHECKING:
-    import argparse
-
-SHARES = {
+SHARES: Final = {
     "invalid": "share of messages with a fault (`orders generate --list-faults`)",
     "duplicates": "share of messages that repeat an earlier order unchanged",
     "stale": "share of messages with an older version of an earlier order, with an earlier timestamp",
@@ -40,7 +35,7 @@ def add_plan_options(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(f"--{name}", type=fraction, default=0.0, metavar="P", help=f"{text}, 0 to 1 (default: 0)")
     parser.add_argument(
         "--until",
-        type=parse_timestamp,
+        type=timestamp,
         metavar="TIME",
         help="latest date of an order (default: the start of the command; with --count 0 the time of sending)",
     )

@@ -1,7 +1,5 @@
 """Random valid orders, reproducible by seed."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta

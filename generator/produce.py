@@ -1,24 +1,19 @@
 """Produces messages to a topic at a given rate, and counts every delivery report."""
 
-from __future__ import annotations
-
 import time
 from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from generator.faults import LARGEST_VALUE_BYTES
+from generator.stream import Message
 from service.errors import CommandError
 from service.handler.kafka.client.error_phrases import phrase, topic_problem
 from service.pkg.polling import poll
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-
-    from generator.stream import Message
-    from service.pkg.shutdown_event import ShutdownEvent
+from service.pkg.shutdown_event import ShutdownEvent
 
 RESPONSE_TIMEOUT_SECONDS: Final = 10.0
 """Timeout of a metadata request, and of the flush after a stop."""

@@ -1,12 +1,9 @@
 """A progress bar on a terminal."""
 
-from __future__ import annotations
-
 import time
-from typing import TYPE_CHECKING, Final, TextIO
+from typing import Final, TextIO
 
-if TYPE_CHECKING:
-    from generator.produce import Tally
+from generator.produce import Tally
 
 REDRAW_INTERVAL_SECONDS: Final = 0.1
 WIDTH: Final = 30

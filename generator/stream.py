@@ -1,20 +1,15 @@
 """Generates the messages of a plan. The same plan always gives the same messages in the same order."""
 
-from __future__ import annotations
-
 import random
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import accumulate, count, cycle
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from generator.faults import CATALOG, FULL_CATALOG, Fault
 from generator.orders import Document, Orders, Random, encode
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from service.entities.dead_letter import Reason
+from service.entities.dead_letter import Reason
 
 WINDOW: Final = 1_000
 """Number of newest orders that later messages can refer to. Bounds the memory of a stream of any length."""

@@ -1,22 +1,18 @@
 """Compares the actual result of a run with the expected one."""
 
-from __future__ import annotations
-
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import Final
+
+from confluent_kafka import Consumer
 
 from generator.actual import GroupProgress, messages, open_consumer, progress, stored_orders
 from generator.compare import DeadLetterTable, OrderCounts, compare_dead_letters, compare_orders
 from generator.expected import expected_result, infer_until
+from generator.stream import Plan
+from service.config import KafkaSettings
 from service.pkg.polling import poll
-
-if TYPE_CHECKING:
-    from confluent_kafka import Consumer
-
-    from generator.stream import Plan
-    from service.config import KafkaSettings
 
 POLL_INTERVAL_SECONDS: Final = 0.5
 

@@ -3,9 +3,7 @@
 A seed must always give the same bytes, and any change of a table changes the streams of all seeds.
 """
 
-from __future__ import annotations
-
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 
 class Place(NamedTuple):
@@ -32,7 +30,7 @@ class Product(NamedTuple):
     sizes: tuple[str, ...]
 
 
-PLACES = (
+PLACES: Final = (
     Place("Kiryat Mozkin", "Kraiot", "Ploshad Mira", "", 7, "+9725", 8, "ILS", "he"),
     Place("Berlin", "Berlin", "Schönhauser Allee", "10", 3, "+4915", 9, "EUR", "de"),
     Place("München", "Bayern", "Müllerstraße", "80", 3, "+4917", 9, "EUR", "de"),
@@ -57,24 +55,24 @@ PLACES = (
     Place("서울", "서울특별시", "테헤란로", "06", 3, "+8210", 8, "KRW", "ko"),
 )
 
-FIRST_NAMES = (
+FIRST_NAMES: Final = (
     "Anna", "Ben", "Chloé", "David", "Elif", "Fatima", "Georgi", "Hana", "Igor", "José", "Katarzyna", "Liam", "Мария",
     "Noam", "Олена", "Pedro", "Renée", "Søren", "Tomás", "Νίκη", "Wei", "Yuki", "Zoë", "D'Arcy",
 )  # fmt: skip
 
-LAST_NAMES = (
+LAST_NAMES: Final = (
     "Andersson", "Bauer", "Cohen", "Delacroix", "Ekström", "Ferreira", "García", "Hansen", "Ivanov", "Jónsdóttir",
     "Kowalski", "Lévy", "Müller", "Nakamura", "O'Brien", "Παππάς", "Петренко", "Rossi", "Smith-Jones", "Takahashi",
     "Ünal", "van der Berg", "김", "Øvergaard",
 )  # fmt: skip
 
-MAIL_DOMAINS = ("example.com", "example.org", "mail.example.net", "post.example.co.uk", "shop.local")
+MAIL_DOMAINS: Final = ("example.com", "example.org", "mail.example.net", "post.example.co.uk", "shop.local")
 
-CLOTHES = ("XS", "S", "M", "L", "XL")
-SHOES = ("37", "38", "39.5", "41", "44")
-ONE_SIZE = ("0",)
+CLOTHES: Final = ("XS", "S", "M", "L", "XL")
+SHOES: Final = ("37", "38", "39.5", "41", "44")
+ONE_SIZE: Final = ("0",)
 
-PRODUCTS = (
+PRODUCTS: Final = (
     Product(2389212, "Mascaras", "Vivienne Sabo", 45300, ONE_SIZE),
     Product(2389307, "Lip balm, cherry", "Vivienne Sabo", 24900, ONE_SIZE),
     Product(3120455, "Wool jumper", "Nordlys", 799900, CLOTHES),
@@ -97,15 +95,15 @@ PRODUCTS = (
     Product(9934930, "Yoga mat 🧘", "Lotus", 259900, ONE_SIZE),
 )
 
-ITEM_COUNTS = (1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 5, 6)
+ITEM_COUNTS: Final = (1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 5, 6)
 """All equally likely: an order has 3 items on average."""
 
-SALES = (0, 0, 0, 5, 10, 15, 20, 30, 50, 70)
-STATUSES = (200, 201, 202, 202, 202, 204)
-DELIVERY_COSTS = (0, 0, 29900, 49900, 150000)
-CUSTOM_FEES = (0, 0, 0, 0, 0, 0, 0, 12500)
-PROVIDERS = ("wbpay", "wbpay", "paypal", "stripe", "adyen")
-BANKS = ("alpha", "sber", "n26", "revolut", "mono", "citi")
-DELIVERY_SERVICES = ("meest", "dhl", "dpd", "postnord", "ups", "cdek")
-FRACTIONS = ("", "", "", "", "", "", ".5", ".042", ".120000", ".000001")
-ZONES = ("Z", "Z", "Z", "Z", "Z", "Z", "Z", "+03:00", "-05:30", "+00:00")
+SALES: Final = (0, 0, 0, 5, 10, 15, 20, 30, 50, 70)
+STATUSES: Final = (200, 201, 202, 202, 202, 204)
+DELIVERY_COSTS: Final = (0, 0, 29900, 49900, 150000)
+CUSTOM_FEES: Final = (0, 0, 0, 0, 0, 0, 0, 12500)
+PROVIDERS: Final = ("wbpay", "wbpay", "paypal", "stripe", "adyen")
+BANKS: Final = ("alpha", "sber", "n26", "revolut", "mono", "citi")
+DELIVERY_SERVICES: Final = ("meest", "dhl", "dpd", "postnord", "ups", "cdek")
+FRACTIONS: Final = ("", "", "", "", "", "", ".5", ".042", ".120000", ".000001")
+ZONES: Final = ("Z", "Z", "Z", "Z", "Z", "Z", "Z", "+03:00", "-05:30", "+00:00")

@@ -3,6 +3,7 @@
 import math
 from argparse import ArgumentTypeError
 from collections.abc import Callable
+from datetime import datetime
 from typing import Final
 
 from service.pkg.units import parse_age
@@ -51,6 +52,17 @@ def fraction(text: str) -> float:
     if not 0 <= (number := _number(text)) <= 1:
         raise ArgumentTypeError("must be a number between 0 and 1, such as 0.02 for 2 %")
     return number
+
+
+def timestamp(text: str) -> datetime:
+    """Parse RFC 3339 such as `2026-11-23T10:00:00Z`. A time zone is required."""
+    try:
+        parsed = datetime.fromisoformat(text)
+    except ValueError:
+        parsed = datetime.min  # noqa: DTZ901 - has no time zone, so it is rejected below
+    if parsed.tzinfo is None:
+        raise ArgumentTypeError("must be a timestamp with a time zone, such as 2026-11-23T10:00:00Z")
+    return parsed
 
 
 def duration(text: str) -> float:

@@ -1,18 +1,15 @@
 """Produces a scenario's messages while faults happen."""
 
-from __future__ import annotations
-
+from collections.abc import Iterable, Iterator
 from threading import Thread
 from typing import TYPE_CHECKING
 
 from generator.expected import dead_letter_digest
 from generator.produce import RateLimiter, Tally, open_producer, produce
+from generator.stream import Message
 from service.pkg.shutdown_event import ShutdownEvent
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from generator.stream import Message
     from service.entities.dead_letter import Reason
 
 PRODUCER_PROPERTIES = {"message.timeout.ms": 40_000, "reconnect.backoff.max.ms": 1_000}

@@ -3,26 +3,19 @@
 Written from docs/delivery.md alone; it shares nothing with the consumer but the names of headers.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections import Counter
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
+from confluent_kafka import Message
 
 from generator.expected import dead_letter_digest, order_digest
-from service.entities.dead_letter_headers import Header, read_origin
+from service.entities.dead_letter import Reason
+from service.entities.dead_letter_headers import Header, Headers, read_origin
 from service.handler.kafka.client.headers import headers_of
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
-
-    from confluent_kafka import Message
-
-    from service.entities.dead_letter import Reason
-    from service.entities.dead_letter_headers import Headers
 
 Position = tuple[int, int]
 """Partition and offset."""
@@ -35,7 +28,7 @@ class Version(NamedTuple):
     partition: int
     offset: int
 
-    def is_newer_than(self, other: Version, compare_by: str) -> bool:
+    def is_newer_than(self, other: "Version", compare_by: str) -> bool:
         if compare_by == "offset" and self.partition == other.partition:
             return self.offset > other.offset
         return self > other

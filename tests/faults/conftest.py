@@ -4,11 +4,10 @@ ORDERS_CHAOS_SEEDS ("1 2 3") runs every scenario with these seeds, ORDERS_CHAOS_
 ORDERS_CHAOS_TABLE=FILE writes the table into that file, between its markers.
 """
 
-from __future__ import annotations
-
 import os
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 from uuid import uuid4
 
 import pytest
@@ -21,12 +20,8 @@ from tests.faults.topics import create_topics, delete_topics
 from tests.faults.workload import Workload
 from tests.kit import servers, temporary
 from tests.kit.partitions import create_tables
+from tests.kit.processes import Spawn
 from tests.kit.proxy import Proxy, proxied
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from tests.kit.processes import Spawn
 
 SEEDS = [int(seed) for seed in os.environ.get("ORDERS_CHAOS_SEEDS", "").split()]
 IS_EXTENDED = os.environ.get("ORDERS_CHAOS_LONG") == "1"

@@ -1,17 +1,12 @@
 """The consumer group of a scenario, as seen by a client that is not a member."""
 
-from __future__ import annotations
-
 from contextlib import closing
-from typing import TYPE_CHECKING
 
+import confluent_kafka
 from confluent_kafka import TopicPartition
 
 from generator.actual import GroupProgress, open_consumer, progress
 from tests.faults.topics import ADMIN_SECONDS, PARTITIONS
-
-if TYPE_CHECKING:
-    import confluent_kafka
 
 
 class Group:

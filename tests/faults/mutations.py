@@ -5,8 +5,6 @@ ORDERS_MUTATIONS_TABLE=FILE writes the table into that file, between its markers
 guarantee contains one of them are applied.
 """
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

@@ -1,23 +1,16 @@
 """Faults that last for a `with` block."""
 
-from __future__ import annotations
-
+from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import takewhile
 from threading import Event, Thread
-from typing import TYPE_CHECKING
 
 import psycopg
 
+from local.broker import Broker
+from local.postgres import Postgres
+from tests.faults.workload import Workload
 from tests.kit.waiting import eventually
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from local.broker import Broker
-    from local.postgres import Postgres
-    from tests.faults.workload import Workload
-
 
 _END_SESSIONS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
 

@@ -1,22 +1,16 @@
 """What a scenario left in the topic, in the tables and in the dead-letter topic."""
 
-from __future__ import annotations
-
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, LiteralString
+from typing import LiteralString
 
+import confluent_kafka
 import msgspec
 
 from generator.actual import STORED_ORDERS, messages, rows
 from tests.faults.checker import Checker, CheckResult, Row, Version
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    import confluent_kafka
-
-    from tests.faults.group import Group
+from tests.faults.group import Group
 
 ROWS: LiteralString = f"""
 SELECT found.order_uid, (extract(epoch FROM o.source_timestamp) * 1000)::bigint, o.source_partition, o.source_offset,

@@ -4,14 +4,10 @@ In the old code `...` matches any expression, any remaining arguments of a call,
 code `...` stands for the code that matched. A dict display of one item matches that item of a larger one.
 """
 
-from __future__ import annotations
-
 import ast
-from typing import TYPE_CHECKING, NamedTuple
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
 
 
 class Replacement(NamedTuple):

@@ -3,14 +3,10 @@
 Applies to runs that neither name scenarios nor set ORDERS_CHAOS_SEEDS.
 """
 
-from __future__ import annotations
-
 import subprocess
-from typing import TYPE_CHECKING, Final, TypeVar
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, TypeVar
 
 THIRDS: Final = 3
 FOLDER: Final = "tests/faults"

@@ -1,14 +1,10 @@
 """Markdown tables of scenarios and of mutations."""
 
-from __future__ import annotations
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
 
-from typing import TYPE_CHECKING, Final, NamedTuple
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
-    from tests.faults.checker import CheckResult
+from tests.faults.checker import CheckResult
 
 HEADINGS: Final = (
     "scenario", "seed", "produced", "stored", "unchanged", "stale", "dead-lettered", "tombstones", "erased",

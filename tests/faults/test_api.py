@@ -1,37 +1,31 @@
 """The API while PostgreSQL is down, slow or sends no notifications, and with slow, many or malicious clients."""
 
-from __future__ import annotations
-
 import json
 import socket
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import httpx2
 import pytest
 
 from service.repo.notifications import payloads
+from service.repo.writer.order_store import PostgresOrderStore
 from tests.faults.nemesis import stopped
+from tests.faults.workload import Workload
 from tests.kit.factories import order_document, versioned
 from tests.kit.harness import metric
 from tests.kit.notifications import NOTIFY
 from tests.kit.pooler import pgbouncer
+from tests.kit.processes import Service
 from tests.kit.standby import standby
 from tests.kit.stores import writing
 from tests.kit.waiting import eventually
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from service.repo.writer.order_store import PostgresOrderStore
-    from tests.faults.workload import Workload
-    from tests.kit.processes import Service
 
 CACHED = 200
 HITS = 400

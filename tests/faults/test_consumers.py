@@ -1,24 +1,18 @@
 """Members of the group are killed, suspended, stopped and started while orders arrive."""
 
-from __future__ import annotations
-
 import signal
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
 
+from generator.stream import Plan
 from tests.faults.nemesis import slow_writes
 from tests.faults.topics import PARTITIONS
-from tests.faults.workload import INVALID, MIX, STREAM_SECONDS, wait_assigned
+from tests.faults.workload import INVALID, MIX, STREAM_SECONDS, Workload, wait_assigned
 from tests.kit.harness import metric
+from tests.kit.processes import Service
 from tests.kit.waiting import eventually
-
-if TYPE_CHECKING:
-    from generator.stream import Plan
-    from tests.faults.workload import Workload
-    from tests.kit.processes import Service
 
 TAKEOVER_SECONDS = 10.0
 KILL_AT = {

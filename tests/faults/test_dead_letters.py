@@ -1,22 +1,15 @@
 """The dead-letter topic is missing, not writable or too small; floods of invalid messages must not reach it."""
 
-from __future__ import annotations
-
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import chain
-from typing import TYPE_CHECKING
 
 from generator.stream import Plan, stream
-from tests.faults.workload import MIX
+from tests.faults.workload import MIX, Workload
 from tests.kit.harness import metric
+from tests.kit.processes import Service
 from tests.kit.temporary import configure_topic
 from tests.kit.waiting import eventually
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from tests.faults.workload import Workload
-    from tests.kit.processes import Service
 
 FLOOD = 2_500
 WINDOW = 1_000

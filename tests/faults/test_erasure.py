@@ -1,18 +1,10 @@
 """Orders are erased before, while and after they are stored."""
 
-from __future__ import annotations
-
+from collections.abc import Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
-from generator.stream import stream
-from tests.faults.workload import MIX, wait_assigned
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from generator.stream import Message
-    from tests.faults.workload import Workload
+from generator.stream import Message, stream
+from tests.faults.workload import MIX, Workload, wait_assigned
 
 MESSAGES = 20_000
 RATE = 4_000.0

@@ -1,22 +1,16 @@
 """With `dead_letters.exactly_once`, a `read_committed` consumer sees each dead letter once, whatever fails."""
 
-from __future__ import annotations
-
 import signal
-from typing import TYPE_CHECKING
 
 import pytest
 
+from local.broker import Broker
 from tests.faults.test_consumers import is_suspended, partitions_of, send_until_killed
 from tests.faults.test_kafka import group_of, on_cluster
 from tests.faults.topics import PARTITIONS
-from tests.faults.workload import INVALID, RATE, STREAM_SECONDS, wait_assigned
+from tests.faults.workload import INVALID, RATE, STREAM_SECONDS, Workload, wait_assigned
 from tests.kit.temporary import configure_topic
 from tests.kit.waiting import eventually
-
-if TYPE_CHECKING:
-    from local.broker import Broker
-    from tests.faults.workload import Workload
 
 EXACTLY_ONCE = {"ORDERS_DEAD_LETTERS__EXACTLY_ONCE": "true"}
 SMALL_BYTES = 2_000

@@ -1,11 +1,9 @@
 """Brokers are restarted, killed, suspended, replaced and disconnected while orders arrive."""
 
-from __future__ import annotations
-
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pytest
@@ -14,21 +12,16 @@ from confluent_kafka.admin import AdminClient
 
 from generator.produce import RateLimiter, produce
 from generator.stream import Plan, stream
+from local.broker import Broker
 from service.pkg.shutdown_event import ShutdownEvent
 from tests.faults.nemesis import orders_locked, stopped, suspended
 from tests.faults.topics import create_topics
-from tests.faults.workload import DELIVERY, INVALID, RATE, STREAM_SECONDS
+from tests.faults.workload import DELIVERY, INVALID, RATE, STREAM_SECONDS, Workload
 from tests.kit.harness import metric
 from tests.kit.waiting import eventually
 
 OPEN = "orders_open_transaction_messages"
 TRANSACTION_SECONDS = 30.0
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from local.broker import Broker
-    from tests.faults.workload import Workload
 
 
 def test_the_broker_is_restarted(workload: Workload) -> None:

@@ -1,11 +1,10 @@
 """Orders that PostgreSQL rejects, large orders, a large backlog, and producers with unreliable clocks."""
 
-from __future__ import annotations
-
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from random import Random
-from typing import TYPE_CHECKING
 
+import confluent_kafka
 import msgspec
 import pytest
 
@@ -15,17 +14,10 @@ from service.entities.dead_letter import Reason
 from service.entities.dead_letter_headers import read_origin
 from service.handler.kafka.client.headers import headers_of
 from tests.faults.nemesis import rejecting
-from tests.faults.workload import MIX
+from tests.faults.workload import MIX, Workload
 from tests.kit.harness import metric
+from tests.kit.processes import Service
 from tests.kit.waiting import eventually
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    import confluent_kafka
-
-    from tests.faults.workload import Workload
-    from tests.kit.processes import Service
 
 BATCH = 5_000
 POISON = "poison"

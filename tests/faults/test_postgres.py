@@ -1,22 +1,15 @@
 """PostgreSQL is stopped, killed, suspended, read-only, slow or full while orders arrive."""
 
-from __future__ import annotations
-
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.faults.nemesis import locking_in_reverse, read_only, rejecting, slow_writes, stopped, suspended
-from tests.faults.workload import MIX, STREAM_SECONDS, wait_assigned
+from tests.faults.workload import MIX, STREAM_SECONDS, Workload, wait_assigned
 from tests.kit.harness import metric
+from tests.kit.processes import Service
 from tests.kit.waiting import eventually
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from tests.faults.workload import Workload
-    from tests.kit.processes import Service
 
 CHANGING = replace(MIX, updates=0.4)
 POLL_SECONDS = 5

@@ -1,25 +1,19 @@
 """Dead letters whose cause was fixed are replayed, with an interruption, against newer versions."""
 
-from __future__ import annotations
-
 from itertools import chain
-from typing import TYPE_CHECKING
 
+import confluent_kafka
 import msgspec
 
 from generator.orders import encode
 from generator.stream import Message, Plan, stream
+from service.entities.dead_letter import Reason
 from service.entities.dead_letter_headers import read_replays
 from service.handler.kafka.client.headers import headers_of
 from tests.faults.nemesis import rejecting
 from tests.faults.test_orders import IS_POISON, poisoned
+from tests.faults.workload import Workload
 from tests.kit.waiting import eventually
-
-if TYPE_CHECKING:
-    import confluent_kafka
-
-    from service.entities.dead_letter import Reason
-    from tests.faults.workload import Workload
 
 ORDERS = 2_000
 FAULTS = 100

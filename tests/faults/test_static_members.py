@@ -1,13 +1,8 @@
 """Static members (`group.instance.id`) with both protocols: a fenced or rejected member exits and logs why."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import pytest
 
-if TYPE_CHECKING:
-    from tests.faults.workload import Workload
+from tests.faults.workload import Workload
 
 INSTANCE = {"ORDERS_KAFKA__PROPERTIES__group.instance.id": "orders-0"}
 PROTOCOLS = {protocol: {"ORDERS_KAFKA__GROUP_PROTOCOL": protocol, **INSTANCE} for protocol in ("classic", "consumer")}

@@ -1,21 +1,15 @@
 """Topics are deleted and recreated: the name is the same, but the log and its offsets are new."""
 
-from __future__ import annotations
-
 import signal
-from typing import TYPE_CHECKING
 
 import pytest
 
 from generator.stream import Plan, stream
 from tests.faults.topics import PARTITIONS, create_topics
-from tests.faults.workload import DELIVERY, INVALID
+from tests.faults.workload import DELIVERY, INVALID, Workload
 from tests.kit.harness import metric
+from tests.kit.processes import Service
 from tests.kit.waiting import eventually
-
-if TYPE_CHECKING:
-    from tests.faults.workload import Workload
-    from tests.kit.processes import Service
 
 BEFORE = 300
 AFTER = 1_000

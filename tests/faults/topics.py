@@ -1,9 +1,7 @@
 """Creates, changes and describes the topics of a scenario."""
 
-from __future__ import annotations
-
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
 
 from confluent_kafka import IsolationLevel, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
@@ -19,9 +17,6 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 from confluent_kafka.cimpl import NewTopic
 
 from tests.kit.waiting import eventually
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
 
 PARTITIONS = 6
 TOPIC_CONFIG = {"retention.ms": "-1", "max.message.bytes": str(10 * 2**20)}

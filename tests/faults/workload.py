@@ -1,18 +1,21 @@
 """A stream of orders, the consumers that process it, and the servers that a scenario breaks."""
 
-from __future__ import annotations
-
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
+import confluent_kafka
 import psycopg
 
 from generator.actual import progress
 from generator.expected import dead_letter_digest
 from generator.stream import Message, Plan, stream
+from local.broker import Broker
 from local.ports import HOST
+from local.postgres import Postgres
+from service.entities.dead_letter import Reason
 from service.errors import ReadFailed
 from tests.faults.background_producer import BackgroundProducer
 from tests.faults.checker import Checker, CheckResult
@@ -22,20 +25,11 @@ from tests.faults.recovery import RecoveryTimer
 from tests.faults.table import Line, Recovery
 from tests.faults.topics import Topics
 from tests.kit.harness import metric
+from tests.kit.processes import Service, Spawn
+from tests.kit.proxy import Proxy
 from tests.kit.waiting import eventually, throughout
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping
-
-    import confluent_kafka
-
-    from local.broker import Broker
-    from local.postgres import Postgres
-    from service.entities.dead_letter import Reason
-    from tests.kit.processes import Service, Spawn
-    from tests.kit.proxy import Proxy
-
-    ExpectedReason = Callable[[confluent_kafka.Message], Reason | None]
+ExpectedReason = Callable[[confluent_kafka.Message], Reason | None]
 
 RATE = 1_000.0
 """Messages per second: two members keep up with it on two cores."""

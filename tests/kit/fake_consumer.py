@@ -3,14 +3,13 @@
 `tests/meta/test_fake_consumer.py` runs one contract on the consumer and on a client of librdkafka's mock cluster.
 """
 
-from __future__ import annotations
-
 from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from struct import pack
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from confluent_kafka import (
     OFFSET_BEGINNING,
@@ -21,9 +20,6 @@ from confluent_kafka import (
     TopicCollection,
     TopicPartition,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
 
 TOPIC: Final = "orders"
 TIMESTAMP_MS: Final = 1_700_000_000_000

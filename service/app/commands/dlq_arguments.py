@@ -4,8 +4,7 @@ import argparse
 from typing import Final
 
 from service.entities.dead_letter import Reason
-from service.pkg.argtypes import non_negative_int, rate
-from service.pkg.timestamps import parse_timestamp
+from service.pkg.argtypes import non_negative_int, rate, timestamp
 
 _DEFAULT_LIST_LIMIT: Final = 100
 
@@ -76,7 +75,7 @@ def _add_filters(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--since",
-        type=parse_timestamp,
+        type=timestamp,
         metavar="TIME",
         help="only dead letters since this time, such as 2026-11-23T10:00:00Z",
     )

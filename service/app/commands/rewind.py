@@ -7,16 +7,17 @@ import argparse
 
 from service.app.commands.support.kafka_clients import stopped_group
 from service.config import Settings
+from service.pkg.argtypes import timestamp
 from service.pkg.exit_codes import ExitCode
 from service.pkg.output import echo
-from service.pkg.timestamps import parse_timestamp, to_milliseconds
+from service.pkg.timestamps import to_milliseconds
 from service.usecases import rewind
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--to-timestamp",
-        type=parse_timestamp,
+        type=timestamp,
         required=True,
         metavar="TIME",
         help="reread messages since this time, such as 2026-11-23T10:00:00Z",

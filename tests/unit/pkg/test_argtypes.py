@@ -2,7 +2,8 @@ from argparse import ArgumentTypeError
 
 import pytest
 
-from service.pkg.argtypes import duration
+from service.pkg.argtypes import duration, timestamp
+from service.pkg.timestamps import to_milliseconds
 
 DAY = 86_400
 
@@ -22,3 +23,10 @@ def test_a_duration_without_a_unit_is_rejected_because_it_could_mean_days(text: 
 def test_an_unknown_unit_is_rejected(text: str) -> None:
     with pytest.raises(ArgumentTypeError, match="must be a duration such as"):
         duration(text)
+
+
+def test_a_timestamp_has_a_time_zone() -> None:
+    assert to_milliseconds(timestamp("1970-01-01T01:00:01.5+01:00")) == 1_500
+    for wrong in ("yesterday", "2026-11-23", "2026-11-23T10:00:00"):
+        with pytest.raises(ArgumentTypeError, match="with a time zone"):
+            timestamp(wrong)

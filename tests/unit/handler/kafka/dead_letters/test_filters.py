@@ -1,6 +1,5 @@
 """Dead letters, filters and what a replay sends, without a broker."""
 
-from argparse import ArgumentTypeError
 from datetime import UTC, datetime
 
 import pytest
@@ -10,7 +9,6 @@ from service.entities.dead_letter_record import DeadLetterRecord, printable
 from service.handler.kafka.dead_letters.filters import Filters
 from service.handler.kafka.dead_letters.replay import replay_headers
 from service.handler.kafka.dead_letters.replay_plan import ReplayPlan
-from service.pkg.timestamps import parse_timestamp, to_milliseconds
 
 PLAIN = DeadLetterRecord(0, 7, 1_000, b"k", b"v", [(Header.REASON, b"invalid")])
 
@@ -66,10 +64,3 @@ def test_a_replay_keeps_foreign_headers_and_replaces_dlq_headers() -> None:
 @pytest.mark.parametrize(("raw", "shown"), [(b"a\x1b[2Jb", "a�[2Jb"), (b"\xff", "�"), (None, ""), ("é\n", "é�")])
 def test_control_characters_are_replaced(raw: bytes | str | None, shown: str) -> None:
     assert printable(raw) == shown
-
-
-def test_a_time_has_a_zone() -> None:
-    assert to_milliseconds(parse_timestamp("1970-01-01T01:00:01.5+01:00")) == 1_500
-    for wrong in ("yesterday", "2026-11-23", "2026-11-23T10:00:00"):
-        with pytest.raises(ArgumentTypeError, match="with a time zone"):
-            parse_timestamp(wrong)
