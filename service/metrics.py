@@ -10,7 +10,7 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from service.unlocked_metrics import UnlockedCounter, UnlockedHistogram
+from service.unlocked_metrics import CounterFunction, UnlockedCounter, UnlockedHistogram
 
 REASONS: Final = ("undecodable", "invalid", "too-large", "rejected")
 STAGES: Final = ("decode", "write", "commit")
@@ -159,8 +159,9 @@ class PartitionMetrics:
 
 class CacheMetrics:
     def __init__(self, create: MetricFactory) -> None:
-        self.hits = UnlockedCounter("orders_cache_hits", "Orders served from the cache.", registry=create.registry)
-        self.misses = create.counter("cache_misses", "Orders not found in the cache.")
+        registry = create.registry
+        self.hits = CounterFunction("orders_cache_hits", "Orders served from the cache.", registry=registry)
+        self.misses = CounterFunction("orders_cache_misses", "Orders not found in the cache.", registry=registry)
         self.evictions = create.counter("cache_evictions", "Orders evicted because the cache was full.")
         self.invalidations = create.counter("cache_invalidations", "Times that the whole cache was invalidated.")
         self.entries = create.gauge("cache_entries", "Orders in the cache.")

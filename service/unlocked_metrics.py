@@ -1,6 +1,6 @@
 """Counters and histograms without locks, for one thread.
 
-prometheus_client takes a lock for every update: 1.5 µs for the three updates of a cached response, against 0.2 µs here.
+prometheus_client takes a lock for every update: 0.5 µs for each one of a cached response, against 0.07 µs here.
 The exposed samples are the same.
 """
 
@@ -41,7 +41,7 @@ Child = TypeVar("Child", CounterChild, HistogramChild)
 
 
 class _Family(Collector, Generic[Child]):
-    """Children by their label values. A family without labels has its only child from the start."""
+    """Children by their label values."""
 
     def __init__(
         self,
@@ -55,8 +55,6 @@ class _Family(Collector, Generic[Child]):
         self._labels = labels
         self._new: Callable[[], Child] = new
         self._children: dict[tuple[str, ...], Child] = {}
-        if not labels:
-            self.labels()
         registry.register(self)
 
     def labels(self, *values: str) -> Child:
@@ -73,7 +71,7 @@ class _Family(Collector, Generic[Child]):
 
 
 class UnlockedCounter(_Family[CounterChild]):
-    def __init__(self, name: str, help_text: str, labels: Sequence[str] = (), *, registry: CollectorRegistry) -> None:
+    def __init__(self, name: str, help_text: str, labels: Sequence[str], *, registry: CollectorRegistry) -> None:
         super().__init__(name, help_text, labels, CounterChild, registry)
 
     def collect(self) -> Iterator[Metric]:
@@ -84,6 +82,24 @@ class UnlockedCounter(_Family[CounterChild]):
 
     def _family(self) -> CounterMetricFamily:
         return CounterMetricFamily(*self._description, labels=self._labels)
+
+
+class CounterFunction(Collector):
+    """A counter without labels that is read on each scrape; 0 until `set_function`."""
+
+    def __init__(self, name: str, help_text: str, *, registry: CollectorRegistry) -> None:
+        self._description = (name, help_text)
+        self._read: Callable[[], int] = lambda: 0
+        registry.register(self)
+
+    def set_function(self, read: Callable[[], int]) -> None:
+        self._read = read
+
+    def describe(self) -> Iterator[Metric]:
+        yield CounterMetricFamily(*self._description)
+
+    def collect(self) -> Iterator[Metric]:
+        yield CounterMetricFamily(*self._description, value=self._read())
 
 
 class UnlockedHistogram(_Family[HistogramChild]):

@@ -72,16 +72,12 @@ class Lookup:
         *,
         max_stale: float | None = None,
         now: Callable[[], float] = monotonic,
-        on_hit: Callable[[], None] = lambda: None,
-        on_miss: Callable[[], None] = lambda: None,
     ) -> None:
         self._reader = reader
         self._cache = cache
         self._unknown = unknown
         self._max_stale = max_stale
         self._now = now
-        self._on_hit = on_hit
-        self._on_miss = on_miss
         self._queries = BatchLoader(
             self._query, self._cache_result, max_concurrent=MAX_CONCURRENT_QUERIES, max_keys=MAX_UIDS_PER_QUERY
         )
@@ -92,7 +88,6 @@ class Lookup:
         self._notified_during_warm_up: set[str] | None = None
         self.hits = 0
         self.misses = 0
-        """For `/stats`. The callbacks count the same for Prometheus, which use cases do not know."""
 
     async def find(self, uid: str) -> LookupResult | None:
         """Return the order, or None if there is none. Raises StorageUnavailable on a miss without a database."""
@@ -101,7 +96,6 @@ class Lookup:
         if self._is_cache_usable() and uid in self._unknown:
             return None
         self.misses += 1
-        self._on_miss()
         value = (await self._queries.get(uid)).value
         return None if value is None else _found(value, is_hit=False)
 
@@ -110,7 +104,6 @@ class Lookup:
         cached = self._cache.get(uid) if self._is_cache_usable() else None
         if cached is not None:
             self.hits += 1
-            self._on_hit()
         return cached
 
     def invalidate(self, uids: Iterable[str]) -> None:

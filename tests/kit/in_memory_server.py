@@ -89,9 +89,7 @@ class InMemoryServer:
         self.reader = FakeReader(order(order_uid="missed"))
         self.metrics = ApiMetrics(CollectorRegistry())
         self.cache = Lru(3, 2**20)
-        self.lookup = Lookup(
-            self.reader, self.cache, TTLSet(10, 2), max_stale=1, now=now, on_hit=self.metrics.cache.hits.labels().inc
-        )
+        self.lookup = Lookup(self.reader, self.cache, TTLSet(10, 2), max_stale=1, now=now)
         health = Health(live={}, ready={}, started={})
         broadcaster = EventBroadcaster(buffer_size=10, max_clients=0)
         backends = Backends(self.lookup, self.reader, FakeDeadLetterReader(), broadcaster, Any, health)  # type: ignore[arg-type]

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 
-from service.unlocked_metrics import UnlockedCounter, UnlockedHistogram
+from service.unlocked_metrics import CounterFunction, UnlockedCounter, UnlockedHistogram
 
 BOUNDS = (0.001, 0.25, 1, 30)
 
@@ -36,7 +36,11 @@ def test_a_histogram_exports_what_that_of_prometheus_client_exports(values: Sequ
     assert exported(ours) == exported(theirs)
 
 
-def test_a_counter_without_labels_is_exported_before_its_first_increment() -> None:
-    registry = CollectorRegistry()
-    UnlockedCounter("seen", "What was seen.", registry=registry)
+def test_the_function_of_a_counter_is_called_on_each_scrape() -> None:
+    registry, seen = CollectorRegistry(), [1]
+    counter = CounterFunction("seen", "What was seen.", registry=registry)
     assert "seen_total 0.0" in exported(registry)
+    counter.set_function(lambda: len(seen))
+    assert "seen_total 1.0" in exported(registry)
+    seen.append(2)
+    assert "seen_total 2.0" in exported(registry)

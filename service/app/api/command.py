@@ -12,7 +12,7 @@ import uvloop
 
 from service.app.api.parts import ApiParts
 from service.app.api.servers import admin_server, health_of, public_server
-from service.app.api.statistics import ApiStatistics, register_gauges
+from service.app.api.statistics import ApiStatistics, connect_metrics
 from service.app.api.wiring import build
 from service.config import Settings
 from service.errors import InvalidSettings
@@ -37,7 +37,7 @@ def run(_args: argparse.Namespace, settings: Settings, _stop: object) -> int:
 
 async def _run(settings: Settings) -> None:
     parts = build(settings)
-    register_gauges(parts)
+    connect_metrics(parts)
     http, admin = settings.http, settings.admin
     with listen(http.host, http.port) as api_port, listen(admin.host, admin.port) as admin_port:
         await Lifecycle(parts).run(api_port, admin_port)

@@ -1,4 +1,4 @@
-"""The numbers of `/stats`, and the gauges that are computed on each scrape."""
+"""The numbers of `/stats`, and the metrics that are read on each scrape."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -94,9 +94,11 @@ def _warm_up_stats(warm_up: WarmUp) -> WarmUpStats:
     return WarmUpStats(is_over=warm_up.is_over, orders=warm_up.orders, seconds=warm_up.seconds)
 
 
-def register_gauges(parts: ApiParts) -> None:
-    """Compute these gauges on each scrape."""
+def connect_metrics(parts: ApiParts) -> None:
+    """Read these metrics from the parts on each scrape."""
     metrics, entries, database = parts.metrics, parts.cache.entries, parts.database
+    metrics.cache.hits.set_function(lambda: parts.cache.lookup.hits)
+    metrics.cache.misses.set_function(lambda: parts.cache.lookup.misses)
     metrics.cache.entries.set_function(lambda: len(entries))
     metrics.cache.bytes.set_function(lambda: entries.size)
     metrics.postgresql.pool_waiting.set_function(lambda: database.reader.waiting)

@@ -78,7 +78,7 @@ def _cache(
 ) -> OrderCache:
     count = metrics.cache
     entries = Lru(max_entries=settings.max_entries, max_bytes=settings.max_bytes, on_evict=count.evictions.inc)
-    lookup = _lookup(settings, reader, entries, metrics)
+    lookup = _lookup(settings, reader, entries)
     return OrderCache(
         entries=entries,
         lookup=lookup,
@@ -87,14 +87,12 @@ def _cache(
     )
 
 
-def _lookup(settings: CacheSettings, reader: PostgresOrderReader, entries: Lru, metrics: ApiMetrics) -> Lookup:
+def _lookup(settings: CacheSettings, reader: PostgresOrderReader, entries: Lru) -> Lookup:
     lookup = Lookup(
         reader,
         entries,
         TTLSet(max_entries=settings.max_negative_entries, seconds=settings.negative_ttl),
         max_stale=settings.max_stale,
-        on_hit=metrics.cache.hits.labels().inc,
-        on_miss=metrics.cache.misses.inc,
     )
     lookup.suspend_caching(can_read=True)  # until the first heartbeat arrives
     return lookup

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from service.app.api.statistics import register_gauges
+from service.app.api.statistics import connect_metrics
 from service.app.api.wiring import build
 from service.config import Settings
 from service.config.settings import AuthSettings
@@ -19,12 +19,14 @@ def test_nothing_is_started_and_no_server_is_reached() -> None:
     assert (parts.keys, parts.database.is_reachable(), parts.cache.warm_up.is_over) == (None, False, False)
 
 
-def test_the_gauges_show_the_parts() -> None:
+def test_the_metrics_show_the_parts() -> None:
     parts = build(Settings())
-    register_gauges(parts)
+    connect_metrics(parts)
     parts.cache.entries.put("a", b"{}")
+    parts.cache.lookup.hits, parts.cache.lookup.misses = 3, 2
     sample = parts.metrics.registry.get_sample_value
     assert (sample("orders_cache_entries"), sample("orders_cache_bytes")) == (1, parts.cache.entries.size)
+    assert (sample("orders_cache_hits_total"), sample("orders_cache_misses_total")) == (3, 2)
     assert sample("orders_dependency_up", {"dependency": "postgresql"}) == 0
 
 
