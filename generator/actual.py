@@ -8,6 +8,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 
 from service.errors import ReadFailed
 from service.handler.kafka.client.error_phrases import phrase, topic_problem
+from service.handler.kafka.client.properties import verified
 
 RESPONSE_TIMEOUT_SECONDS: Final = 10.0
 FETCH_ROWS: Final = 2_000
@@ -60,7 +61,8 @@ def open_consumer(bootstrap_servers: str, group_id: str, properties: Mapping[str
         "fetch.wait.max.ms": 10,  # the delay of end-of-partition events; 500 by default
         "fetch.queue.backoff.ms": 20,  # the delay before a full queue is refilled; 1 s by default
     }
-    return Consumer({"log_level": 2} | dict(properties) | required)
+    with verified(properties):
+        return Consumer({"log_level": 2} | dict(properties) | required)
 
 
 def progress(consumer: Consumer, topic: str) -> GroupProgress:

@@ -10,7 +10,6 @@ from generator.verify import Verification, verify
 from service.config import Settings
 from service.entities.order import MAX_AGE_SECONDS
 from service.errors import UsageError
-from service.handler.kafka.client import properties
 from service.handler.kafka.client.diagnostics import require_kafka
 from service.pkg.argtypes import duration_up_to, non_negative_float
 from service.pkg.exit_codes import ExitCode
@@ -52,7 +51,7 @@ def run(args: argparse.Namespace, settings: Settings, _stop: object) -> int:
     plan = plan_from(args)
     if not plan.count:
         raise UsageError("check: cannot check an unlimited run: set --count to more than 0")
-    require_kafka(properties.common(settings.kafka))
+    require_kafka(settings.kafka)
     require_postgres(settings.postgres.dsn)
     verification = verify(
         plan,

@@ -14,9 +14,8 @@ from generator.progress import ProgressLine
 from generator.stream import Plan, stream
 from service.config import KafkaSettings, Settings
 from service.config.addresses import bootstrap_servers
-from service.handler.kafka.client import properties
 from service.handler.kafka.client.connection_errors import BOOTSTRAP_SERVERS
-from service.handler.kafka.client.diagnostics import require_kafka, translated
+from service.handler.kafka.client.diagnostics import diagnosed, require_kafka
 from service.pkg.argtypes import rate
 from service.pkg.exit_codes import ExitCode
 from service.pkg.output import echo
@@ -42,9 +41,9 @@ def run(args: argparse.Namespace, settings: Settings, stop: ShutdownEvent) -> in
         return ExitCode.DONE
     plan = replace(plan_from(args), until=args.until or _latest_date(args.count))
     kafka = _kafka(args, settings)
-    client, setting = properties.common(kafka), "--bootstrap-servers" if args.bootstrap_servers else BOOTSTRAP_SERVERS
-    require_kafka(client, setting=setting)
-    with translated(client, setting):
+    setting = "--bootstrap-servers" if args.bootstrap_servers else BOOTSTRAP_SERVERS
+    require_kafka(kafka, setting=setting)
+    with diagnosed(kafka, setting):
         tally = _produce(plan, kafka, args.rate, stop)
     if plan.until:
         echo(f"to generate the same messages again, add --until {rfc3339(plan.until)}")

@@ -10,8 +10,10 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 
 from generator.faults import LARGEST_VALUE_BYTES
 from generator.stream import Message
-from service.errors import CommandError
-from service.handler.kafka.client.error_phrases import phrase, topic_problem
+from service.errors import KafkaRequestFailed
+from service.handler.kafka.client.error_phrases import phrase
+from service.handler.kafka.client.properties import verified
+from service.handler.kafka.client.translate import topic_error, translated
 from service.pkg.polling import poll
 from service.pkg.shutdown_event import ShutdownEvent
 
@@ -50,14 +52,15 @@ class Tally:
 
 
 def open_producer(bootstrap_servers: str, topic: str, properties: Mapping[str, Any], *, compress: bool) -> Producer:
-    """Return an idempotent producer for an existing topic. Blocks for up to 10 s. Raises CommandError.
+    """Return an idempotent producer for an existing topic. Blocks for up to 10 s. Raises KafkaRequestFailed.
 
     `properties` override the defaults. With `compress`, values over 1 MiB pass a broker's default limit, which
     applies to the compressed size.
     """
     compression = {"compression.type": "lz4"} if compress else {}
     guarantees = {"bootstrap.servers": bootstrap_servers, "enable.idempotence": True}
-    producer = Producer(DEFAULTS | compression | dict(properties) | guarantees)
+    with verified(properties):
+        producer = Producer(DEFAULTS | compression | dict(properties) | guarantees)
     _require_topic(producer, topic)
     return producer
 
@@ -71,14 +74,14 @@ def _require_topic(producer: Producer, topic: str) -> None:
         interval=METADATA_INTERVAL_SECONDS,
     )
     if problem is not None:
-        raise CommandError(topic_problem("produce to", topic, problem))
+        raise topic_error("produce to", topic, problem)
 
 
 def _topic_error(producer: Producer, topic: str) -> KafkaError | None:
     try:
         metadata = producer.list_topics(topic, timeout=RESPONSE_TIMEOUT_SECONDS).topics[topic]
     except KafkaException as error:
-        raise CommandError(f"cannot reach Kafka: {phrase(error.args[0])}") from error
+        raise KafkaRequestFailed(f"cannot reach Kafka: {phrase(error.args[0])}") from error
     problem: KafkaError | None = metadata.error
     return problem
 
@@ -121,6 +124,7 @@ class Clock:
         return int((self._epoch + self._now()) * 1000)
 
 
+@translated()
 def produce(
     messages: Iterable[Message],
     producer: Producer,
@@ -133,7 +137,7 @@ def produce(
     """Send until the messages end or `stop` is set, then wait for the delivery reports.
 
     Blocks for as long as librdkafka retries (`message.timeout.ms`), but for at most 10 s after a stop. `on_progress`
-    is called after each message. Raises KafkaException on a fatal error of the producer.
+    is called after each message. Raises KafkaRequestFailed on a fatal error of the producer.
     """
     tally, clock = Tally(), Clock()
     for message in messages:

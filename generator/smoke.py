@@ -19,7 +19,6 @@ from generator.stream import Message, Plan, stream
 from service.config import KafkaSettings, Settings
 from service.errors import CommandError, InvalidKeysFile, TryAgain
 from service.handler.http.keys import KeyScope, key_with
-from service.handler.kafka.client import properties
 from service.handler.kafka.client.diagnostics import require_kafka
 from service.pkg.exit_codes import ExitCode
 from service.pkg.network import os_error_phrase
@@ -46,7 +45,7 @@ def run(args: argparse.Namespace, settings: Settings, stop: ShutdownEvent) -> in
     stop.set_at_signals()
     poller = Poller(DEADLINE_SECONDS, echo, stop)
     key = _key(settings)
-    require_kafka(properties.common(settings.kafka))
+    require_kafka(settings.kafka)
     _require_api(args.url, stop)
     message = next(stream(Plan(count=1, seed=randbits(63), until=None)))
     started_at = monotonic()

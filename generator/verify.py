@@ -12,6 +12,7 @@ from generator.compare import DeadLetterTable, OrderCounts, compare_dead_letters
 from generator.expected import expected_result, infer_until
 from generator.stream import Plan
 from service.config import KafkaSettings
+from service.handler.kafka.client.translate import translated
 from service.pkg.polling import poll
 
 POLL_INTERVAL_SECONDS: Final = 0.5
@@ -37,6 +38,7 @@ class Verification:
         )
 
 
+@translated()
 def verify(
     plan: Plan,
     kafka: KafkaSettings,
@@ -49,7 +51,8 @@ def verify(
     """Wait until the group has no lag, then compare the tables and the dead-letter topic with the plan.
 
     Without `is_until_known`, the plan's `until` is inferred from the topic. Orders that are older than
-    `max_age_seconds` may be missing. Blocks for at most `lag_timeout_seconds`, and while it reads. Raises ReadFailed.
+    `max_age_seconds` may be missing. Blocks for at most `lag_timeout_seconds`, and while it reads. Raises ReadFailed
+    and KafkaRequestFailed.
     """
     with closing(open_consumer(kafka.bootstrap_servers, kafka.group_id, kafka.properties)) as consumer:
         if not is_until_known:

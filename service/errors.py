@@ -12,15 +12,20 @@ OrdersError
 │       └── ReadInterrupted              a read lost its connection or was canceled: retry it on another connection
 ├── DeadLettersUnavailable       the dead-letter topic did not acknowledge `unsent`: retry these, and commit nothing
 ├── GroupChanged                 the member left its group, or the topic was recreated: retry, and commit nothing
-├── KafkaUnavailable             a query of Kafka failed: answer 503
+├── KafkaRequestFailed           Kafka did not do what was asked: fail; the API answers 503
+│   ├── KafkaUnavailable             the client got no answer: a command connects again, to find out why
+│   ├── BrokersUnreachable           no broker can be reached, for the reason in the text: fail
+│   ├── UnknownTopic                 a topic does not exist: fail
+│   ├── ReadTimedOut                 the messages of a topic did not arrive in time: fail
+│   └── DecompressionFailed          a batch exceeds the limit of the Kafka client: fail
 ├── KafkaClientFailed            the Kafka client is unusable: let the process restart
 ├── TryAgain                     an attempt failed: the Poller repeats it
 ├── DeadlineExceeded             no attempt of a Poller succeeded in time: fail
 ├── Stopped                      shutdown was requested during a wait: return, and commit nothing
 ├── InvalidSettings              a setting is invalid: start nothing
+│   └── PropertyRejected             librdkafka rejects a property: start nothing
 ├── UsageError                   the arguments of a command contradict each other, or one is missing: start nothing
 ├── CommandError                 a command failed for a reason that its user can act on: fail
-│   └── DecompressionFailed          a batch exceeds the limit of the Kafka client: fail; the API answers 503
 ├── CheckFailed                  a check of `orders doctor` failed: report it with a hint, and continue
 ├── CheckWarning                 a check found a problem that only costs speed: report it; the check passes
 ├── UnsupportedEncoding          the database is not UTF8: start nothing
@@ -111,8 +116,28 @@ class GroupChanged(OrdersError):
     """The text says what changed."""
 
 
-class KafkaUnavailable(OrdersError):
-    """The text is one line for a client of the API."""
+class KafkaRequestFailed(OrdersError):
+    """The text is one line of fixed phrases and names of topics, for users of commands and clients of the API."""
+
+
+class KafkaUnavailable(KafkaRequestFailed):
+    """For example, a call timed out, or the connection was closed. The same request may succeed later."""
+
+
+class BrokersUnreachable(KafkaRequestFailed):
+    """The text gives addresses, cause and the setting to check: only for users of commands."""
+
+
+class UnknownTopic(KafkaRequestFailed):
+    """The text names the topic and the command that creates it."""
+
+
+class ReadTimedOut(KafkaRequestFailed):
+    """The partitions have these messages, but the broker did not deliver them."""
+
+
+class DecompressionFailed(KafkaRequestFailed):
+    """The text names the batch and the setting or option that raises the limit. The same read fails again."""
 
 
 class KafkaClientFailed(OrdersError):
@@ -136,16 +161,20 @@ class InvalidSettings(OrdersError):
     """The text is one line that names the setting, never a secret."""
 
 
+class PropertyRejected(InvalidSettings):
+    """`problem` names the property, never its value."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(f"ORDERS_KAFKA__PROPERTIES: {problem}")
+        self.problem = problem
+
+
 class UsageError(OrdersError):
     """The text is one line that names the command and the argument. argparse rejects those that are invalid alone."""
 
 
 class CommandError(OrdersError):
     """The text is one line for the user of the command."""
-
-
-class DecompressionFailed(CommandError):
-    """A batch of messages exceeds the limit of the client. The text is also sent to clients of the API."""
 
 
 class CheckFailed(OrdersError):

@@ -155,7 +155,7 @@ class DeadLetterPage(NamedTuple):
 
 class DeadLetterReader(Protocol):
     async def page(self, query: DeadLetterQuery) -> DeadLetterPage:
-        """Return the matching dead letters among a bounded number, possibly none. Raises KafkaUnavailable."""
+        """Return the matching dead letters among a bounded number, possibly none. Raises KafkaRequestFailed."""
 
 
 class EventPublisher(Protocol):

@@ -11,7 +11,7 @@ from confluent_kafka.cimpl import NewTopic
 
 from service.config import KafkaSettings
 from service.entities.dead_letter_headers import Header, Headers, read_origin, read_replays
-from service.errors import CommandError, UsageError
+from service.errors import CommandError, KafkaRequestFailed, UnknownTopic, UsageError
 from service.handler.kafka.client import properties
 from service.handler.kafka.client.topic_id import fetch_topic_id
 from service.handler.kafka.client.topic_reader import open_topic
@@ -278,7 +278,7 @@ def test_unacknowledged_dead_letters_are_replayed_again(kafka: KafkaSettings, mo
     lost = KafkaError(KafkaError._MSG_TIMED_OUT)
     with monkeypatch.context() as unavailable:
         unavailable.setattr(Replay, "_attempt", lambda _, dead_letters: [(each, lost) for each in dead_letters])
-        with pytest.raises(CommandError, match=r"cannot produce to .*: message timed out \(_MSG_TIMED_OUT\)"):
+        with pytest.raises(KafkaRequestFailed, match=r"cannot produce to .*: message timed out \(_MSG_TIMED_OUT\)"):
             dlq(kafka, "replay")
     assert dlq(kafka, "replay") == 0
     assert keys(read_all(kafka, kafka.topic)) == {f"key-{number}".encode(): 1 for number in range(20)}
@@ -287,7 +287,7 @@ def test_unacknowledged_dead_letters_are_replayed_again(kafka: KafkaSettings, mo
 def test_a_missing_order_topic_is_reported(kafka: KafkaSettings) -> None:
     missing = kafka.model_copy(update={"topic": f"{kafka.topic}-missing"})
     produce(kafka, dead_letter(kafka, 1))
-    with pytest.raises(CommandError, match=f"cannot produce to {missing.topic}: unknown topic or partition"):
+    with pytest.raises(UnknownTopic, match=f"cannot produce to {missing.topic}: unknown topic or partition"):
         dlq(missing, "replay")
 
 

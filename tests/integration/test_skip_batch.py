@@ -16,7 +16,7 @@ from msgspec.json import decode, encode
 from service.app.commands import skip_batch
 from service.app.commands.support.kafka_clients import unreadable_batches
 from service.config import KafkaSettings, Settings
-from service.errors import CommandError
+from service.errors import CommandError, DecompressionFailed
 from service.pkg.shutdown_event import ShutdownEvent
 from service.usecases.ports import BatchSource, UnreadableBatch
 from tests.kit.factories import Document, order_document
@@ -146,7 +146,9 @@ def test_nothing_is_skipped_unless_the_whole_batch_is_saved(
 ) -> None:
     produce_batch(harness)
     file = tmp_path / "file"
-    with pytest.raises(CommandError, match=r"offsets 0 to 3: the batch cannot be decompressed within --max-size"):
+    with pytest.raises(
+        DecompressionFailed, match=r"offsets 0 to 3: the batch cannot be decompressed within --max-size"
+    ):
         skip(kafka, 0, "--to", file, "--max-size", "3MiB")
     with max_file_size(3 * MIB), pytest.raises(CommandError, match="File too large; nothing was skipped"):
         skip(kafka, 0, "--to", file)

@@ -33,16 +33,14 @@ def kafka(kafka_server: servers.Kafka) -> Iterator[KafkaSettings]:
 
 def create_topics(kafka: KafkaSettings, deadline: float = 30) -> list[str]:
     lines: list[str] = []
-    topics.create_missing(
-        kafka, DiagnosticAdminClient(properties.common(kafka)), Poller(deadline, lines.append), lines.append
-    )
+    topics.create_missing(kafka, DiagnosticAdminClient(kafka), Poller(deadline, lines.append), lines.append)
     broker, *results = lines
     assert broker.startswith("broker ")
     return results
 
 
 def partitions(kafka: KafkaSettings) -> list[int]:
-    counts = topics.partition_counts(DiagnosticAdminClient(properties.common(kafka)))
+    counts = topics.partition_counts(DiagnosticAdminClient(kafka))
     return [counts.get(kafka.topic, 0), counts.get(kafka.dead_letter_topic, 0)]
 
 
@@ -149,7 +147,7 @@ def test_too_few_brokers_are_retried_until_the_deadline(kafka: KafkaSettings) ->
 def test_an_unreachable_broker_is_retried_until_the_deadline() -> None:
     unreachable = KafkaSettings(bootstrap_servers="127.0.0.1:1")
     with pytest.raises(DeadlineExceeded, match="timed out after 1 s waiting for Kafka"):
-        topics.wait_for_broker(DiagnosticAdminClient(properties.common(unreachable)), Poller(1, print))
+        topics.wait_for_broker(DiagnosticAdminClient(unreachable), Poller(1, print))
 
 
 @pytest.mark.parametrize(
@@ -165,6 +163,4 @@ def test_the_maximum_age_of_a_record_is_retention_plus_segment_time(
     kafka: KafkaSettings, config: dict[str, str], seconds: float
 ) -> None:
     create_topic(kafka, kafka.topic, 1, segment_ms="60000", **config)
-    assert topics.max_record_ages([kafka.topic], DiagnosticAdminClient(properties.common(kafka))) == {
-        kafka.topic: seconds
-    }
+    assert topics.max_record_ages([kafka.topic], DiagnosticAdminClient(kafka)) == {kafka.topic: seconds}

@@ -104,6 +104,7 @@ class FakeConsumer:
     # The methods of confluent_kafka.Consumer
 
     def subscribe(self, _: Sequence[str], **callbacks: Callable[..., None]) -> None:
+        self._raise("subscribe")
         self.subscription = callbacks
 
     def consume(self, num_messages: int = 1, timeout: float = -1) -> list[Message]:

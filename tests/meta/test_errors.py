@@ -4,6 +4,7 @@ import inspect
 import re
 from collections.abc import Iterator
 from importlib import import_module
+from pathlib import Path
 from pkgutil import walk_packages
 from types import ModuleType
 
@@ -29,6 +30,13 @@ def test_every_error_that_leaves_its_module_is_defined_in_the_tree() -> None:
 def test_the_drawing_shows_every_error_below_its_base() -> None:
     bases = {each.__name__: each.__bases__[0].__name__ for each in _errors(errors) if each is not OrdersError}
     assert dict(_drawn(errors.__doc__ or "")) == bases
+
+
+def test_errors_of_the_kafka_client_are_translated_in_its_package() -> None:
+    root = Path(service.__file__).parent
+    found = [path.relative_to(root) for path in root.rglob("*.py") if "KafkaException" in path.read_text("utf-8")]
+    assert found
+    assert [path for path in found if path.parts[:2] != ("handler", "kafka")] == []
 
 
 def _leaves_its_module(error: type[BaseException]) -> bool:

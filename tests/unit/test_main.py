@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 import structlog
-from confluent_kafka import Producer
 
 from service import logs, main
 from service.app.commands import wait_for_migrations
@@ -119,14 +118,6 @@ def test_an_invalid_setting_is_named_and_nothing_runs(
     assert main.main(["consumer"]) == 2
     assert only_line(capsys).startswith("orders: ORDERS_BATCH__MAX_MESSAGES: ")
     assert ran == []
-
-
-def test_a_property_that_librdkafka_rejects_is_named_without_its_value(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    run_with(monkeypatch, lambda *_: len(Producer({"no.such.property": "hunter2"})))
-    assert main.main(["doctor"]) == 2
-    assert only_line(capsys) == "orders: ORDERS_KAFKA__PROPERTIES: librdkafka has no property no.such.property"
 
 
 @pytest.mark.parametrize(

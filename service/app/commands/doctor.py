@@ -3,19 +3,15 @@
 import argparse
 import json
 from collections.abc import Iterator, Mapping
-from functools import partial
 from typing import Any, Final
 
 import psycopg
-from confluent_kafka import KafkaException
 
 from service.app.commands.support.doctor_checks import checks
 from service.config import Settings
 from service.config.redaction import redacted
 from service.config.sources import DELIMITER
 from service.errors import OrdersError
-from service.handler.kafka.client import properties
-from service.handler.kafka.client.error_phrases import phrase
 from service.pkg.exit_codes import ExitCode
 from service.pkg.output import echo
 from service.usecases.diagnose import CheckOutcome, CheckResult, run_checks
@@ -39,7 +35,7 @@ def run(_args: argparse.Namespace, settings: Settings, _stop: object) -> int:
         echo(line)
     echo("")
     code = ExitCode.DONE
-    for result in run_checks(checks(settings), CHECK_TIMEOUT_SECONDS, partial(_describe, settings)):
+    for result in run_checks(checks(settings), CHECK_TIMEOUT_SECONDS, _describe):
         echo(_text(result))
         if result.outcome in {CheckOutcome.FAILED, CheckOutcome.SKIPPED}:
             code = ExitCode.FAILED
@@ -52,7 +48,7 @@ def _text(result: CheckResult) -> str:
     return f"{line}\n  {'':<22} {result.check.hint}" if has_hint else line
 
 
-def _describe(settings: Settings, error: Exception) -> str:
+def _describe(error: Exception) -> str:
     match error:
         case OrdersError():
             return str(error)
@@ -60,9 +56,6 @@ def _describe(settings: Settings, error: Exception) -> str:
             return str(error) or "timed out"
         case psycopg.Error():
             return f"{type(error).__name__}, SQLSTATE {error.sqlstate}" if error.sqlstate else type(error).__name__
-        case KafkaException():
-            problem = properties.invalid_property(error, settings.kafka.properties)
-            return problem or f"Kafka: {phrase(error.args[0])}"
     return type(error).__name__
 
 

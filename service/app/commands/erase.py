@@ -16,9 +16,9 @@ from service.app.commands.support.kafka_clients import admin_client, connected_c
 from service.app.commands.support.storage_failures import explained
 from service.config import KafkaSettings, Settings
 from service.entities.order import MAX_UID_LENGTH, OrderUid
-from service.errors import CommandError, UsageError
+from service.errors import CommandError, KafkaRequestFailed, UsageError
 from service.handler.kafka.client import properties, topics
-from service.handler.kafka.client.diagnostics import require_kafka, translated
+from service.handler.kafka.client.diagnostics import diagnosed, require_kafka
 from service.handler.kafka.dead_letters import reading
 from service.handler.kafka.operations.order_records import KafkaOrderRecords
 from service.pkg.argtypes import duration
@@ -99,9 +99,9 @@ def _erase(uids: Sequence[str], settings: Settings, stop: ShutdownEvent) -> None
     for uid in uids:
         echo(f"{uid}: {'erased' if uid in stored else 'was not stored, later messages will be skipped'}")
     try:
-        with translated(properties.common(settings.kafka)):
+        with diagnosed(settings.kafka):
             _list_dead_letters(uids, settings.kafka, stop)
-    except CommandError as error:
+    except (CommandError, KafkaRequestFailed) as error:
         raise CommandError(f"erased, but listing the dead letters failed: {error}") from None
 
 
@@ -137,7 +137,7 @@ def _list_dead_letters(uids: Sequence[str], kafka: KafkaSettings, stop: Shutdown
 
 def _forget(older_than: float, settings: Settings, stop: ShutdownEvent, *, dry_run: bool) -> None:
     kafka = settings.kafka
-    require_kafka(properties.common(kafka))
+    require_kafka(kafka)
     ages = topics.max_record_ages((kafka.topic, kafka.dead_letter_topic), admin_client(kafka))
     require_no_older_records(older_than, ages)
     with stop.interruptible(), _erasures(settings) as erasures:

@@ -57,7 +57,7 @@ class ConsumerParts:
 
 
 def build(settings: Settings, stop: ShutdownEvent, middleware: BatchMiddleware) -> ConsumerParts:
-    """Create the parts. Raises KafkaException if librdkafka rejects the properties."""
+    """Create the parts. Raises PropertyRejected."""
     properties.verify(settings.kafka)  # now, because the producer is created only for the first dead letter
     log, metrics = structlog.get_logger("orders.consumer"), new_metrics(ConsumerMetrics, "consumer")
     group, admin, report = _group(settings), _kafka_admin(settings.kafka), RetryReport(metrics, log)
@@ -85,7 +85,8 @@ def _group(settings: Settings) -> ConsumerGroup:
 
 
 def _member(kafka: KafkaSettings, log: FilteringBoundLogger, added: dict[str, Any]) -> Consumer:
-    return Consumer(properties.consumer(kafka) | added, logger=client_logger(log))
+    with properties.verified(kafka.properties):
+        return Consumer(properties.consumer(kafka) | added, logger=client_logger(log))
 
 
 def _kafka_admin(kafka: KafkaSettings) -> AdminClient:

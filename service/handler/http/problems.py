@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match
 
-from service.errors import KafkaUnavailable, StorageUnavailable
+from service.errors import KafkaRequestFailed, StorageUnavailable
 
 MEDIA_TYPE: Final = "application/problem+json"
 RETRY_AFTER_SECONDS: Final = 2
@@ -77,7 +77,7 @@ async def _storage_unavailable(request: Request, error: StorageUnavailable) -> R
     return problem(HTTPStatus.SERVICE_UNAVAILABLE, error.problem, request_id_of(request))
 
 
-async def _kafka_unavailable(request: Request, error: KafkaUnavailable) -> Response:
+async def _kafka_request_failed(request: Request, error: KafkaRequestFailed) -> Response:
     return problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error), request_id_of(request))
 
 
@@ -85,7 +85,7 @@ HANDLERS: Final[Mapping[Any, Handler]] = {
     HTTPException: _http_exception,
     RequestValidationError: _validation_error,
     StorageUnavailable: _storage_unavailable,
-    KafkaUnavailable: _kafka_unavailable,
+    KafkaRequestFailed: _kafka_request_failed,
 }
 """For `exception_handlers`. ResponseHeadersMiddleware answers 500 for all other exceptions."""
 

@@ -10,6 +10,7 @@ from service.handler.kafka.client import properties
 from service.handler.kafka.client.diagnostics import DiagnosticAdminClient, require_kafka
 from service.handler.kafka.client.topic_id import fetch_topic_id
 from service.handler.kafka.client.topic_reader import CALL_TIMEOUT_SECONDS, TopicReader, open_topic, partitions_of
+from service.handler.kafka.client.translate import translated
 from service.handler.kafka.operations.stopped_group import StoppedGroup, require_no_members
 from service.handler.kafka.operations.unreadable_batches import GROUP_PROPERTIES, UnreadableBatches
 
@@ -18,41 +19,44 @@ if TYPE_CHECKING:
 
 
 def admin_client(kafka: "KafkaSettings") -> DiagnosticAdminClient:
-    return DiagnosticAdminClient(properties.common(kafka))
+    return DiagnosticAdminClient(kafka)
 
 
 def producer(kafka: "KafkaSettings", delivery_timeout: float) -> Producer:
     """`delivery_timeout` is in seconds."""
     timeout = {"message.timeout.ms": round(delivery_timeout * 1_000)}
-    return Producer(properties.without_logs(properties.producer(kafka)) | timeout)
+    with properties.verified(kafka.properties):
+        return Producer(properties.without_logs(properties.producer(kafka)) | timeout)
 
 
 @contextmanager
 def connected_consumer(kafka: "KafkaSettings", overrides: Mapping[str, Any]) -> Iterator[Consumer]:
-    """Yield a consumer that never joins its group. Raises CommandError if Kafka is unreachable."""
-    require_kafka(properties.common(kafka))
-    with closing(Consumer(properties.silent_consumer(kafka) | dict(overrides))) as consumer:
+    """Yield a consumer that never joins its group. Raises KafkaRequestFailed."""
+    require_kafka(kafka)
+    with closing(_consumer(kafka, overrides)) as consumer:
         yield consumer
 
 
 @contextmanager
 def dead_letter_topic(kafka: "KafkaSettings") -> Iterator[TopicReader]:
-    """Yield a reader that cannot commit. Raises CommandError if Kafka is unreachable or the topic is missing."""
+    """Yield a reader that cannot commit. Raises KafkaRequestFailed."""
     with connected_consumer(kafka, {}) as consumer:
         yield open_topic(consumer, kafka.dead_letter_topic)
 
 
 def committable(kafka: "KafkaSettings", topic: str, consumer: Consumer) -> TopicReader:
-    """Return a reader that can commit for the consumer's group. Raises KafkaException, CommandError."""
+    """Return a reader that can commit for the consumer's group. Raises KafkaRequestFailed."""
     partitions_of(topic, consumer, "read")  # explains that the topic is missing, as fetching its id does not
-    return open_topic(consumer, topic, fetch_topic_id(admin_client(kafka), topic, CALL_TIMEOUT_SECONDS))
+    with translated():
+        topic_id = fetch_topic_id(admin_client(kafka), topic, CALL_TIMEOUT_SECONDS)
+    return open_topic(consumer, topic, topic_id)
 
 
 @contextmanager
 def stopped_group(kafka: "KafkaSettings", overrides: Mapping[str, Any]) -> Iterator[StoppedGroup]:
     """Yield the clients; `overrides` are properties of the consumer.
 
-    Raises CommandError if Kafka is unreachable, or if the group has members: they would overwrite the new offsets.
+    Raises KafkaRequestFailed; CommandError if the group has members: they would overwrite the new offsets.
     """
     with connected_consumer(kafka, overrides) as consumer:
         admin = admin_client(kafka)
@@ -62,7 +66,12 @@ def stopped_group(kafka: "KafkaSettings", overrides: Mapping[str, Any]) -> Itera
 
 @contextmanager
 def unreadable_batches(kafka: "KafkaSettings", max_size: int) -> Iterator[UnreadableBatches]:
-    """`max_size` is the greater size limit in bytes. Raises CommandError, KafkaException."""
-    larger = properties.silent_consumer(kafka) | GROUP_PROPERTIES | {"receive.message.max.bytes": max_size}
-    with stopped_group(kafka, GROUP_PROPERTIES) as group, closing(Consumer(larger)) as large_consumer:
+    """`max_size` is the greater size limit in bytes. Raises CommandError, KafkaRequestFailed."""
+    larger = GROUP_PROPERTIES | {"receive.message.max.bytes": max_size}
+    with stopped_group(kafka, GROUP_PROPERTIES) as group, closing(_consumer(kafka, larger)) as large_consumer:
         yield UnreadableBatches(group.consumer, large_consumer, group.admin, group.topic)
+
+
+def _consumer(kafka: "KafkaSettings", overrides: Mapping[str, Any]) -> Consumer:
+    with properties.verified(kafka.properties):
+        return Consumer(properties.silent_consumer(kafka) | dict(overrides))

@@ -4,16 +4,19 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from time import monotonic
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, BrokerMetadata, ClusterMetadata  # type: ignore[attr-defined]
 
-from service.errors import CommandError
+from service.errors import BrokersUnreachable, KafkaRequestFailed, KafkaUnavailable
+from service.handler.kafka.client import properties
 from service.handler.kafka.client.client_log import LineBuffer, new_logger
 from service.handler.kafka.client.connection_errors import BOOTSTRAP_SERVERS, ConnectionFailure, explain
-from service.handler.kafka.client.error_phrases import phrase
 from service.pkg.network import connection_problem
+
+if TYPE_CHECKING:
+    from service.config import KafkaSettings
 
 CONNECT_TIMEOUT_SECONDS: Final = 3.0
 """How long a command waits for Kafka before it fails. Startup included, a command fails within 5 s."""
@@ -36,9 +39,11 @@ class AdvertisedBroker(NamedTuple):
 class DiagnosticAdminClient(AdminClient):
     """An AdminClient that captures its log, and explains failures from it."""
 
-    def __init__(self, properties: dict[str, Any]) -> None:
+    def __init__(self, kafka: "KafkaSettings") -> None:
+        """Raise PropertyRejected if librdkafka rejects the properties."""
         self._lines = LineBuffer()
-        super().__init__(properties, logger=new_logger(self._lines))
+        with properties.verified(kafka.properties):
+            super().__init__(properties.common(kafka), logger=new_logger(self._lines))
 
     def last_failure(self) -> ConnectionFailure | None:
         """Return the most specific failure since the last call; None if there was none."""
@@ -50,40 +55,32 @@ class DiagnosticAdminClient(AdminClient):
         return _connect_to(self.list_topics(timeout=timeout).brokers.values())
 
 
-def require_kafka(properties: dict[str, Any], *, setting: str = BOOTSTRAP_SERVERS) -> None:
+def require_kafka(kafka: "KafkaSettings", *, setting: str = BOOTSTRAP_SERVERS) -> None:
     """Block for a few seconds, until Kafka answers and at least one broker is reachable at its advertised address.
 
-    `setting` is the source of `bootstrap.servers`. Raises CommandError, which names address, cause and setting;
-    KafkaException if librdkafka rejects the properties.
+    `setting` is the source of `bootstrap_servers`. Raises BrokersUnreachable, PropertyRejected.
     """
-    admin, began = DiagnosticAdminClient(properties), monotonic()
-    metadata = _await_metadata(admin, properties["bootstrap.servers"], setting, began)
+    admin, began = DiagnosticAdminClient(kafka), monotonic()
+    metadata = _await_metadata(admin, kafka.bootstrap_servers, setting, began)
     brokers = _connect_to(metadata.brokers.values())
     if brokers and all(broker.problem for broker in brokers):
-        raise CommandError(
+        raise BrokersUnreachable(
             f"cannot reach any broker at its advertised address: {', '.join(map(str, brokers))}. "
             "Check the brokers' advertised.listeners."
         )
 
 
 @contextmanager
-def translated(properties: dict[str, Any], setting: str = BOOTSTRAP_SERVERS) -> Iterator[None]:
-    """Raise a CommandError for each KafkaException of the block."""
+def diagnosed(kafka: "KafkaSettings", setting: str = BOOTSTRAP_SERVERS) -> Iterator[None]:
+    """If the block raises KafkaUnavailable, connect again to find out why.
+
+    Raises BrokersUnreachable if that fails, else KafkaRequestFailed, so that an outer block does not connect again.
+    """
     try:
         yield
-    except KafkaException as error:
-        raise _to_command_error(error, properties, setting) from None
-
-
-def _to_command_error(error: KafkaException, properties: dict[str, Any], setting: str) -> CommandError:
-    """If the client itself failed, connect again to find out why."""
-    problem = error.args[0]
-    if problem.code() < 0:  # an error of the client; errors that a broker returns explain themselves
-        try:
-            require_kafka(properties, setting=setting)
-        except CommandError as unreachable_error:
-            return unreachable_error
-    return CommandError(f"Kafka: {phrase(problem)}")
+    except KafkaUnavailable as error:
+        require_kafka(kafka, setting=setting)
+        raise KafkaRequestFailed(str(error)) from error
 
 
 def _await_metadata(admin: DiagnosticAdminClient, servers: str, setting: str, began: float) -> ClusterMetadata:
@@ -96,7 +93,7 @@ def _await_metadata(admin: DiagnosticAdminClient, servers: str, setting: str, be
         seconds = monotonic() - began
         if failure.is_final or seconds >= CONNECT_TIMEOUT_SECONDS:
             check = setting if failure.check == BOOTSTRAP_SERVERS else failure.check
-            raise CommandError(f"cannot reach Kafka at {failure} (after {seconds:.0f} s). Check {check}.")
+            raise BrokersUnreachable(f"cannot reach Kafka at {failure} (after {seconds:.0f} s). Check {check}.")
 
 
 def _connect_to(brokers: Iterable[BrokerMetadata]) -> list[AdvertisedBroker]:

@@ -3,10 +3,12 @@
 from functools import cached_property
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from confluent_kafka import Consumer, IsolationLevel, KafkaException, TopicPartition
+from confluent_kafka import Consumer, IsolationLevel, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
+from service.errors import KafkaRequestFailed
 from service.handler.kafka.client.topic_id import fetch_topic_id, names_topic_id
+from service.handler.kafka.client.translate import translated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -48,11 +50,12 @@ class GroupLag:
         """Return None while Kafka is unavailable."""
         try:
             return self.read()
-        except (KafkaException, TimeoutError):
+        except (KafkaRequestFailed, TimeoutError):
             return None
 
+    @translated()
     def read(self) -> TopicDepths:
-        """Block for at most six times the call timeout. Raises KafkaException, TimeoutError."""
+        """Block for at most six times the call timeout. Raises KafkaRequestFailed, TimeoutError."""
         partitions = self._partitions()
         first = self._offsets(partitions, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
         end = self._stable_ends(partitions)
@@ -61,8 +64,9 @@ class GroupLag:
         dead_letters = sum(end[each] - first[each] for each in end if each[0] == self._dead_letter_topic)
         return TopicDepths(lag, dead_letters)
 
+    @translated()
     def open_transaction_messages(self) -> int:
-        """Count the messages of the order topic after the last stable offset. Raises KafkaException, TimeoutError.
+        """Count the messages of the order topic after the last stable offset. Raises KafkaRequestFailed, TimeoutError.
 
         The end is read first, so that new messages do not count.
         """

@@ -1,12 +1,15 @@
 """librdkafka configuration, lowest precedence first: our defaults, user overrides, what the guarantees require."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from confluent_kafka import KafkaException, Producer
 
+from service.errors import PropertyRejected
 from service.handler.kafka.client import error_codes
+from service.handler.kafka.client.translate import translated
 
 if TYPE_CHECKING:
     from service.config import KafkaSettings
@@ -122,16 +125,26 @@ def _membership(kafka: "KafkaSettings") -> Properties:
 
 
 def verify(kafka: "KafkaSettings") -> None:
-    """Raise KafkaException if librdkafka rejects the properties, of which a producer checks most. Does not block."""
-    Producer(without_logs(producer(kafka)))
+    """Raise PropertyRejected if librdkafka rejects the properties, of which a producer checks most. Does not block."""
+    with verified(kafka.properties):
+        Producer(without_logs(producer(kafka)))
 
 
-def invalid_property(error: KafkaException, set_by_user: Mapping[str, object]) -> str | None:
-    """Return which property librdkafka rejects, without its value; None for other errors."""
-    problem = error.args[0]
-    if problem.code() != error_codes.INVALID_ARG:
-        return None
-    text = problem.str()
+@contextmanager
+def verified(set_by_user: Mapping[str, object]) -> Iterator[None]:
+    """Raise PropertyRejected if librdkafka rejects the properties of a client that the block creates."""
+    with translated():
+        try:
+            yield
+        except KafkaException as error:
+            problem = error.args[0]
+            if problem.code() != error_codes.INVALID_ARG:
+                raise
+            raise PropertyRejected(_rejection(problem.str(), set_by_user)) from None
+
+
+def _rejection(text: str, set_by_user: Mapping[str, object]) -> str:
+    """Return which property librdkafka rejects, without its value."""
     quoted = _QUOTED.search(text)
     if text.startswith("No such configuration property") and quoted:
         return f"librdkafka has no property {quoted[1]}"

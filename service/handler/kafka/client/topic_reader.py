@@ -5,15 +5,15 @@ from functools import partial
 from time import monotonic
 from typing import Final
 
-from confluent_kafka import OFFSET_END, Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import OFFSET_END, Consumer, Message, TopicPartition
 
 from service.entities.record import Record
-from service.errors import CommandError, DecompressionFailed
+from service.errors import DecompressionFailed, ReadTimedOut
 from service.handler.kafka.client import error_codes
-from service.handler.kafka.client.error_phrases import topic_problem
 from service.handler.kafka.client.record import record_of
 from service.handler.kafka.client.timeouts import call_within
 from service.handler.kafka.client.topic_id import NO_TOPIC_ID, TopicId, offsets_to_commit
+from service.handler.kafka.client.translate import topic_error, translate, translated
 
 CALL_TIMEOUT_SECONDS: Final = 10.0
 IDLE_TIMEOUT_SECONDS: Final = 30.0
@@ -27,7 +27,7 @@ Offsets = Mapping[int, int]
 class TopicReader:
     """A snapshot of a topic's offsets. `consumer` needs `enable.partition.eof`, and joins no group.
 
-    Each method blocks for at most a few seconds, and raises KafkaException or CommandError. Commits require the
+    Each method blocks for at most a few seconds, and raises KafkaRequestFailed. Commits require the
     topic's id, so that offsets of a deleted topic with the same name are not mistaken for those of this topic.
     """
 
@@ -38,6 +38,7 @@ class TopicReader:
         self.starts = starts
         self.ends = ends
 
+    @translated()
     def offsets_at(self, timestamp_ms: int) -> Offsets:
         """Return the first offset of each partition at or after the timestamp; the end offset if there is none."""
         wanted = [TopicPartition(self.name, partition, timestamp_ms) for partition in self.ends]
@@ -46,20 +47,25 @@ class TopicReader:
             each.partition: self.ends[each.partition] if each.offset == OFFSET_END else each.offset for each in found
         }
 
+    @translated()
     def committed(self) -> Offsets:
         """Return the group's committed offsets, without partitions that have none."""
         wanted = [TopicPartition(self.name, partition) for partition in self.ends]
         found = self._consumer.committed(wanted, timeout=CALL_TIMEOUT_SECONDS)
         return {each.partition: each.offset for each in found if each.offset >= 0 and not self._id.contradicts(each)}
 
+    @translated()
     def commit(self, offsets: Offsets) -> None:
-        """Commit for the consumer's group. Raises KafkaException."""
+        """Commit for the consumer's group."""
         targets = offsets_to_commit(self.name, offsets, self._id)
         call_within(CALL_TIMEOUT_SECONDS, partial(self._consumer.commit, offsets=targets, asynchronous=False))
 
     def read(self, starts: Offsets, should_stop: Callable[[], bool], ends: Offsets | None = None) -> Iterator[Record]:
         """Yield the records from `starts` up to `ends` (default: `self.ends`), or until `should_stop` returns True."""
-        ends = self.ends if ends is None else ends
+        with translated():
+            yield from self._read(starts, should_stop, self.ends if ends is None else ends)
+
+    def _read(self, starts: Offsets, should_stop: Callable[[], bool], ends: Offsets) -> Iterator[Record]:
         remaining = {partition for partition, start in starts.items() if start < ends[partition]}
         self._consumer.assign([TopicPartition(self.name, partition, starts[partition]) for partition in remaining])
         received_at = monotonic()
@@ -77,7 +83,7 @@ class TopicReader:
                 yield record_of(message)
 
     def _is_end(self, message: Message) -> bool:
-        """Return whether this is an end-of-partition event. Raises CommandError or KafkaException for other errors."""
+        """Return whether this is an end-of-partition event. Raises KafkaRequestFailed for other errors."""
         error = message.error()
         if error is None:
             return False
@@ -87,12 +93,13 @@ class TopicReader:
                 "the batch cannot be decompressed; set a larger receive.message.max.bytes in ORDERS_KAFKA__PROPERTIES"
             )
         if error.code() != error_codes.PARTITION_EOF:
-            raise KafkaException(error)
+            raise translate(error)
         return True
 
 
+@translated()
 def open_topic(consumer: Consumer, name: str, topic_id: TopicId = NO_TOPIC_ID) -> TopicReader:
-    """Query the offsets of a topic. Blocks for a few seconds at most. Raises KafkaException, CommandError."""
+    """Query the offsets of a topic. Blocks for a few seconds at most. Raises KafkaRequestFailed."""
     watermarks = {
         partition: consumer.get_watermark_offsets(TopicPartition(name, partition), timeout=CALL_TIMEOUT_SECONDS)
         for partition in partitions_of(name, consumer, "read")
@@ -102,14 +109,15 @@ def open_topic(consumer: Consumer, name: str, topic_id: TopicId = NO_TOPIC_ID) -
     return TopicReader(consumer, name, topic_id, starts=starts, ends=ends)
 
 
+@translated()
 def partitions_of(topic: str, consumer: Consumer, action: str) -> list[int]:
-    """Return the partitions of a topic. Raises CommandError, which names the `action` that needs the topic."""
+    """Return the partitions of a topic. Raises KafkaRequestFailed, which names the `action` that needs the topic."""
     metadata = consumer.list_topics(topic, timeout=CALL_TIMEOUT_SECONDS).topics[topic]
     if metadata.error is not None:
-        raise CommandError(topic_problem(action, topic, metadata.error))
+        raise topic_error(action, topic, metadata.error)
     return sorted(metadata.partitions)
 
 
 def _check_idle_timeout(received_at: float) -> None:
     if monotonic() - received_at > IDLE_TIMEOUT_SECONDS:
-        raise CommandError(f"reading from Kafka timed out: no message for {IDLE_TIMEOUT_SECONDS:g} s")
+        raise ReadTimedOut(f"reading from Kafka timed out: no message for {IDLE_TIMEOUT_SECONDS:g} s")

@@ -8,9 +8,10 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import ConfigResource, ResourceType  # type: ignore[attr-defined]
 from confluent_kafka.cimpl import NewTopic
 
-from service.errors import CommandError, MigrationError, TryAgain
+from service.errors import MigrationError, TryAgain
 from service.handler.kafka.client.diagnostics import AdvertisedBroker, DiagnosticAdminClient
-from service.handler.kafka.client.error_phrases import phrase, topic_problem
+from service.handler.kafka.client.error_phrases import phrase
+from service.handler.kafka.client.translate import topic_error, translated
 from service.pkg.output import Echo
 
 if TYPE_CHECKING:
@@ -72,8 +73,9 @@ def size_mismatch(kafka: "KafkaSettings", admin: DiagnosticAdminClient) -> str |
     return f"{SIZE_LIMIT} of {kafka.dead_letter_topic} is {dead_letters}, less than the {orders} of {kafka.topic}"
 
 
+@translated()
 def unreplicated(names: Collection[str], admin: DiagnosticAdminClient) -> list[str]:
-    """Return those of these topics that have a partition with a single replica. Raises KafkaException."""
+    """Return those of these topics that have a partition with a single replica. Raises KafkaRequestFailed."""
     topics = admin.list_topics(timeout=CALL_TIMEOUT_SECONDS).topics
     return [
         name
@@ -82,8 +84,9 @@ def unreplicated(names: Collection[str], admin: DiagnosticAdminClient) -> list[s
     ]
 
 
+@translated()
 def max_record_ages(names: Collection[str], admin: DiagnosticAdminClient) -> dict[str, float]:
-    """Return the maximum age of a record in each of these topics, in seconds. Raises KafkaException, CommandError.
+    """Return the maximum age of a record in each of these topics, in seconds. Raises KafkaRequestFailed.
 
     Kafka deletes whole segments, once their newest record exceeds the retention: the age is `retention.ms` plus
     `segment.ms`.
@@ -93,11 +96,12 @@ def max_record_ages(names: Collection[str], admin: DiagnosticAdminClient) -> dic
     except KafkaException as error:
         if (problem := error.args[0]).code() < 0:  # of the client
             raise
-        raise CommandError(topic_problem("read the retention of", " and ".join(names), problem)) from None
+        raise topic_error("read the retention of", " and ".join(names), problem) from error
 
 
+@translated()
 def is_compacted(name: str, admin: DiagnosticAdminClient) -> bool:
-    """Return whether the topic is compacted, so that batches may have gaps. Raises KafkaException."""
+    """Return whether the topic is compacted, so that batches may have gaps. Raises KafkaRequestFailed."""
     return "compact" in _configs([name], admin)[name]["cleanup.policy"].value
 
 

@@ -39,9 +39,9 @@ class OrderConsumer:
 
         Raises KafkaClientFailed, or the error that ended a batch. Only finished batches are committed then.
         """
-        self.rebalance.subscribe()
         self.worker.start()
         try:
+            self.rebalance.subscribe()
             while not self.stop.is_set():
                 self._polled_at, self.has_started = monotonic(), True
                 self.failure.raise_recorded()

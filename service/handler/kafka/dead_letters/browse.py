@@ -8,11 +8,12 @@ from itertools import islice
 from time import monotonic
 from typing import Final
 
-from confluent_kafka import Consumer, KafkaException
+from confluent_kafka import Consumer
 
 from service.entities.dead_letter_record import Excerpt
-from service.errors import CommandError, DecompressionFailed, KafkaUnavailable
+from service.errors import KafkaUnavailable, ReadTimedOut
 from service.handler.kafka.client.topic_reader import TopicReader, open_topic
+from service.handler.kafka.client.translate import translated
 from service.handler.kafka.dead_letters.filters import Filters, dead_letter_of
 from service.pkg.run_with_timeout import run_in_daemon_thread
 from service.usecases.ports import DeadLetterPage, DeadLetterQuery
@@ -35,18 +36,17 @@ class Browser:
         self._lock = asyncio.Lock()
 
     async def page(self, query: DeadLetterQuery) -> DeadLetterPage:
-        """Return a page. Raises KafkaUnavailable."""
+        """Return a page. Raises KafkaRequestFailed."""
         async with self._lock:  # the client has one position in each partition
             return await run_in_daemon_thread(partial(self._page, query))
 
     def _page(self, query: DeadLetterQuery) -> DeadLetterPage:
-        if self._consumer is None:
-            self._consumer = self._connect()
         try:
-            return _page(self._consumer, open_topic(self._consumer, self._topic), query)
-        except DecompressionFailed as error:
-            raise KafkaUnavailable(str(error)) from error
-        except (KafkaException, CommandError) as error:
+            with translated():
+                if self._consumer is None:
+                    self._consumer = self._connect()
+                return _page(self._consumer, open_topic(self._consumer, self._topic), query)
+        except KafkaUnavailable as error:
             raise KafkaUnavailable("the dead-letter topic is unreachable") from error
 
 
@@ -91,7 +91,7 @@ def _windows(topic: TopicReader, query: DeadLetterQuery) -> Mapping[int, _Offset
 
 
 def _fill(windows: Mapping[int, _OffsetWindow], topic: TopicReader) -> None:
-    """Read the dead letters. Raises KafkaUnavailable after PAGE_TIMEOUT_SECONDS."""
+    """Read the dead letters. Raises ReadTimedOut after PAGE_TIMEOUT_SECONDS."""
     deadline = monotonic() + PAGE_TIMEOUT_SECONDS
 
     def is_over() -> bool:
@@ -102,7 +102,7 @@ def _fill(windows: Mapping[int, _OffsetWindow], topic: TopicReader) -> None:
     for dead_letter in map(dead_letter_of, topic.read(lows, is_over, highs)):
         windows[dead_letter.partition].dead_letters.append(dead_letter.excerpt(SHOWN_BYTES))
     if is_over():
-        raise KafkaUnavailable(f"the dead-letter topic cannot be read within {PAGE_TIMEOUT_SECONDS:g} s")
+        raise ReadTimedOut(f"the dead-letter topic cannot be read within {PAGE_TIMEOUT_SECONDS:g} s")
     for window in windows.values():
         window.high = window.high if window.dead_letters else window.low
 

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
+from confluent_kafka import KafkaError, KafkaException
+
 from service.entities.dead_letter import DeadLetter
 from service.errors import DeadLettersUnavailable, Stopped
 from service.handler.kafka.client.error_codes import TOO_LARGE, is_unrecoverable
@@ -43,8 +45,11 @@ class DeadLetterProducer:
         self._stop = stop
 
     def send_and_commit(self, _: Batch, dead_letters: Sequence[DeadLetter]) -> bool:
-        if dead_letters:
-            self._send(dead_letters)
+        try:
+            if dead_letters:
+                self._send(dead_letters)
+        except KafkaException as error:
+            raise DeadLettersUnavailable(self._problem(error.args[0]), dead_letters) from error
         return False
 
     def _send(self, dead_letters: Sequence[DeadLetter]) -> None:
@@ -53,7 +58,10 @@ class DeadLetterProducer:
             failed += self._deliver_one(dead_letter) if error.code() in TOO_LARGE else [(dead_letter, error)]
         if failed:
             unsent = [dead_letter for dead_letter, _ in failed]
-            raise DeadLettersUnavailable(topic_problem("produce to", self._topic, failed[0][1]), unsent)
+            raise DeadLettersUnavailable(self._problem(failed[0][1]), unsent)
+
+    def _problem(self, error: KafkaError) -> str:
+        return topic_problem("produce to", self._topic, error)
 
     def close(self) -> None:
         """Drop unacknowledged dead letters: their offsets are not committed either."""

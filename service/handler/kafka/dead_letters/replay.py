@@ -12,10 +12,10 @@ from confluent_kafka import Producer
 
 from service.entities.dead_letter_headers import Header, Headers, without_dlq_headers
 from service.entities.dead_letter_record import DeadLetterRecord
-from service.errors import CommandError
+from service.errors import KafkaRequestFailed
 from service.handler.kafka.client.error_codes import TOO_LARGE
-from service.handler.kafka.client.error_phrases import topic_problem
 from service.handler.kafka.client.topic_reader import TopicReader
+from service.handler.kafka.client.translate import topic_error, translated
 from service.handler.kafka.dead_letters.delivery import (
     ANY_PARTITION,
     FLUSH_INTERVAL_SECONDS,
@@ -54,8 +54,9 @@ class Replay:
         self._stop = stop
         self._partitions = partitions
 
+    @translated()
     def run(self, topic: TopicReader) -> None:
-        """Block until all dead letters are sent, or a stop is requested. Raises KafkaException, CommandError."""
+        """Block until all dead letters are sent, or a stop is requested. Raises KafkaRequestFailed."""
         rate = self._plan.rate
         dead_letters = read_dead_letters(topic, self._plan, self._stop, self._observer)
         size = max(1, int(min(rate or MAX_CHUNK_MESSAGES, MAX_CHUNK_MESSAGES)))
@@ -83,7 +84,7 @@ class Replay:
         return len(chosen)
 
     def _deliver(self, dead_letters: Sequence[DeadLetterRecord]) -> list[DeadLetterRecord]:
-        """Return the dead letters that are too large, once all others are acknowledged. Raises CommandError."""
+        """Return the dead letters that are too large, once all others are acknowledged. Raises KafkaRequestFailed."""
         # Sent again one by one: a batch of the client can be too large although no dead letter is.
         suspects = self._too_large(self._attempt(dead_letters))
         return [again for dead_letter in suspects for again in self._too_large(self._attempt([dead_letter]))]
@@ -91,7 +92,7 @@ class Replay:
     def _too_large(self, failed: Sequence[DeliveryFailure[DeadLetterRecord]]) -> list[DeadLetterRecord]:
         for _, error in failed:
             if error.code() not in TOO_LARGE:
-                raise CommandError(topic_problem("produce to", self._plan.target_topic, error))
+                raise topic_error("produce to", self._plan.target_topic, error)
         return [dead_letter for dead_letter, _ in failed]
 
     def _attempt(self, dead_letters: Sequence[DeadLetterRecord]) -> list[DeliveryFailure[DeadLetterRecord]]:
@@ -101,7 +102,7 @@ class Replay:
         began = monotonic()
         while self._producer.flush(FLUSH_INTERVAL_SECONDS):
             if monotonic() - began > (STOP_TIMEOUT_SECONDS if self._stop.is_set() else 2 * DELIVERY_TIMEOUT_SECONDS):
-                raise CommandError(f"cannot produce to {self._plan.target_topic}: no acknowledgement in time")
+                raise KafkaRequestFailed(f"cannot produce to {self._plan.target_topic}: no acknowledgement in time")
         return failed
 
     def _produce(self, dead_letter: DeadLetterRecord, failed: list[DeliveryFailure[DeadLetterRecord]]) -> None:

@@ -88,11 +88,15 @@ class TransactionalDeadLetters:
 
     def _attempt(self, dead_letters: Sequence[DeadLetter], batch: Batch) -> KafkaError | None:
         """Return the error that ended the attempt, or None once it is committed."""
-        producer = self._producer.get()
+        try:
+            producer = self._producer.get()
+        except KafkaException as failure:
+            error: KafkaError = failure.args[0]
+            return error
         try:
             self._commit(producer, dead_letters, batch)
         except KafkaException as failure:
-            error: KafkaError = failure.args[0]
+            error = failure.args[0]
             self._abort_or_close(producer, error)
             return error
         return None

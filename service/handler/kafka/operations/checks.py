@@ -1,6 +1,6 @@
 """Checks of Kafka for `orders doctor`.
 
-Each blocks for a few calls at most, and returns a description. Raises CheckFailed, KafkaException or TimeoutError.
+Each blocks for a few calls at most, and returns a description. Raises CheckFailed, KafkaRequestFailed or TimeoutError.
 """
 
 from contextlib import closing
@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Final
 
 from confluent_kafka import Consumer, KafkaException
 
-from service.errors import CheckFailed
+from service.errors import CheckFailed, PropertyRejected
 from service.handler.kafka.client import properties, topics
 from service.handler.kafka.client.diagnostics import DiagnosticAdminClient
 from service.handler.kafka.client.error_phrases import phrase
 from service.handler.kafka.client.group_lag import GroupLag
+from service.handler.kafka.client.translate import translated
 
 if TYPE_CHECKING:
     from service.config import KafkaSettings
@@ -29,6 +30,7 @@ def brokers(kafka: "KafkaSettings") -> str:
     return f"{count} brokers, {_protocol(kafka)}"
 
 
+@translated()
 def advertised_addresses(kafka: "KafkaSettings") -> str:
     """List the advertised addresses, where clients connect after bootstrapping."""
     advertised = _admin(kafka).check_advertised(CALL_TIMEOUT_SECONDS)
@@ -58,6 +60,7 @@ def replicas(kafka: "KafkaSettings") -> str:
     return "at least two replicas of each topic that transactions use"
 
 
+@translated()
 def group(kafka: "KafkaSettings") -> str:
     admin = _admin(kafka)
     described = admin.describe_consumer_groups([kafka.group_id], request_timeout=CALL_TIMEOUT_SECONDS)[kafka.group_id]
@@ -76,7 +79,10 @@ def group(kafka: "KafkaSettings") -> str:
 
 
 def _admin(kafka: "KafkaSettings") -> DiagnosticAdminClient:
-    return DiagnosticAdminClient(properties.common(kafka))
+    try:
+        return DiagnosticAdminClient(kafka)
+    except PropertyRejected as error:
+        raise CheckFailed(error.problem) from error
 
 
 def _protocol(kafka: "KafkaSettings") -> str:

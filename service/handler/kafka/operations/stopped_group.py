@@ -8,6 +8,7 @@ from confluent_kafka.admin import AdminClient
 from service.errors import CommandError
 from service.handler.kafka.client.diagnostics import DiagnosticAdminClient
 from service.handler.kafka.client.topic_reader import CALL_TIMEOUT_SECONDS, TopicReader
+from service.handler.kafka.client.translate import translated
 
 _STATES_WITHOUT_MEMBERS: Final = (ConsumerGroupState.EMPTY, ConsumerGroupState.DEAD)
 
@@ -20,6 +21,7 @@ class StoppedGroup(NamedTuple):
     topic: TopicReader
 
 
+@translated()
 def require_no_members(group_id: str, admin: AdminClient) -> None:
     """Raise CommandError if the group has members."""
     group = admin.describe_consumer_groups([group_id], request_timeout=CALL_TIMEOUT_SECONDS)[group_id].result()

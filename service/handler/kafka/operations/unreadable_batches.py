@@ -8,14 +8,15 @@ from collections.abc import Iterator
 from time import monotonic
 from typing import Final
 
-from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, Message, TopicPartition
 from msgspec.json import encode
 
-from service.errors import CommandError
+from service.errors import CommandError, DecompressionFailed, ReadTimedOut
 from service.handler.kafka.client import error_codes, topics
 from service.handler.kafka.client.diagnostics import DiagnosticAdminClient
 from service.handler.kafka.client.headers import headers_of
 from service.handler.kafka.client.topic_reader import IDLE_TIMEOUT_SECONDS, TopicReader
+from service.handler.kafka.client.translate import translate, translated
 from service.usecases.ports import UnreadableBatch
 
 LARGEST_MAX_SIZE_BYTES: Final = 2**31 - 1
@@ -38,6 +39,7 @@ class UnreadableBatches:
         self._admin = admin
         self._topic = topic
 
+    @translated()
     def find(self, partition: int, offset: int) -> UnreadableBatch:
         """Return the batch that blocks the group. Raises CommandError if no batch or another one does."""
         topic = self._topic
@@ -58,8 +60,9 @@ class UnreadableBatches:
         return UnreadableBatch(partition, begin, begin + 1 + index)
 
     def lines(self, batch: UnreadableBatch) -> Iterator[bytes]:
-        """Yield the messages of the batch as lines of JSON. Raises CommandError if it exceeds --max-size."""
-        return map(_line, self._read(batch))
+        """Yield the messages of the batch as lines of JSON. Raises DecompressionFailed if it exceeds --max-size."""
+        with translated():
+            yield from map(_line, self._read(batch))
 
     def is_compacted(self) -> bool:
         return topics.is_compacted(self._topic.name, self._admin)
@@ -78,11 +81,11 @@ class UnreadableBatches:
         if error is None or error.code() == error_codes.PARTITION_EOF:
             return None
         if error.code() != error_codes.BAD_COMPRESSION:
-            raise KafkaException(error)
+            raise translate(error)
         return message.offset()
 
     def _read(self, batch: UnreadableBatch) -> Iterator[Message]:
-        """Yield the messages of the batch. Raises CommandError if it exceeds --max-size."""
+        """Yield the messages of the batch. Raises DecompressionFailed if it exceeds --max-size."""
         consumer = self._large_consumer
         consumer.assign([TopicPartition(self._topic.name, batch.partition, batch.begin)])
         last = batch.begin - 1
@@ -94,13 +97,13 @@ class UnreadableBatches:
             if error is None:
                 yield message
             elif error.code() == error_codes.BAD_COMPRESSION:
-                raise CommandError(
+                raise DecompressionFailed(
                     f"{batch}: the batch cannot be decompressed within --max-size; nothing was skipped. "
                     f"Raise --max-size, up to {LARGEST_MAX_SIZE_BYTES} bytes; "
                     "if that fails too, try kafka-dump-log.sh on the broker"
                 )
             else:
-                raise KafkaException(error)
+                raise translate(error)
 
 
 def _next(consumer: Consumer) -> Message:
@@ -108,7 +111,7 @@ def _next(consumer: Consumer) -> Message:
     while monotonic() < deadline:
         if (message := consumer.poll(_POLL_TIMEOUT_SECONDS)) is not None:
             return message
-    raise CommandError(f"reading from Kafka timed out: no message for {IDLE_TIMEOUT_SECONDS:g} s")
+    raise ReadTimedOut(f"reading from Kafka timed out: no message for {IDLE_TIMEOUT_SECONDS:g} s")
 
 
 def _line(message: Message) -> bytes:

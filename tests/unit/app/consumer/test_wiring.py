@@ -3,11 +3,11 @@
 import threading
 
 import pytest
-from confluent_kafka import KafkaException
 
 from service.app.consumer.wiring import build
 from service.config import KafkaSettings, Settings
 from service.config.settings import DeadLetterSettings
+from service.errors import PropertyRejected
 from service.handler.kafka.dead_letters.producer import DeadLetterProducer
 from service.handler.kafka.dead_letters.transactional import TransactionalDeadLetters
 from service.pkg.shutdown_event import ShutdownEvent
@@ -30,5 +30,12 @@ def test_the_setting_selects_the_producer_and_nothing_is_started(producer: type,
 
 def test_a_property_that_librdkafka_rejects_ends_the_start() -> None:
     settings = Settings(kafka=KafkaSettings(bootstrap_servers=NO_BROKER, properties={"no.such.property": "1"}))
-    with pytest.raises(KafkaException, match=r"no\.such\.property"):
+    with pytest.raises(PropertyRejected, match=r"no\.such\.property"):
+        build(settings, ShutdownEvent(), no_middleware)
+
+
+def test_a_property_that_only_the_member_of_the_group_rejects_ends_the_start() -> None:
+    rejected = {"max.poll.interval.ms": 1, "session.timeout.ms": 6_000}
+    settings = Settings(kafka=KafkaSettings(bootstrap_servers=NO_BROKER, properties=rejected))
+    with pytest.raises(PropertyRejected, match=r"max\.poll\.interval\.ms"):
         build(settings, ShutdownEvent(), no_middleware)

@@ -8,7 +8,7 @@ from structlog.typing import FilteringBoundLogger
 from tenacity import Retrying, retry_if_exception_type, wait_fixed
 
 from service.errors import MigrationError, Stopped, TryAgain
-from service.handler.kafka.client import properties, topics
+from service.handler.kafka.client import topics
 from service.handler.kafka.client.diagnostics import DiagnosticAdminClient
 from service.pkg.shutdown_event import ShutdownEvent
 
@@ -21,7 +21,7 @@ _METADATA_TIMEOUT_SECONDS: Final = 5.0
 
 def report_topics(kafka: "KafkaSettings", log: FilteringBoundLogger, stop: ShutdownEvent) -> None:
     """Log missing topics, too small size limits and unreachable brokers once Kafka answers. Blocks until then."""
-    client = DiagnosticAdminClient(properties.common(kafka))
+    client = DiagnosticAdminClient(kafka)
     retrying = Retrying(
         retry=retry_if_exception_type(TryAgain), wait=wait_fixed(_CHECK_INTERVAL_SECONDS), sleep=stop.sleep
     )

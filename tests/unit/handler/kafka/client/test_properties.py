@@ -9,6 +9,7 @@ from confluent_kafka.admin import AdminClient
 from pydantic import ValidationError
 
 from service.config import KafkaSettings
+from service.errors import PropertyRejected
 from service.handler.kafka.client import properties
 
 PASSED_THROUGH = {"session.timeout.ms": 9_000, "fetch.wait.max.ms": 7, "security.protocol": "ssl"}
@@ -21,6 +22,13 @@ def test_librdkafka_accepts_the_properties_of_each_client(protocol: str) -> None
     Producer(properties.producer(kafka))
     Producer(properties.transactional(kafka, "orders-1"))
     AdminClient(properties.common(kafka))
+
+
+def test_a_property_that_librdkafka_rejects_is_named_without_its_value() -> None:
+    with pytest.raises(PropertyRejected) as raised, properties.verified({"no.such.property": "hunter2"}):
+        Producer({"no.such.property": "hunter2"})
+    assert raised.value.problem == "librdkafka has no property no.such.property"
+    assert str(raised.value) == "ORDERS_KAFKA__PROPERTIES: librdkafka has no property no.such.property"
 
 
 def test_properties_of_the_user_override_the_defaults() -> None:

@@ -68,6 +68,13 @@ def test_a_fatal_error_of_the_client_ends_the_loop_and_names_its_cause(setup: Lo
     assert setup.kafka.is_closed
 
 
+def test_a_subscription_that_the_client_rejects_ends_the_loop(setup: LoopSetup) -> None:
+    setup.kafka.failures["subscribe"] = KafkaError(KafkaError._INVALID_ARG)
+    with pytest.raises(KafkaClientFailed, match="_INVALID_ARG"):
+        setup.run(iter([]))
+    assert setup.kafka.is_closed
+
+
 def test_a_stop_commits_the_batch_that_is_being_written_and_leaves_the_group(setup: LoopSetup) -> None:
     def script() -> Script:
         setup.kafka.rebalance("on_assign", 0)

@@ -11,7 +11,7 @@ from service.app.commands.support.replay_report import ReplayReport
 from service.config import KafkaSettings
 from service.entities.dead_letter_headers import Header
 from service.entities.dead_letter_record import DeadLetterRecord
-from service.errors import CommandError
+from service.errors import KafkaRequestFailed
 from service.handler.kafka.client import properties
 from service.handler.kafka.client.topic_reader import open_topic
 from service.handler.kafka.dead_letters.filters import Filters
@@ -102,7 +102,7 @@ def test_dead_letters_without_an_acknowledgement_are_neither_reported_nor_commit
     setup: Setup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Replay, "_attempt", failing(KafkaError(KafkaError._MSG_TIMED_OUT), b"key-3"))
-    with pytest.raises(CommandError, match="cannot produce to orders"):
+    with pytest.raises(KafkaRequestFailed, match="cannot produce to orders"):
         setup.replay(ALL)
     assert (setup.report.sent, setup.topic.committed()) == ({}, {})
 

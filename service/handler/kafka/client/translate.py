@@ -1,0 +1,34 @@
+"""Translates errors of the Kafka client into those of `service/errors.py`. Their text has fixed phrases only."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from confluent_kafka import KafkaError, KafkaException
+
+from service.errors import KafkaRequestFailed, KafkaUnavailable, UnknownTopic
+from service.handler.kafka.client import error_codes
+from service.handler.kafka.client.error_phrases import phrase, topic_problem
+
+_UNKNOWN_TOPIC: Final = (KafkaError.UNKNOWN_TOPIC_OR_PART, error_codes.UNKNOWN_TOPIC)
+
+
+def translate(error: KafkaError) -> KafkaRequestFailed:
+    """Return KafkaUnavailable for an error of the client itself. An error that a broker returns explains itself."""
+    kind = KafkaUnavailable if error.code() < 0 else KafkaRequestFailed
+    return kind(f"Kafka: {phrase(error)}")
+
+
+def topic_error(action: str, topic: str, error: KafkaError) -> KafkaRequestFailed:
+    """Return UnknownTopic or KafkaRequestFailed. Its text names the `action` that needs the topic, and the remedy."""
+    kind = UnknownTopic if error.code() in _UNKNOWN_TOPIC else KafkaRequestFailed
+    return kind(topic_problem(action, topic, error))
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Raise a KafkaRequestFailed for each KafkaException of the block, or of the function that this decorates."""
+    try:
+        yield
+    except KafkaException as error:
+        raise translate(error.args[0]) from error

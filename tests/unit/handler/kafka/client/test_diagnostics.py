@@ -1,0 +1,43 @@
+"""A command whose Kafka client got no answer reports why."""
+
+import pytest
+
+from local import broker
+from local.ports import free_port
+from service.config import KafkaSettings
+from service.errors import BrokersUnreachable, KafkaRequestFailed, KafkaUnavailable
+from service.handler.kafka.client import diagnostics
+from service.handler.kafka.client.diagnostics import diagnosed
+
+NO_ANSWER = KafkaUnavailable("Kafka: timed out (_TIMED_OUT)")
+
+
+def test_the_cause_is_reported_if_no_broker_is_reachable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(diagnostics, "CONNECT_TIMEOUT_SECONDS", 0.0)
+    port = free_port()
+    with pytest.raises(BrokersUnreachable) as raised, diagnosed(kafka_at(f"127.0.0.1:{port}"), "--bootstrap-servers"):
+        raise NO_ANSWER
+    assert str(raised.value).startswith(f"cannot reach Kafka at 127.0.0.1:{port}: connection refused (after ")
+    assert str(raised.value).endswith(" Check --bootstrap-servers.")
+
+
+def test_the_error_is_reported_if_kafka_answers_again_and_no_outer_block_connects_once_more() -> None:
+    with (
+        broker.mock(["orders"]) as server,
+        pytest.raises(KafkaRequestFailed, match=r"^Kafka: timed out \(_TIMED_OUT\)$") as raised,
+        diagnosed(kafka_at("127.0.0.1:1")),
+        diagnosed(kafka_at(server.bootstrap_servers)),
+    ):
+        raise NO_ANSWER
+    assert type(raised.value) is KafkaRequestFailed
+
+
+def test_other_errors_explain_themselves() -> None:
+    error = KafkaRequestFailed("Kafka: group authorization failed (GROUP_AUTHORIZATION_FAILED)")
+    with pytest.raises(KafkaRequestFailed) as raised, diagnosed(kafka_at("127.0.0.1:1")):
+        raise error
+    assert raised.value is error
+
+
+def kafka_at(bootstrap_servers: str) -> KafkaSettings:
+    return KafkaSettings(bootstrap_servers=bootstrap_servers)

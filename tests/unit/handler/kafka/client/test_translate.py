@@ -1,0 +1,43 @@
+"""Errors of the Kafka client become errors of the tree, which keep the code but no text of the client."""
+
+import pytest
+from confluent_kafka import KafkaError, KafkaException
+
+from service.errors import KafkaRequestFailed, KafkaUnavailable, UnknownTopic
+from service.handler.kafka.client.translate import topic_error, translated
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "text"),
+    [
+        (KafkaError._TIMED_OUT, KafkaUnavailable, "Kafka: timed out (_TIMED_OUT)"),
+        (
+            KafkaError.GROUP_AUTHORIZATION_FAILED,
+            KafkaRequestFailed,
+            "Kafka: group authorization failed (GROUP_AUTHORIZATION_FAILED)",
+        ),
+    ],
+    ids=["of the client", "of a broker"],
+)
+def test_errors_of_the_client_itself_have_a_kind_of_their_own(
+    code: int, kind: type[KafkaRequestFailed], text: str
+) -> None:
+    cause = KafkaException(KafkaError(code, "127.0.0.1:9092: a value of an order"))
+    with pytest.raises(KafkaRequestFailed) as raised, translated():
+        raise cause
+    assert (type(raised.value), str(raised.value)) == (kind, text)
+    assert raised.value.__cause__ is cause
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        (KafkaError.UNKNOWN_TOPIC_OR_PART, UnknownTopic),
+        (KafkaError._UNKNOWN_TOPIC, UnknownTopic),
+        (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaRequestFailed),
+    ],
+)
+def test_an_unknown_topic_has_its_own_error(code: int, kind: type[KafkaRequestFailed]) -> None:
+    error = topic_error("read", "orders", KafkaError(code))
+    assert type(error) is kind
+    assert str(error).startswith("cannot read orders: ")
