@@ -9,13 +9,13 @@ from confluent_kafka import Consumer, KafkaError, Producer
 from local import broker
 from service.app.commands.support.replay_report import ReplayReport
 from service.config import KafkaSettings
-from service.entities.dead_letter_headers import Header
+from service.entities.dead_letter_headers import Header, Headers
 from service.entities.dead_letter_record import DeadLetterRecord
 from service.errors import KafkaRequestFailed
 from service.handler.kafka.client import properties
 from service.handler.kafka.client.topic_reader import open_topic
 from service.handler.kafka.dead_letters.filters import Filters
-from service.handler.kafka.dead_letters.replay import MAX_CHUNK_BYTES, Replay, take_chunk
+from service.handler.kafka.dead_letters.replay import MAX_CHUNK_BYTES, Replay, replay_headers, take_chunk
 from service.handler.kafka.dead_letters.replay_plan import NamedDeadLetters, ReplayPlan, preview
 from service.pkg.shutdown_event import ShutdownEvent
 from tests.kit.dlq import dead_letter, produce
@@ -120,3 +120,9 @@ def test_a_chunk_ends_at_its_number_of_dead_letters() -> None:
 def test_a_chunk_of_large_dead_letters_ends_at_its_bytes() -> None:
     found = iter(dead_letters(5, MAX_CHUNK_BYTES // 2))
     assert [len(take_chunk(found, 500)) for _ in range(4)] == [2, 2, 1, 0]
+
+
+def test_a_replay_keeps_foreign_headers_and_replaces_dlq_headers() -> None:
+    headers: Headers = [("a", None), (Header.DETAIL, b"x"), (Header.OFFSET, b"5"), (Header.REPLAYS, b"2")]
+    replayed = replay_headers(DeadLetterRecord(0, 7, 1_000, b"key", b"value", headers))
+    assert replayed == [("a", None), (Header.OFFSET, b"5"), (Header.REPLAYS, b"3")]

@@ -1,0 +1,61 @@
+"""Which dead letters a replay sends, and which it refuses."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from service.entities.dead_letter_headers import Header
+from service.entities.dead_letter_record import DeadLetterRecord
+from service.handler.kafka.dead_letters.filters import Filters
+from service.handler.kafka.dead_letters.replay_plan import ReplayPlan
+
+HEADERS: dict[str, bytes] = {
+    Header.REASON: b"invalid", Header.TOPIC: b"orders", Header.PARTITION: b"2", Header.OFFSET: b"101",
+    Header.TIMESTAMP: b"1700000000000", Header.REPLAYS: b"2",
+}  # fmt: skip
+
+
+def dead_letter(headers: dict[str, bytes] = HEADERS, offset: int = 7) -> DeadLetterRecord:
+    return DeadLetterRecord(0, offset, 1_000, b"key", b"value", list(headers.items()))
+
+
+def test_each_selection_has_a_group_of_its_own_and_limits_do_not_change_it() -> None:
+    plain = ReplayPlan("orders", Filters())
+    same = ReplayPlan("orders", Filters(), limit=5, rate=3)
+    others = [
+        ReplayPlan("other", Filters()),
+        ReplayPlan("orders", Filters(frozenset({"invalid"}))),
+        ReplayPlan("orders", Filters(since=datetime.fromtimestamp(1, UTC))),
+        ReplayPlan("orders", Filters(), max_replays=9),
+    ]
+    assert plain.group("orders") == same.group("orders")
+    assert len({plan.group("orders") for plan in [plain, *others]}) == 5
+    assert plain.group("orders").startswith("orders.dlq-replay.")
+
+
+@pytest.mark.parametrize(
+    ("headers", "refusal"),
+    [
+        (HEADERS, None),
+        (HEADERS | {Header.STUB: b"true"}, "is a stub: its original was too large for the dead-letter topic"),
+        ({Header.REASON: b"invalid"}, "has no origin headers"),
+        (HEADERS | {Header.TOPIC: b"payroll"}, "came from another topic"),
+        (HEADERS | {Header.REPLAYS: b"3"}, "was replayed too often: see --max-replays"),
+    ],
+)
+def test_a_dead_letter_is_refused_for_a_reason(headers: dict[str, bytes], refusal: str | None) -> None:
+    plan = ReplayPlan("orders", Filters(), max_replays=3)
+    assert plan.refusal(dead_letter(headers)) == refusal
+    assert plan.sends(dead_letter(headers)) is (refusal is None)
+
+
+def test_a_dead_letter_that_does_not_match_is_not_sent() -> None:
+    assert not ReplayPlan("orders", Filters(frozenset({"rejected"}))).sends(dead_letter())
+
+
+def test_a_limit_counts_only_dead_letters_that_are_sent() -> None:
+    stub = dead_letter(HEADERS | {Header.STUB: b"true"}, 0)
+    found = [stub, *(dead_letter(offset=offset) for offset in range(1, 5))]
+    limited = ReplayPlan("orders", Filters(), limit=2).limited(iter(found))
+    assert [each.offset for each in limited] == [0, 1, 2]
+    assert [*ReplayPlan("orders", Filters()).limited(iter(found))] == found
