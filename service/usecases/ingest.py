@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from threading import Event
-from typing import NamedTuple, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from tenacity import RetryCallState, Retrying
 
@@ -94,6 +94,16 @@ class _StoreResult:
         self.dead_letters.extend(dead_letters)
 
 
+class _Retried(NamedTuple, Generic[_Result]):
+    """How a call ended that was retried."""
+
+    result: _Result | None
+    """None if the last attempt failed."""
+    attempts: int
+    error: BaseException | None
+    """The last one; None if the first attempt succeeded."""
+
+
 class Ingest:
     """Belongs to the writing thread, but for `is_waiting_to_retry`, which any thread may read."""
 
@@ -111,7 +121,6 @@ class Ingest:
         self._dead_letters = dead_letters
         self._breaker = breaker
         self._observer = observer
-        self._last_error: BaseException | None = None
         # Created once: each is a reference cycle, and the garbage collector runs rarely.
         self._store_retrying = retrying(backoff, stop, _is_unavailable, self._before_retry, _may_give_up)
         forever = replace(backoff, give_up_after=None)
@@ -144,28 +153,27 @@ class Ingest:
         pending = deque([batch.orders] if batch.orders else [])
         while pending:
             orders = pending.popleft()
-            try:
-                result.add_stored(self._store_at_once(orders, batch))
-            except OrderRejected as error:
-                if len(orders) > 1:
-                    pending.extendleft(reversed(split_around(orders, error.index)))
-                else:
-                    is_probed = batch.is_already_probed(orders[0])
-                    result.add_rejected(self._dead_letter(orders[0], error), counts_for_breaker=not is_probed)
-            except StatementTimedOut as error:
-                self._observer.on_retry(error, self._attempts, 0)
+            counts, attempts, error = self._store_at_once(orders, batch)
+            if counts is not None:
+                result.add_stored(counts)
+            elif isinstance(error, OrderRejected) and len(orders) > 1:
+                pending.extendleft(reversed(split_around(orders, error.index)))
+            elif isinstance(error, OrderRejected):
+                is_probed = batch.is_already_probed(orders[0])
+                result.add_rejected(_dead_letter(orders[0], error, attempts), counts_for_breaker=not is_probed)
+            elif isinstance(error, StatementTimedOut):
+                self._observer.on_retry(error, attempts, 0)
                 pending.extendleft(reversed(split_in_half(orders)))
-            except StorageUnavailable as error:
+            elif isinstance(error, StorageUnavailable):
                 self._observer.on_give_up(error)
-                result.add_given_up(self._dead_letter(order, error) for order in orders)
+                result.add_given_up(_dead_letter(order, error, attempts) for order in orders)
         return result
 
-    def _store_at_once(self, orders: list[ConsumedOrder], batch: Batch) -> StoreCounts:
-        """Retry until stored. Raises OrderRejected, StatementTimedOut (of several orders), StorageUnavailable."""
+    def _store_at_once(self, orders: list[ConsumedOrder], batch: Batch) -> _Retried[StoreCounts]:
+        """Retry until stored. Final are OrderRejected, StatementTimedOut (several orders), StorageUnavailable."""
 
         def attempt() -> StoreCounts:
             orders[:] = batch.owned(orders)  # in place: after an error the caller splits what is left
-            self.is_waiting_to_retry.clear()
             try:
                 return self._store.store([order.versioned for order in orders]) if orders else StoreCounts()
             except StatementTimedOut as error:
@@ -174,16 +182,6 @@ class Ingest:
                 raise StorageUnavailable(error.problem, sqlstate=error.sqlstate) from error
 
         return self._retry(self._store_retrying, attempt)
-
-    @property
-    def _attempts(self) -> int:
-        """The attempts of the last `_store_at_once`."""
-        attempts: int = self._store_retrying.statistics["attempt_number"]
-        return attempts
-
-    def _dead_letter(self, order: ConsumedOrder, error: StorageError) -> DeadLetter:
-        where = f" at {error.where}" if isinstance(error, OrderRejected) and error.where else ""
-        return DeadLetter(order.record, Reason.REJECTED, f"{error}{where}", self._attempts)
 
     def _evaluate(self, batch: Batch, order_flags: bytearray) -> tuple[Decision, str]:
         """Return the decision on the offsets, and the problem if the batch is held back."""
@@ -200,31 +198,46 @@ class Ingest:
 
         def attempt() -> bool:
             nonlocal unsent
-            self.is_waiting_to_retry.clear()
             try:
                 return self._dead_letters.send_and_commit(batch, unsent)
             except DeadLettersUnavailable as error:
                 unsent = error.unsent
                 raise
 
-        return self._retry(self._send_retrying, attempt)
+        return bool(self._retry(self._send_retrying, attempt).result)
 
-    def _retry(self, retrying: Retrying, attempt: Callable[[], _Result]) -> _Result:
+    def _retry(self, retrying: Retrying, attempt: Callable[[], _Result]) -> _Retried[_Result]:
+        """Call until it succeeds, or fails with a StorageError that is not retried. Raises any other such error."""
+        attempts, error = 0, None
         try:
-            result: _Result = retrying(attempt)
-            if self._last_error:
-                self._observer.on_recovery(self._last_error)
-        finally:
-            self._last_error = None
-        return result
+            for trial in retrying:
+                attempts = trial.retry_state.attempt_number
+                self.is_waiting_to_retry.clear()
+                with trial:
+                    result = attempt()
+                error = _error_of(trial.retry_state) or error
+        except StorageError as final:
+            return _Retried(None, attempts, final)
+        if error:
+            self._observer.on_recovery(error)
+        return _Retried(result, attempts, error)
 
     def _before_retry(self, state: RetryCallState) -> None:
         self.is_waiting_to_retry.set()
-        error = state.outcome and state.outcome.exception()
+        error = _error_of(state)
         wait = state.next_action.sleep if state.next_action else 0
         if error:
-            self._last_error = error
             self._observer.on_retry(error, state.attempt_number, wait)
+
+
+def _dead_letter(order: ConsumedOrder, error: StorageError, attempts: int) -> DeadLetter:
+    where = f" at {error.where}" if isinstance(error, OrderRejected) and error.where else ""
+    return DeadLetter(order.record, Reason.REJECTED, f"{error}{where}", attempts)
+
+
+def _error_of(state: RetryCallState) -> BaseException | None:
+    """Return the error of the attempt; None if it succeeded."""
+    return state.outcome.exception() if state.outcome else None
 
 
 def _is_unavailable(error: BaseException) -> bool:
@@ -232,7 +245,7 @@ def _is_unavailable(error: BaseException) -> bool:
 
 
 def _may_give_up(state: RetryCallState) -> bool:
-    return not (state.outcome and isinstance(state.outcome.exception(), ConcurrentChange))
+    return not isinstance(_error_of(state), ConcurrentChange)
 
 
 def _is_unsent(error: BaseException) -> bool:
