@@ -1,8 +1,9 @@
 """A record of the dead-letter topic."""
 
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Self
 
 from service.entities.dead_letter_headers import Header, Headers, known_headers, read_origin, read_replays
+from service.entities.record import Record
 from service.entities.version import RecordCoordinates
 
 UNKNOWN_REASON: Final = "unknown"
@@ -19,6 +20,11 @@ class DeadLetterRecord(NamedTuple):
     key: bytes | None
     value: bytes | None
     headers: Headers
+
+    @classmethod
+    def of(cls, record: Record) -> Self:
+        """Return a record of the dead-letter topic as a dead letter."""
+        return cls(record.partition, record.offset, record.timestamp_ms, record.key, record.value, record.headers or [])
 
     @property
     def reason(self) -> str:

@@ -10,7 +10,7 @@ from enum import Enum, auto
 from typing import NamedTuple, Protocol
 
 from service.entities.dead_letter import DeadLetter
-from service.entities.dead_letter_record import Excerpt
+from service.entities.dead_letter_record import DeadLetterRecord, Excerpt
 from service.entities.order import Order
 from service.entities.version import RecordCoordinates, VersionedOrder
 from service.errors import StorageUnavailable
@@ -156,6 +156,44 @@ class DeadLetterPage(NamedTuple):
 class DeadLetterReader(Protocol):
     async def page(self, query: DeadLetterQuery) -> DeadLetterPage:
         """Return the matching dead letters among a bounded number, possibly none. Raises KafkaRequestFailed."""
+
+
+class ReplaySource(Protocol):
+    """The dead-letter topic. Every method may block for seconds, and raises KafkaRequestFailed."""
+
+    def read_new(self, since: datetime | None) -> Iterator[DeadLetterRecord]:
+        """Yield the dead letters after the committed offsets, or else those that arrived since this time.
+
+        Ends early on a stop.
+        """
+
+    def find(self, partition: int, offset: int) -> DeadLetterRecord | None:
+        """Return the dead letter at this offset; None if there is none, and on a stop."""
+
+    def commit(self, offsets: Mapping[int, int]) -> None:
+        """Commit the next offsets of this replay, by partition."""
+
+
+class ReplayTarget(Protocol):
+    """The order topic."""
+
+    def send(self, dead_letters: Sequence[DeadLetterRecord]) -> Sequence[DeadLetterRecord]:
+        """Block until all are acknowledged but those that are too large for the topic, which are returned.
+
+        Raises KafkaRequestFailed.
+        """
+
+
+class ReplayObserver(Protocol):
+    """Is called for each dead letter of a replay or of its preview that matches the filters."""
+
+    def on_sent(self, dead_letter: DeadLetterRecord) -> None:
+        """Report a dead letter that the broker has acknowledged; in a preview, one that would be sent."""
+
+    def on_refused(self, dead_letter: DeadLetterRecord, refusal: str) -> None: ...
+
+    def on_missing(self, partition: int, offset: int) -> None:
+        """Report a named offset without a dead letter."""
 
 
 class EventPublisher(Protocol):

@@ -15,10 +15,10 @@ from service.errors import CommandError, KafkaRequestFailed, UnknownTopic, Usage
 from service.handler.kafka.client import properties
 from service.handler.kafka.client.topic_id import fetch_topic_id
 from service.handler.kafka.client.topic_reader import open_topic
-from service.handler.kafka.dead_letters.filters import Filters
-from service.handler.kafka.dead_letters.replay import Replay
-from service.handler.kafka.dead_letters.replay_plan import ReplayPlan
+from service.handler.kafka.dead_letters.replay import ReplayProducer
 from service.pkg.shutdown_event import ShutdownEvent
+from service.usecases.dead_letter_filters import DeadLetterFilters
+from service.usecases.replay import ReplayPlan
 from tests.kit.dlq import FAR, ORIGIN_MS, dead_letter, dlq, produce
 from tests.kit.processes import Spawn
 from tests.kit.raw_producer import produce_with_header
@@ -74,7 +74,10 @@ def test_a_second_replay_sends_only_new_dead_letters(kafka: KafkaSettings) -> No
 
 
 def test_a_replay_starts_over_if_the_topic_was_recreated_during_the_last_one(kafka: KafkaSettings) -> None:
-    admin, group = AdminClient(properties.common(kafka)), ReplayPlan(kafka.topic, Filters()).group(kafka.group_id)
+    admin, group = (
+        AdminClient(properties.common(kafka)),
+        ReplayPlan(kafka.topic, DeadLetterFilters()).group(kafka.group_id),
+    )
     produce(kafka, *(dead_letter(kafka, number) for number in range(3)))
     with closing(Consumer(properties.consumer(kafka) | {"group.id": group})) as consumer:
         topic = open_topic(consumer, kafka.dead_letter_topic, fetch_topic_id(admin, kafka.dead_letter_topic, FAR))
@@ -277,7 +280,7 @@ def test_unacknowledged_dead_letters_are_replayed_again(kafka: KafkaSettings, mo
     produce(kafka, *(dead_letter(kafka, number) for number in range(20)))
     lost = KafkaError(KafkaError._MSG_TIMED_OUT)
     with monkeypatch.context() as unavailable:
-        unavailable.setattr(Replay, "_attempt", lambda _, dead_letters: [(each, lost) for each in dead_letters])
+        unavailable.setattr(ReplayProducer, "_attempt", lambda _, dead_letters: [(each, lost) for each in dead_letters])
         with pytest.raises(KafkaRequestFailed, match=r"cannot produce to .*: message timed out \(_MSG_TIMED_OUT\)"):
             dlq(kafka, "replay")
     assert dlq(kafka, "replay") == 0

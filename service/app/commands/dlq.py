@@ -14,12 +14,12 @@ from service.app.commands.support.replay_report import ReplayReport
 from service.errors import CommandError, UsageError
 from service.handler.kafka.client.topic_reader import TopicReader, partitions_of
 from service.handler.kafka.dead_letters import reading
-from service.handler.kafka.dead_letters.filters import Filters
-from service.handler.kafka.dead_letters.replay import DELIVERY_TIMEOUT_SECONDS, Replay
-from service.handler.kafka.dead_letters.replay_plan import NamedDeadLetters, ReplayPlan, preview
+from service.handler.kafka.dead_letters.replay import DELIVERY_TIMEOUT_SECONDS, KafkaReplaySource, ReplayProducer
 from service.pkg.exit_codes import ExitCode
 from service.pkg.output import echo
 from service.pkg.shutdown_event import ShutdownEvent
+from service.usecases.dead_letter_filters import DeadLetterFilters
+from service.usecases.replay import NamedDeadLetters, Replay, ReplayPlan
 
 if TYPE_CHECKING:
     from service.config import KafkaSettings, Settings
@@ -62,12 +62,13 @@ def _replay(args: argparse.Namespace, kafka: "KafkaSettings", stop: ShutdownEven
     are_few = args.partition is not None or args.order is not None
     report = ReplayReport(echo, is_dry_run=args.dry_run, lists_each=are_few)
     with connected_consumer(kafka, {"group.id": plan.group(kafka.group_id)}) as consumer:
-        topic = committable(kafka, kafka.dead_letter_topic, consumer)
+        source = KafkaReplaySource(committable(kafka, kafka.dead_letter_topic, consumer), stop)
+        replay = Replay(plan, source, report, stop)
         if args.dry_run:
-            preview(topic, plan, stop, report)
+            replay.preview()
             report.print_numbers()
         else:
-            _send(_new_replay(kafka, plan, consumer, report, stop), topic, report)
+            _send(replay, _target(kafka, consumer, stop), report)
     _require_complete(plan, report.sent.total(), stop)
 
 
@@ -86,17 +87,15 @@ def _plan(args: argparse.Namespace, target_topic: str) -> ReplayPlan:
     return ReplayPlan(target_topic, filters, max_replays=args.max_replays, limit=args.max, rate=args.rate, named=named)
 
 
-def _new_replay(
-    kafka: "KafkaSettings", plan: ReplayPlan, consumer: Consumer, report: ReplayReport, stop: ShutdownEvent
-) -> Replay:
+def _target(kafka: "KafkaSettings", consumer: Consumer, stop: ShutdownEvent) -> ReplayProducer:
     # A producer's request could make the broker create the topic; a consumer's does not.
     partitions = partitions_of(kafka.topic, consumer, "produce to")
-    return Replay(producer(kafka, DELIVERY_TIMEOUT_SECONDS), plan, partitions, report, stop)
+    return ReplayProducer(producer(kafka, DELIVERY_TIMEOUT_SECONDS), kafka.topic, partitions, stop)
 
 
-def _send(replay: Replay, topic: TopicReader, report: ReplayReport) -> None:
+def _send(replay: Replay, target: ReplayProducer, report: ReplayReport) -> None:
     try:
-        replay.run(topic)
+        replay.run(target)
     finally:
         report.print_numbers()
 
@@ -108,5 +107,5 @@ def _require_complete(plan: ReplayPlan, sent: int, stop: ShutdownEvent) -> None:
         raise CommandError(f"{left:,} of {len(plan.named.offsets):,} dead letters were not sent")
 
 
-def _filters(args: argparse.Namespace) -> Filters:
-    return Filters(frozenset(args.reason or ()), args.since)
+def _filters(args: argparse.Namespace) -> DeadLetterFilters:
+    return DeadLetterFilters(frozenset(args.reason or ()), args.since)

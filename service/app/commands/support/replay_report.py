@@ -9,7 +9,7 @@ from service.pkg.output import Echo
 
 @dataclass(frozen=True)
 class ReplayReport:
-    """Implements handler.kafka.dead_letters.replay_plan.ReplayObserver.
+    """Implements usecases.ports.ReplayObserver.
 
     Prints a line for each dead letter if `lists_each`; a replay always prints those that it refused.
     """

@@ -10,12 +10,12 @@ from typing import Final
 
 from confluent_kafka import Consumer
 
-from service.entities.dead_letter_record import Excerpt
+from service.entities.dead_letter_record import DeadLetterRecord, Excerpt
 from service.errors import KafkaUnavailable, ReadTimedOut
 from service.handler.kafka.client.topic_reader import TopicReader, open_topic
 from service.handler.kafka.client.translate import translated
-from service.handler.kafka.dead_letters.filters import Filters, dead_letter_of
 from service.pkg.run_with_timeout import run_in_daemon_thread
+from service.usecases.dead_letter_filters import DeadLetterFilters
 from service.usecases.ports import DeadLetterPage, DeadLetterQuery
 
 SHOWN_BYTES: Final = 16 * 2**10
@@ -73,7 +73,7 @@ def _page(consumer: Consumer, topic: TopicReader, query: DeadLetterQuery) -> Dea
         _fill(windows, topic)
     finally:
         consumer.unassign()  # otherwise the client keeps fetching
-    filters = Filters(query.reasons)
+    filters = DeadLetterFilters(query.reasons)
     matching = (excerpt for excerpt in _newest(list(windows.values())) if filters.matches(excerpt.dead_letter))
     dead_letters = list(islice(matching, query.limit))
     before = {partition: window.high for partition, window in windows.items() if window.high > window.first}
@@ -99,7 +99,7 @@ def _fill(windows: Mapping[int, _OffsetWindow], topic: TopicReader) -> None:
 
     lows = {partition: window.low for partition, window in windows.items()}
     highs = {partition: window.high for partition, window in windows.items()}
-    for dead_letter in map(dead_letter_of, topic.read(lows, is_over, highs)):
+    for dead_letter in map(DeadLetterRecord.of, topic.read(lows, is_over, highs)):
         windows[dead_letter.partition].dead_letters.append(dead_letter.excerpt(SHOWN_BYTES))
     if is_over():
         raise ReadTimedOut(f"the dead-letter topic cannot be read within {PAGE_TIMEOUT_SECONDS:g} s")

@@ -1,32 +1,34 @@
 """Reads the dead-letter topic: the dead letters that match filters, those of orders, or the one at an offset."""
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import Final
 
 from service.entities.dead_letter_record import DeadLetterRecord
 from service.entities.ownership import order_of
 from service.errors import CommandError
 from service.handler.kafka.client.topic_reader import Offsets, TopicReader
-from service.handler.kafka.dead_letters.filters import Filters, dead_letter_of
 from service.pkg.shutdown_event import ShutdownEvent
+from service.pkg.timestamps import to_milliseconds
+from service.usecases.dead_letter_filters import DeadLetterFilters
 
-_ALL: Final = Filters()
+_ALL: Final = DeadLetterFilters()
 
 
-def read(topic: TopicReader, stop: ShutdownEvent, filters: Filters = _ALL) -> Iterator[DeadLetterRecord]:
+def read(topic: TopicReader, stop: ShutdownEvent, filters: DeadLetterFilters = _ALL) -> Iterator[DeadLetterRecord]:
     """Yield the dead letters that match, the oldest ones of each partition first. Raises CommandError on a stop."""
-    starts = start_offsets(topic, filters)
-    yield from filter(filters.matches, map(dead_letter_of, topic.read(starts, stop.is_set)))
+    starts = start_offsets(topic, filters.since)
+    yield from filter(filters.matches, map(DeadLetterRecord.of, topic.read(starts, stop.is_set)))
     _require_all_read(stop)
 
 
-def start_offsets(topic: TopicReader, filters: Filters) -> Offsets:
-    """Return the offsets before which no dead letter matches."""
-    return topic.offsets_at(filters.since_ms) if filters.since else topic.starts
+def start_offsets(topic: TopicReader, since: datetime | None) -> Offsets:
+    """Return the offsets of the first dead letters since this time, or of all."""
+    return topic.offsets_at(to_milliseconds(since)) if since else topic.starts
 
 
 def search(
-    topic: TopicReader, uids: Sequence[str], stop: ShutdownEvent, filters: Filters = _ALL
+    topic: TopicReader, uids: Sequence[str], stop: ShutdownEvent, filters: DeadLetterFilters = _ALL
 ) -> Iterator[tuple[DeadLetterRecord, str | None]]:
     """Yield the dead letters that match, each with its order if that is one of these. Raises CommandError on a stop."""
     for dead_letter in read(topic, stop, filters):
@@ -38,7 +40,7 @@ def find_dead_letter(topic: TopicReader, partition: int, offset: int, stop: Shut
     if not topic.starts.get(partition, 0) <= offset < topic.ends.get(partition, 0):
         return None
     record = next(topic.read({partition: offset}, stop.is_set), None)
-    dead_letter = record and dead_letter_of(record)
+    dead_letter = record and DeadLetterRecord.of(record)
     return dead_letter if dead_letter is not None and dead_letter.offset == offset else None
 
 

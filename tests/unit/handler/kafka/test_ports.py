@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from datetime import UTC, datetime
 from typing import Any, NoReturn
 
 import pytest
@@ -11,6 +12,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Produ
 from local import broker
 from service.config import KafkaSettings
 from service.entities.dead_letter import DeadLetter, Reason
+from service.entities.dead_letter_record import DeadLetterRecord
 from service.entities.record import Record
 from service.errors import DeadLettersUnavailable, KafkaRequestFailed, KafkaUnavailable, UnknownTopic
 from service.handler.kafka.client import properties
@@ -20,6 +22,7 @@ from service.handler.kafka.dead_letters import delivery
 from service.handler.kafka.dead_letters.browse import Browser
 from service.handler.kafka.dead_letters.encoder import DeadLetterEncoder
 from service.handler.kafka.dead_letters.producer import DeadLetterProducer
+from service.handler.kafka.dead_letters.replay import KafkaReplaySource, ReplayProducer
 from service.handler.kafka.dead_letters.transaction_checks import TransactionChecks
 from service.handler.kafka.dead_letters.transactional import TransactionalDeadLetters
 from service.handler.kafka.operations.order_records import KafkaOrderRecords
@@ -33,6 +36,7 @@ TOPIC = "orders"
 DEAD_LETTER_TOPIC = "orders.dlq"
 TIMEOUT_SECONDS = 10.0
 BATCH = UnreadableBatch(0, 0, 1)
+SINCE = datetime(2026, 11, 23, tzinfo=UTC)
 DEAD_LETTER = DeadLetter(Record(TOPIC, 0, 7, 1_000, b"key", b"faulty", []), Reason.INVALID, "sm_id: is missing")
 CHECKS = TransactionChecks(TOPIC, FakeAdmin(), FakeConsumer)  # type: ignore[arg-type]
 
@@ -129,6 +133,33 @@ def test_a_batch_that_cannot_be_decompressed(
     source = UnreadableBatches(client, client, client, open_topic(client, TOPIC))
     with pytest.raises(KafkaRequestFailed):
         call(source)
+
+
+@pytest.mark.parametrize(
+    ("kind", "method", "call"),
+    [
+        (Client, "offsets_for_times", lambda source: source.read_new(SINCE)),
+        (Client, "committed", lambda source: source.read_new(None)),
+        (Client, "poll", lambda source: next(source.read_new(None))),
+        (RejectedClient, "", lambda source: next(source.read_new(None))),
+        (Client, "poll", lambda source: source.find(0, 0)),
+        (RejectedClient, "", lambda source: source.find(0, 0)),
+        (Client, "commit", lambda source: source.commit({0: 1})),
+    ],
+)
+def test_the_source_of_a_replay(
+    consumer: Consumer, kind: type[Client], method: str, call: Callable[[KafkaReplaySource], object]
+) -> None:
+    client: Any = kind(consumer, method)
+    source = KafkaReplaySource(open_topic(client, DEAD_LETTER_TOPIC), ShutdownEvent())
+    with pytest.raises(KafkaRequestFailed):
+        call(source)
+
+
+def test_the_target_of_a_replay(kafka: KafkaSettings) -> None:
+    client: Any = Client(Producer(properties.producer(kafka)), "flush")
+    with pytest.raises(KafkaRequestFailed):
+        ReplayProducer(client, TOPIC, [0], ShutdownEvent()).send([DeadLetterRecord(0, 7, 1_000, None, None, [])])
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,9 @@ from service.config import KafkaSettings
 from service.errors import CommandError
 from service.handler.kafka.client import properties
 from service.handler.kafka.client.topic_reader import TopicReader, open_topic
-from service.handler.kafka.dead_letters.filters import Filters
 from service.handler.kafka.dead_letters.reading import find_dead_letter, read, require_dead_letter, search
 from service.pkg.shutdown_event import ShutdownEvent
+from service.usecases.dead_letter_filters import DeadLetterFilters
 from tests.kit.dlq import dead_letter, produce
 
 
@@ -43,7 +43,7 @@ def test_all_dead_letters_are_read_the_oldest_of_a_partition_first(topic: TopicR
 
 
 def test_only_dead_letters_that_match_are_read(topic: TopicReader) -> None:
-    assert [each.key for each in read(topic, ShutdownEvent(), Filters(frozenset({"rejected"})))] == [b"key-2"]
+    assert [each.key for each in read(topic, ShutdownEvent(), DeadLetterFilters(frozenset({"rejected"})))] == [b"key-2"]
 
 
 def test_a_search_names_the_order_of_each_dead_letter_by_its_key_or_document(topic: TopicReader) -> None:

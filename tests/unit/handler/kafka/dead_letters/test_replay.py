@@ -14,15 +14,15 @@ from service.entities.dead_letter_record import DeadLetterRecord
 from service.errors import KafkaRequestFailed
 from service.handler.kafka.client import properties
 from service.handler.kafka.client.topic_reader import open_topic
-from service.handler.kafka.dead_letters.filters import Filters
-from service.handler.kafka.dead_letters.replay import MAX_CHUNK_BYTES, Replay, replay_headers, take_chunk
-from service.handler.kafka.dead_letters.replay_plan import NamedDeadLetters, ReplayPlan, preview
+from service.handler.kafka.dead_letters.replay import KafkaReplaySource, ReplayProducer, replay_headers
 from service.pkg.shutdown_event import ShutdownEvent
+from service.usecases.dead_letter_filters import DeadLetterFilters
+from service.usecases.replay import NamedDeadLetters, Replay, ReplayPlan
 from tests.kit.dlq import dead_letter, produce
 
-ALL = ReplayPlan("orders", Filters())
-REJECTED = ReplayPlan("orders", Filters(frozenset({"rejected"})))
-NAMED = ReplayPlan("orders", Filters(), named=NamedDeadLetters(0, (3, 1)))
+ALL = ReplayPlan("orders", DeadLetterFilters())
+REJECTED = ReplayPlan("orders", DeadLetterFilters(frozenset({"rejected"})))
+NAMED = ReplayPlan("orders", DeadLetterFilters(), named=NamedDeadLetters(0, (3, 1)))
 
 
 class Setup:
@@ -41,7 +41,10 @@ class Setup:
 
     def replay(self, plan: ReplayPlan) -> None:
         producer = Producer(properties.producer(self.kafka))
-        Replay(producer, plan, range(4), self.report, ShutdownEvent()).run(self.topic)
+        self.of(plan).run(ReplayProducer(producer, self.kafka.topic, range(4), ShutdownEvent()))
+
+    def of(self, plan: ReplayPlan) -> Replay:
+        return Replay(plan, KafkaReplaySource(self.topic, ShutdownEvent()), self.report, ShutdownEvent())
 
     def sent(self) -> list[bytes]:
         orders = open_topic(self.consumer, self.kafka.topic)
@@ -84,7 +87,7 @@ def test_named_dead_letters_are_sent_or_reported_and_nothing_is_committed(setup:
 
 
 def test_a_preview_reports_and_sends_nothing(setup: Setup) -> None:
-    preview(setup.topic, ALL, ShutdownEvent(), setup.report)
+    setup.of(ALL).preview()
     assert (setup.sent(), setup.topic.committed()) == ([], {})
     assert (setup.report.sent, setup.report.refused.total()) == ({"rejected": 1, "invalid": 1}, 1)
 
@@ -92,7 +95,7 @@ def test_a_preview_reports_and_sends_nothing(setup: Setup) -> None:
 def test_a_dead_letter_that_is_too_large_is_refused_and_the_others_are_sent(
     setup: Setup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Replay, "_attempt", failing(KafkaError(KafkaError.MSG_SIZE_TOO_LARGE), b"key-1"))
+    monkeypatch.setattr(ReplayProducer, "_attempt", failing(KafkaError(KafkaError.MSG_SIZE_TOO_LARGE), b"key-1"))
     setup.replay(ALL)
     assert setup.report.sent == {"invalid": 1}
     assert "refused: partition 0, offset 0 is larger than orders takes" in setup.lines
@@ -101,25 +104,10 @@ def test_a_dead_letter_that_is_too_large_is_refused_and_the_others_are_sent(
 def test_dead_letters_without_an_acknowledgement_are_neither_reported_nor_committed(
     setup: Setup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Replay, "_attempt", failing(KafkaError(KafkaError._MSG_TIMED_OUT), b"key-3"))
+    monkeypatch.setattr(ReplayProducer, "_attempt", failing(KafkaError(KafkaError._MSG_TIMED_OUT), b"key-3"))
     with pytest.raises(KafkaRequestFailed, match="cannot produce to orders"):
         setup.replay(ALL)
     assert (setup.report.sent, setup.topic.committed()) == ({}, {})
-
-
-def dead_letters(count: int, size: int) -> list[DeadLetterRecord]:
-    value = bytes(size)
-    return [DeadLetterRecord(0, number, -1, b"key", value, []) for number in range(count)]
-
-
-def test_a_chunk_ends_at_its_number_of_dead_letters() -> None:
-    found = iter(dead_letters(5, 10))
-    assert [len(take_chunk(found, 2)) for _ in range(4)] == [2, 2, 1, 0]
-
-
-def test_a_chunk_of_large_dead_letters_ends_at_its_bytes() -> None:
-    found = iter(dead_letters(5, MAX_CHUNK_BYTES // 2))
-    assert [len(take_chunk(found, 500)) for _ in range(4)] == [2, 2, 1, 0]
 
 
 def test_a_replay_keeps_foreign_headers_and_replaces_dlq_headers() -> None:

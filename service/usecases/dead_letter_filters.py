@@ -6,13 +6,12 @@ from typing import Final, NamedTuple
 
 from service.entities.dead_letter_record import DeadLetterRecord
 from service.entities.ownership import order_of
-from service.entities.record import Record
 from service.pkg.timestamps import to_milliseconds
 
 _HASH_DIGITS: Final = 12
 
 
-class Filters(NamedTuple):
+class DeadLetterFilters(NamedTuple):
     """`since` is the time at which they arrived in the dead-letter topic, `order` is an `order_uid`."""
 
     reasons: frozenset[str] = frozenset()
@@ -32,9 +31,3 @@ class Filters(NamedTuple):
         """Return a short hash of the filters and of the other arguments."""
         parts = (sorted(self.reasons), self.since_ms, *more, *filter(None, [self.order]))
         return sha256(repr(parts).encode()).hexdigest()[:_HASH_DIGITS]
-
-
-def dead_letter_of(record: Record) -> DeadLetterRecord:
-    return DeadLetterRecord(
-        record.partition, record.offset, record.timestamp_ms, record.key, record.value, record.headers or []
-    )

@@ -4,21 +4,21 @@ from datetime import UTC, datetime
 
 from service.entities.dead_letter_headers import Header
 from service.entities.dead_letter_record import DeadLetterRecord
-from service.handler.kafka.dead_letters.filters import Filters
+from service.usecases.dead_letter_filters import DeadLetterFilters
 
 PLAIN = DeadLetterRecord(0, 7, 1_000, b"k", b"v", [(Header.REASON, b"invalid")])
 
 
 def test_a_filter_matches_only_its_reasons_and_times() -> None:
     second = datetime.fromtimestamp(1, UTC)
-    assert Filters().matches(PLAIN)
-    assert Filters(frozenset({"invalid"}), second).matches(PLAIN)
-    assert not Filters(frozenset({"rejected"})).matches(PLAIN)
-    assert not Filters(since=second).matches(PLAIN._replace(timestamp_ms=999))
+    assert DeadLetterFilters().matches(PLAIN)
+    assert DeadLetterFilters(frozenset({"invalid"}), second).matches(PLAIN)
+    assert not DeadLetterFilters(frozenset({"rejected"})).matches(PLAIN)
+    assert not DeadLetterFilters(since=second).matches(PLAIN._replace(timestamp_ms=999))
 
 
 def test_a_filter_matches_the_dead_letters_of_its_order_by_key_or_document() -> None:
-    filters = Filters(order="order-1")
+    filters = DeadLetterFilters(order="order-1")
     assert filters.matches(PLAIN._replace(key=b"order-1"))
     assert filters.matches(PLAIN._replace(value=b'{"order_uid": "order-1"}'))
     assert not filters.matches(PLAIN)

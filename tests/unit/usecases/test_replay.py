@@ -6,8 +6,8 @@ import pytest
 
 from service.entities.dead_letter_headers import Header
 from service.entities.dead_letter_record import DeadLetterRecord
-from service.handler.kafka.dead_letters.filters import Filters
-from service.handler.kafka.dead_letters.replay_plan import ReplayPlan
+from service.usecases.dead_letter_filters import DeadLetterFilters
+from service.usecases.replay import MAX_CHUNK_BYTES, ReplayPlan, take_chunk
 
 HEADERS: dict[str, bytes] = {
     Header.REASON: b"invalid", Header.TOPIC: b"orders", Header.PARTITION: b"2", Header.OFFSET: b"101",
@@ -20,13 +20,13 @@ def dead_letter(headers: dict[str, bytes] = HEADERS, offset: int = 7) -> DeadLet
 
 
 def test_each_selection_has_a_group_of_its_own_and_limits_do_not_change_it() -> None:
-    plain = ReplayPlan("orders", Filters())
-    same = ReplayPlan("orders", Filters(), limit=5, rate=3)
+    plain = ReplayPlan("orders", DeadLetterFilters())
+    same = ReplayPlan("orders", DeadLetterFilters(), limit=5, rate=3)
     others = [
-        ReplayPlan("other", Filters()),
-        ReplayPlan("orders", Filters(frozenset({"invalid"}))),
-        ReplayPlan("orders", Filters(since=datetime.fromtimestamp(1, UTC))),
-        ReplayPlan("orders", Filters(), max_replays=9),
+        ReplayPlan("other", DeadLetterFilters()),
+        ReplayPlan("orders", DeadLetterFilters(frozenset({"invalid"}))),
+        ReplayPlan("orders", DeadLetterFilters(since=datetime.fromtimestamp(1, UTC))),
+        ReplayPlan("orders", DeadLetterFilters(), max_replays=9),
     ]
     assert plain.group("orders") == same.group("orders")
     assert len({plan.group("orders") for plan in [plain, *others]}) == 5
@@ -44,18 +44,33 @@ def test_each_selection_has_a_group_of_its_own_and_limits_do_not_change_it() -> 
     ],
 )
 def test_a_dead_letter_is_refused_for_a_reason(headers: dict[str, bytes], refusal: str | None) -> None:
-    plan = ReplayPlan("orders", Filters(), max_replays=3)
+    plan = ReplayPlan("orders", DeadLetterFilters(), max_replays=3)
     assert plan.refusal(dead_letter(headers)) == refusal
     assert plan.sends(dead_letter(headers)) is (refusal is None)
 
 
 def test_a_dead_letter_that_does_not_match_is_not_sent() -> None:
-    assert not ReplayPlan("orders", Filters(frozenset({"rejected"}))).sends(dead_letter())
+    assert not ReplayPlan("orders", DeadLetterFilters(frozenset({"rejected"}))).sends(dead_letter())
 
 
 def test_a_limit_counts_only_dead_letters_that_are_sent() -> None:
     stub = dead_letter(HEADERS | {Header.STUB: b"true"}, 0)
     found = [stub, *(dead_letter(offset=offset) for offset in range(1, 5))]
-    limited = ReplayPlan("orders", Filters(), limit=2).limited(iter(found))
+    limited = ReplayPlan("orders", DeadLetterFilters(), limit=2).limited(iter(found))
     assert [each.offset for each in limited] == [0, 1, 2]
-    assert [*ReplayPlan("orders", Filters()).limited(iter(found))] == found
+    assert [*ReplayPlan("orders", DeadLetterFilters()).limited(iter(found))] == found
+
+
+def dead_letters(count: int, size: int) -> list[DeadLetterRecord]:
+    value = bytes(size)
+    return [DeadLetterRecord(0, number, -1, b"key", value, []) for number in range(count)]
+
+
+def test_a_chunk_ends_at_its_number_of_dead_letters() -> None:
+    found = iter(dead_letters(5, 10))
+    assert [len(take_chunk(found, 2)) for _ in range(4)] == [2, 2, 1, 0]
+
+
+def test_a_chunk_of_large_dead_letters_ends_at_its_bytes() -> None:
+    found = iter(dead_letters(5, MAX_CHUNK_BYTES // 2))
+    assert [len(take_chunk(found, 500)) for _ in range(4)] == [2, 2, 1, 0]

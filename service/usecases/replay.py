@@ -1,0 +1,135 @@
+"""Replays dead letters: sends them back to the order topic, byte for byte.
+
+Each carries the offset and timestamp of its first record, which are the order's version: sending one twice, or after a
+newer order, changes nothing.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import KW_ONLY, dataclass
+from typing import Final, NamedTuple
+
+from service.entities.dead_letter_record import DeadLetterRecord
+from service.pkg.shutdown_event import ShutdownEvent
+from service.usecases.dead_letter_filters import DeadLetterFilters
+from service.usecases.ports import ReplayObserver, ReplaySource, ReplayTarget
+
+MAX_CHUNK_MESSAGES: Final = 500
+"""Sent, acknowledged and committed together: a crash repeats at most this many."""
+MAX_CHUNK_BYTES: Final = 64 * 2**20
+"""A chunk ends when its values reach this size, which the client holds a second time."""
+
+
+class NamedDeadLetters(NamedTuple):
+    partition: int
+    offsets: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class ReplayPlan:
+    """What to replay, and how. `limit` and `rate` (dead letters per second) are 0 if unlimited."""
+
+    target_topic: str
+    """The order topic."""
+    filters: DeadLetterFilters
+    _: KW_ONLY
+    max_replays: int = 3
+    limit: int = 0
+    rate: float = 0
+    named: NamedDeadLetters | None = None
+    """If set, all of these are sent each time, and no offset is committed."""
+
+    def group(self, group_id: str) -> str:
+        """Return the group whose committed offsets are the progress of this replay. Each plan has its own."""
+        return f"{group_id}.dlq-replay.{self.filters.fingerprint(self.target_topic, self.max_replays)}"
+
+    def refusal(self, dead_letter: DeadLetterRecord) -> str | None:
+        """Return why a dead letter must not be replayed, or None."""
+        origin = dead_letter.origin
+        if dead_letter.is_stub:
+            return "is a stub: its original was too large for the dead-letter topic"
+        if origin is None:
+            return "has no origin headers"
+        if origin.topic != self.target_topic:
+            return "came from another topic"
+        return "was replayed too often: see --max-replays" if dead_letter.replays >= self.max_replays else None
+
+    def sends(self, dead_letter: DeadLetterRecord) -> bool:
+        """Return whether a dead letter matches the filters and is not refused."""
+        return self.filters.matches(dead_letter) and self.refusal(dead_letter) is None
+
+    def limited(self, dead_letters: Iterator[DeadLetterRecord]) -> Iterator[DeadLetterRecord]:
+        """Yield dead letters until `limit` of them are to be sent; refused ones do not count."""
+        sent = 0
+        for dead_letter in dead_letters:
+            yield dead_letter
+            sent += self.sends(dead_letter)
+            if self.limit and sent >= self.limit:
+                return
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """One run. Offsets are committed only after everything before them was acknowledged."""
+
+    plan: ReplayPlan
+    source: ReplaySource
+    observer: ReplayObserver
+    stop: ShutdownEvent
+
+    def preview(self) -> None:
+        """Report what a replay would do, without sending anything. Raises KafkaRequestFailed."""
+        for dead_letter in self._choose(self._read()):
+            self.observer.on_sent(dead_letter)
+
+    def run(self, target: ReplayTarget) -> None:
+        """Block until all dead letters are sent, or a stop is requested. Raises KafkaRequestFailed."""
+        rate, dead_letters = self.plan.rate, self._read()
+        size = max(1, int(min(rate or MAX_CHUNK_MESSAGES, MAX_CHUNK_MESSAGES)))
+        while chunk := take_chunk(dead_letters, size):
+            sent = self._send([*self._choose(chunk)], target)
+            if self.plan.named is None:
+                self.source.commit({dead_letter.partition: dead_letter.offset + 1 for dead_letter in chunk})
+            if self.stop.wait(sent / rate if rate else 0):
+                return
+
+    def _read(self) -> Iterator[DeadLetterRecord]:
+        """Yield the named dead letters, or those since the end of the last run of the same plan, up to its limit."""
+        if self.plan.named is not None:
+            return self._find(self.plan.named)
+        return self.plan.limited(self.source.read_new(self.plan.filters.since))
+
+    def _find(self, named: NamedDeadLetters) -> Iterator[DeadLetterRecord]:
+        for offset in named.offsets:
+            dead_letter = self.source.find(named.partition, offset)
+            if dead_letter is not None:
+                yield dead_letter
+            elif not self.stop.is_set():
+                self.observer.on_missing(named.partition, offset)
+
+    def _choose(self, dead_letters: Iterable[DeadLetterRecord]) -> Iterator[DeadLetterRecord]:
+        """Yield those that match and are not refused."""
+        for dead_letter in filter(self.plan.filters.matches, dead_letters):
+            if refusal := self.plan.refusal(dead_letter):
+                self.observer.on_refused(dead_letter, refusal)
+            else:
+                yield dead_letter
+
+    def _send(self, dead_letters: Sequence[DeadLetterRecord], target: ReplayTarget) -> int:
+        """Return how many were sent, or were too large."""
+        too_large = target.send(dead_letters)
+        for dead_letter in dead_letters:
+            if dead_letter in too_large:
+                self.observer.on_refused(dead_letter, f"is larger than {self.plan.target_topic} takes")
+            else:
+                self.observer.on_sent(dead_letter)
+        return len(dead_letters)
+
+
+def take_chunk(dead_letters: Iterator[DeadLetterRecord], size: int) -> list[DeadLetterRecord]:
+    """Return the next dead letters that are sent together; an empty list at the end."""
+    chunk: list[DeadLetterRecord] = []
+    size_bytes = 0
+    while len(chunk) < size and size_bytes < MAX_CHUNK_BYTES and (dead_letter := next(dead_letters, None)) is not None:
+        chunk.append(dead_letter)
+        size_bytes += len(dead_letter.value or b"")
+    return chunk
