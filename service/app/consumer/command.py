@@ -10,6 +10,7 @@ from service.app.build_info import build_info
 from service.app.consumer.wiring import ConsumerParts, build
 from service.app.tracing import tracing
 from service.config import Settings
+from service.handler.kafka.client.diagnostics import DiagnosticAdminClient
 from service.handler.kafka.consumer.topic.report import report_topics
 from service.pkg.exit_codes import ExitCode
 from service.pkg.shutdown_event import ShutdownEvent
@@ -34,13 +35,19 @@ def run(_args: argparse.Namespace, settings: Settings, stop: ShutdownEvent) -> i
 def _run_until_stopped(parts: ConsumerParts, stop: ShutdownEvent) -> None:
     _tune_interpreter()
     parts.admin.start()
-    Thread(target=report_topics, args=(parts.settings.kafka, parts.log, stop), name="topics", daemon=True).start()
+    _report_topics(parts, stop)
     try:
         parts.consumer.run()
     finally:
         parts.admin.stop()
         parts.dead_letters.close()
         parts.store.close()
+
+
+def _report_topics(parts: ConsumerParts, stop: ShutdownEvent) -> None:
+    kafka = parts.settings.kafka
+    arguments = kafka, DiagnosticAdminClient(kafka), parts.log, stop
+    Thread(target=report_topics, args=arguments, name="topics", daemon=True).start()
 
 
 def _tune_interpreter() -> None:

@@ -1,4 +1,4 @@
-"""The id of the topic, by which it is noticed that the topic was deleted and recreated."""
+"""The id of the topic, which shows that the topic was deleted and recreated."""
 
 from time import monotonic
 from typing import Final

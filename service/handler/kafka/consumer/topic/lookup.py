@@ -1,4 +1,4 @@
-"""Looks up the id of the topic, again and again."""
+"""Looks up the id of the topic once a second."""
 
 from time import monotonic
 from typing import TYPE_CHECKING, Final

@@ -19,9 +19,10 @@ _CHECK_INTERVAL_SECONDS: Final = 5.0
 _METADATA_TIMEOUT_SECONDS: Final = 5.0
 
 
-def report_topics(kafka: "KafkaSettings", log: FilteringBoundLogger, stop: ShutdownEvent) -> None:
+def report_topics(
+    kafka: "KafkaSettings", client: DiagnosticAdminClient, log: FilteringBoundLogger, stop: ShutdownEvent
+) -> None:
     """Log missing topics, too small size limits and unreachable brokers once Kafka answers. Blocks until then."""
-    client = DiagnosticAdminClient(kafka)
     retrying = Retrying(
         retry=retry_if_exception_type(TryAgain), wait=wait_fixed(_CHECK_INTERVAL_SECONDS), sleep=stop.sleep
     )
