@@ -35,11 +35,11 @@ def fail() -> None:
 
 def test_a_record_is_one_line_of_json_with_its_fields(capsys: pytest.CaptureFixture[str]) -> None:
     logs.configure()
-    structlog.get_logger("orders").warning("dead letter", reason="invalid", offset=5, detail="a\nb")
+    structlog.get_logger("orders").warning("a message was dead-lettered", reason="invalid", offset=5, detail="a\nb")
     (record,) = written(capsys)
     assert record.pop("timestamp").endswith("Z")
     assert record == {
-        "event": "dead letter", "level": "warning", "reason": "invalid", "offset": 5, "detail": "a\nb",
+        "event": "a message was dead-lettered", "level": "warning", "reason": "invalid", "offset": 5, "detail": "a\nb",
     }  # fmt: skip
 
 

@@ -30,7 +30,7 @@ class OutcomeReport:
         for dead_letter in outcome.dead_letters:
             self.metrics.dead_letters.sent.labels(dead_letter.reason).inc()
             self.log.warning(
-                "dead letter", reason=dead_letter.reason, detail=dead_letter.detail,
+                "a message was dead-lettered", reason=dead_letter.reason, detail=dead_letter.detail,
                 partition=dead_letter.record.partition, offset=dead_letter.record.offset,
             )  # fmt: skip
 

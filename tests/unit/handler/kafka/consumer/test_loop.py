@@ -158,7 +158,7 @@ def test_dead_letters_and_tombstones_are_counted_and_logged(setup: LoopSetup) ->
     assert [
         (each["reason"], each["detail"], each["partition"], each["offset"])
         for each in logs
-        if each["event"] == "dead letter"
+        if each["event"] == "a message was dead-lettered"
     ] == [("undecodable", "malformed JSON", 0, 0)]
     assert setup.sample("dead_letters_total", reason="undecodable") == 1
     assert setup.sample("tombstones_total") == 1

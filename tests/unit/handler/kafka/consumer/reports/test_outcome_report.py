@@ -52,8 +52,8 @@ def test_a_dead_letter_is_counted_and_logged_with_its_coordinates_but_without_it
 ) -> None:
     (logged,) = report(metrics, Outcome(STORED, [DEAD_LETTER]))
     assert logged == {
-        "event": "dead letter", "log_level": "warning", "reason": "invalid", "detail": "sm_id: is missing",
-        "partition": 2, "offset": 7,
+        "event": "a message was dead-lettered", "log_level": "warning", "reason": "invalid",
+        "detail": "sm_id: is missing", "partition": 2, "offset": 7,
     }  # fmt: skip
     assert sample(metrics, "dead_letters_total", reason="invalid") == 1
 
