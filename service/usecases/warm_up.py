@@ -15,16 +15,16 @@ RETRY_SECONDS: Final = 0.5
 
 
 class WarmUp:
-    """`is_over`: finished, or the timeout has passed. `orders` and `seconds` are set when it has finished.
+    """`is_over`: finished, or the timeout has passed.
 
-    `on_done` is called then, with both.
+    When it has finished, `orders` and `seconds` are set, and then `on_done` is called.
     """
 
     def __init__(
         self,
         lookup: Lookup,
         log: FilteringBoundLogger,
-        on_done: Callable[[int, float], None],
+        on_done: Callable[[], None],
         *,
         count: int,
         timeout_seconds: float,
@@ -51,7 +51,7 @@ class WarmUp:
         self.seconds = monotonic() - began
         self._log.info("cache warm-up finished", orders=self.orders, seconds=round(self.seconds, 3))
         self.is_over = True
-        self._on_done(self.orders, self.seconds)
+        self._on_done()
 
     async def _load(self, listening: asyncio.Event) -> int:
         retrying = AsyncRetrying(

@@ -96,11 +96,13 @@ def _warm_up_stats(warm_up: WarmUp) -> WarmUpStats:
 
 def connect_metrics(parts: ApiParts) -> None:
     """Read these metrics from the parts on each scrape."""
-    metrics, entries, database = parts.metrics, parts.cache.entries, parts.database
-    metrics.cache.hits.set_function(lambda: parts.cache.lookup.hits)
-    metrics.cache.misses.set_function(lambda: parts.cache.lookup.misses)
-    metrics.cache.entries.set_function(lambda: len(entries))
-    metrics.cache.bytes.set_function(lambda: entries.size)
+    metrics, cache, database = parts.metrics, parts.cache, parts.database
+    metrics.cache.hits.set_function(lambda: cache.lookup.hits)
+    metrics.cache.misses.set_function(lambda: cache.lookup.misses)
+    metrics.cache.entries.set_function(lambda: len(cache.entries))
+    metrics.cache.bytes.set_function(lambda: cache.entries.size)
+    metrics.cache.warm_up_orders.set_function(lambda: cache.warm_up.orders)
+    metrics.cache.warm_up_seconds.set_function(lambda: cache.warm_up.seconds or 0)
     metrics.postgresql.pool_waiting.set_function(lambda: database.reader.waiting)
     metrics.events.clients.set_function(lambda: parts.broadcaster.clients)
     if keys := parts.keys:

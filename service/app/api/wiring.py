@@ -83,7 +83,7 @@ def _cache(
         entries=entries,
         lookup=lookup,
         changes=ChangePropagation(lookup, reader, broadcaster, count.invalidations.inc),
-        warm_up=_warm_up(settings, lookup, metrics, log),
+        warm_up=_warm_up(settings, lookup, log),
     )
 
 
@@ -98,15 +98,12 @@ def _lookup(settings: CacheSettings, reader: PostgresOrderReader, entries: Lru) 
     return lookup
 
 
-def _warm_up(settings: CacheSettings, lookup: Lookup, metrics: ApiMetrics, log: FilteringBoundLogger) -> WarmUp:
-    on_done = partial(_on_warm, metrics)
-    return WarmUp(lookup, log, on_done, count=settings.warm_up_size, timeout_seconds=settings.warm_deadline)
+def _warm_up(settings: CacheSettings, lookup: Lookup, log: FilteringBoundLogger) -> WarmUp:
+    return WarmUp(lookup, log, _freeze, count=settings.warm_up_size, timeout_seconds=settings.warm_deadline)
 
 
-def _on_warm(metrics: ApiMetrics, orders: int, seconds: float) -> None:
-    """Record the warm-up, and exempt the objects that exist now from garbage collection."""
-    metrics.cache.warm_up_orders.set(orders)
-    metrics.cache.warm_up_seconds.set(seconds)
+def _freeze() -> None:
+    """Exempt the objects that exist now from garbage collection."""
     gc.collect()
     gc.freeze()
 

@@ -26,7 +26,7 @@ class WarmUpSetup:
         self.warm_up = WarmUp(
             self.lookup,
             structlog.get_logger(),
-            lambda *_: self.done.append(True),
+            lambda: self.done.append(True),
             count=count,
             timeout_seconds=deadline,
         )

@@ -24,8 +24,10 @@ def test_the_metrics_show_the_parts() -> None:
     connect_metrics(parts)
     parts.cache.entries.put("a", b"{}")
     parts.cache.lookup.hits, parts.cache.lookup.misses = 3, 2
+    parts.cache.warm_up.orders = 5
     sample = parts.metrics.registry.get_sample_value
     assert (sample("orders_cache_entries"), sample("orders_cache_bytes")) == (1, parts.cache.entries.size)
+    assert (sample("orders_warm_up_orders"), sample("orders_warm_up_seconds")) == (5, 0)
     assert (sample("orders_cache_hits_total"), sample("orders_cache_misses_total")) == (3, 2)
     assert sample("orders_dependency_up", {"dependency": "postgresql"}) == 0
 
