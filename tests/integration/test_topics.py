@@ -12,6 +12,7 @@ from service.config import KafkaSettings
 from service.errors import DeadlineExceeded, MigrationError
 from service.handler.kafka.client import properties, topics
 from service.handler.kafka.client.diagnostics import DiagnosticAdminClient
+from service.handler.kafka.operations.topic_creation import create_missing
 from service.pkg.polling import Poller
 from tests.kit import servers
 from tests.kit.processes import Spawn
@@ -33,7 +34,7 @@ def kafka(kafka_server: servers.Kafka) -> Iterator[KafkaSettings]:
 
 def create_topics(kafka: KafkaSettings, deadline: float = 30) -> list[str]:
     lines: list[str] = []
-    topics.create_missing(kafka, DiagnosticAdminClient(kafka), Poller(deadline, lines.append), lines.append)
+    create_missing(kafka, DiagnosticAdminClient(kafka), Poller(deadline, lines.append), lines.append)
     broker, *results = lines
     assert broker.startswith("broker ")
     return results

@@ -4,7 +4,7 @@ import argparse
 
 from service.app.commands.support.kafka_clients import admin_client
 from service.config import Settings
-from service.handler.kafka.client import topics
+from service.handler.kafka.operations.topic_creation import create_missing
 from service.pkg.exit_codes import ExitCode
 from service.pkg.output import echo
 from service.pkg.polling import Poller
@@ -19,5 +19,5 @@ def run(_args: argparse.Namespace, settings: Settings, stop: ShutdownEvent) -> i
     migrate(settings.postgres.listen_dsns[0], settings.migration, echo=echo, stop=stop)
     if settings.kafka.create_topics:
         poller = Poller(settings.migration.timeout, echo, stop)
-        topics.create_missing(settings.kafka, admin_client(settings.kafka), poller, echo)
+        create_missing(settings.kafka, admin_client(settings.kafka), poller, echo)
     return ExitCode.DONE

@@ -1,4 +1,4 @@
-"""Creates missing topics, and inspects existing ones without changing them."""
+"""Inspects topics without changing them."""
 
 import math
 from collections.abc import Collection, Mapping
@@ -6,22 +6,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import ConfigResource, ResourceType  # type: ignore[attr-defined]
-from confluent_kafka.cimpl import NewTopic
 
 from service.errors import MigrationError, TryAgain
-from service.handler.kafka.client.diagnostics import AdvertisedBroker, DiagnosticAdminClient
+from service.handler.kafka.client.diagnostics import DiagnosticAdminClient
 from service.handler.kafka.client.error_phrases import phrase
 from service.handler.kafka.client.translate import topic_error, translated
-from service.pkg.output import Echo
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
-
     from service.config import KafkaSettings
     from service.pkg.polling import Poller
 
 CALL_TIMEOUT_SECONDS: Final = 10
-_METADATA_TIMEOUT_SECONDS: Final = 5.0
+METADATA_TIMEOUT_SECONDS: Final = 5.0
 """Timeout of one metadata request; after it the problem is printed, and the request is retried."""
 SIZE_LIMIT: Final = "max.message.bytes"
 FOREVER: Final = math.inf
@@ -36,21 +32,6 @@ _PERMANENT_ERRORS: Final = {
 """Errors that retrying does not fix. Others may pass, such as too few brokers for the replication factor."""
 
 
-def create_missing(kafka: "KafkaSettings", admin: DiagnosticAdminClient, poller: "Poller", echo: Echo) -> None:
-    """Block until both topics exist, and print what was done. Idempotent, also when run concurrently.
-
-    Raises MigrationError if Kafka rejects the request, DeadlineExceeded.
-    """
-    for broker in poller.until(lambda: _advertised(admin), "Kafka"):
-        echo(str(broker))
-    created = poller.until(lambda: _create_missing(kafka, admin), "Kafka")
-    partitions = poller.until(lambda: _partitions(kafka, admin), "Kafka")
-    for name, count in partitions.items():
-        echo(f"topic {name}: {'created' if name in created else 'exists'}, {count} partitions")
-    if warning := poller.until(lambda: size_mismatch(kafka, admin), "Kafka"):
-        echo(f"warning: {warning}")
-
-
 def wait_for_broker(admin: DiagnosticAdminClient, poller: "Poller") -> None:
     """Block until a broker answers. Raises DeadlineExceeded."""
     poller.until(lambda: partition_counts(admin), "Kafka")
@@ -59,7 +40,7 @@ def wait_for_broker(admin: DiagnosticAdminClient, poller: "Poller") -> None:
 def partition_counts(admin: DiagnosticAdminClient) -> dict[str, int]:
     """Return the number of partitions of each usable topic. Raises TryAgain if no broker answers."""
     try:
-        topics = admin.list_topics(timeout=_METADATA_TIMEOUT_SECONDS).topics
+        topics = admin.list_topics(timeout=METADATA_TIMEOUT_SECONDS).topics
     except KafkaException as error:
         raise to_migration_error(error, admin) from None
     return {name: len(topic.partitions) for name, topic in topics.items() if topic.error is None}
@@ -112,66 +93,6 @@ def to_migration_error(error: KafkaException, admin: DiagnosticAdminClient) -> E
         return MigrationError(f"Kafka rejected the request: {phrase(problem)}")
     failure = admin.last_failure()
     return TryAgain(f"Kafka at {failure}" if failure else f"Kafka: {phrase(problem)}")
-
-
-def _advertised(admin: DiagnosticAdminClient) -> list[AdvertisedBroker]:
-    try:
-        return admin.check_advertised(_METADATA_TIMEOUT_SECONDS)
-    except KafkaException as error:
-        raise to_migration_error(error, admin) from None
-
-
-def _create_missing(kafka: "KafkaSettings", admin: DiagnosticAdminClient) -> list[str]:
-    existing = partition_counts(admin)
-    partitions = existing.get(kafka.topic, kafka.partitions)
-    missing = [
-        topic for topic in (_order_topic(kafka), _dead_letter_topic(kafka, partitions)) if topic.topic not in existing
-    ]
-    return [name for name, request in _requests(missing, admin).items() if _was_created(request, admin)]
-
-
-def _requests(missing: list[NewTopic], admin: DiagnosticAdminClient) -> Mapping[str, "Future[None]"]:
-    if not missing:
-        return {}
-    return admin.create_topics(
-        missing, operation_timeout=CALL_TIMEOUT_SECONDS, request_timeout=2 * CALL_TIMEOUT_SECONDS
-    )
-
-
-def _was_created(request: "Future[None]", admin: DiagnosticAdminClient) -> bool:
-    try:
-        request.result()
-    except KafkaException as error:
-        if error.args[0].name() != "TOPIC_ALREADY_EXISTS":
-            raise to_migration_error(error, admin) from None
-        return False
-    return True
-
-
-def _order_topic(kafka: "KafkaSettings") -> NewTopic:
-    config = {} if kafka.retention is None else {"retention.ms": _milliseconds(kafka.retention)}
-    return NewTopic(kafka.topic, kafka.partitions, kafka.replication_factor, config=config)
-
-
-def _dead_letter_topic(kafka: "KafkaSettings", partitions: int) -> NewTopic:
-    config = {
-        "cleanup.policy": "delete",
-        "retention.ms": _milliseconds(kafka.dead_letter_retention),
-        SIZE_LIMIT: str(kafka.dead_letter_max_bytes),
-    }
-    return NewTopic(kafka.dead_letter_topic, partitions, kafka.replication_factor, config=config)
-
-
-def _milliseconds(seconds: float) -> str:
-    return str(round(seconds * 1_000))
-
-
-def _partitions(kafka: "KafkaSettings", admin: DiagnosticAdminClient) -> dict[str, int]:
-    existing = partition_counts(admin)
-    for name in (kafka.topic, kafka.dead_letter_topic):
-        if name not in existing:
-            raise TryAgain(f"topic {name} to appear")
-    return {name: existing[name] for name in (kafka.topic, kafka.dead_letter_topic)}
 
 
 def _max_record_age(config: Mapping[str, Any]) -> float:

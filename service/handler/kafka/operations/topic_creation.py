@@ -1,0 +1,93 @@
+"""Creates missing topics for `orders migrate`, and leaves existing ones unchanged."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from confluent_kafka import KafkaException
+from confluent_kafka.cimpl import NewTopic
+
+from service.errors import TryAgain
+from service.handler.kafka.client import topics
+from service.handler.kafka.client.diagnostics import AdvertisedBroker, DiagnosticAdminClient
+from service.pkg.output import Echo
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from service.config import KafkaSettings
+    from service.pkg.polling import Poller
+
+
+def create_missing(kafka: "KafkaSettings", admin: DiagnosticAdminClient, poller: "Poller", echo: Echo) -> None:
+    """Block until both topics exist, and print what was done. Idempotent, also when run concurrently.
+
+    Raises MigrationError if Kafka rejects the request, DeadlineExceeded.
+    """
+    for broker in poller.until(lambda: _advertised(admin), "Kafka"):
+        echo(str(broker))
+    created = poller.until(lambda: _create_missing(kafka, admin), "Kafka")
+    partitions = poller.until(lambda: _partitions(kafka, admin), "Kafka")
+    for name, count in partitions.items():
+        echo(f"topic {name}: {'created' if name in created else 'exists'}, {count} partitions")
+    if warning := poller.until(lambda: topics.size_mismatch(kafka, admin), "Kafka"):
+        echo(f"warning: {warning}")
+
+
+def _advertised(admin: DiagnosticAdminClient) -> list[AdvertisedBroker]:
+    try:
+        return admin.check_advertised(topics.METADATA_TIMEOUT_SECONDS)
+    except KafkaException as error:
+        raise topics.to_migration_error(error, admin) from None
+
+
+def _create_missing(kafka: "KafkaSettings", admin: DiagnosticAdminClient) -> list[str]:
+    existing = topics.partition_counts(admin)
+    partitions = existing.get(kafka.topic, kafka.partitions)
+    missing = [
+        topic for topic in (_order_topic(kafka), _dead_letter_topic(kafka, partitions)) if topic.topic not in existing
+    ]
+    return [name for name, request in _requests(missing, admin).items() if _was_created(request, admin)]
+
+
+def _requests(missing: list[NewTopic], admin: DiagnosticAdminClient) -> Mapping[str, "Future[None]"]:
+    if not missing:
+        return {}
+    return admin.create_topics(
+        missing, operation_timeout=topics.CALL_TIMEOUT_SECONDS, request_timeout=2 * topics.CALL_TIMEOUT_SECONDS
+    )
+
+
+def _was_created(request: "Future[None]", admin: DiagnosticAdminClient) -> bool:
+    try:
+        request.result()
+    except KafkaException as error:
+        if error.args[0].name() != "TOPIC_ALREADY_EXISTS":
+            raise topics.to_migration_error(error, admin) from None
+        return False
+    return True
+
+
+def _order_topic(kafka: "KafkaSettings") -> NewTopic:
+    config = {} if kafka.retention is None else {"retention.ms": _milliseconds(kafka.retention)}
+    return NewTopic(kafka.topic, kafka.partitions, kafka.replication_factor, config=config)
+
+
+def _dead_letter_topic(kafka: "KafkaSettings", partitions: int) -> NewTopic:
+    config = {
+        "cleanup.policy": "delete",
+        "retention.ms": _milliseconds(kafka.dead_letter_retention),
+        topics.SIZE_LIMIT: str(kafka.dead_letter_max_bytes),
+    }
+    return NewTopic(kafka.dead_letter_topic, partitions, kafka.replication_factor, config=config)
+
+
+def _milliseconds(seconds: float) -> str:
+    return str(round(seconds * 1_000))
+
+
+def _partitions(kafka: "KafkaSettings", admin: DiagnosticAdminClient) -> dict[str, int]:
+    existing = topics.partition_counts(admin)
+    for name in (kafka.topic, kafka.dead_letter_topic):
+        if name not in existing:
+            raise TryAgain(f"topic {name} to appear")
+    return {name: existing[name] for name in (kafka.topic, kafka.dead_letter_topic)}
