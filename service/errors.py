@@ -10,6 +10,7 @@ OrdersError
 │       ├── SchemaMismatch               a table, column or privilege is missing: retry; a command says what to run
 │       ├── InternalError                a fault inside PostgreSQL, perhaps of one order: retry, and find that order
 │       └── ReadInterrupted              a read lost its connection or was canceled: retry it on another connection
+├── PostgresUnreachable          PostgreSQL cannot be reached, for the reason in the text: fail
 ├── DeadLettersUnavailable       the dead-letter topic did not acknowledge `unsent`: retry these, and commit nothing
 ├── GroupChanged                 the member left its group, or the topic was recreated: retry, and commit nothing
 ├── KafkaRequestFailed           Kafka did not do what was asked: fail; the API answers 503
@@ -18,14 +19,21 @@ OrdersError
 │   ├── UnknownTopic                 a topic does not exist: fail
 │   ├── ReadTimedOut                 the messages of a topic did not arrive in time: fail
 │   └── DecompressionFailed          a batch exceeds the limit of the Kafka client: fail
+├── GroupHasMembers              members of a group would overwrite its new offsets: commit nothing
+├── BatchNotFound                no batch, or another one, blocks the group: skip nothing
+├── BatchIncomplete              messages of a batch were not read: skip nothing
+├── DeadLetterNotFound           the dead-letter topic has no such dead letter: fail
+├── ErasuresStillNeeded          a topic may have records of erased orders: forget no erasure
 ├── KafkaClientFailed            the Kafka client is unusable: let the process restart
 ├── TryAgain                     an attempt failed: the Poller repeats it
 ├── DeadlineExceeded             no attempt of a Poller succeeded in time: fail
-├── Stopped                      shutdown was requested during a wait: return, and commit nothing
+├── Stopped                      shutdown was requested during a wait or a read: return, and commit nothing
 ├── InvalidSettings              a setting is invalid: start nothing
 │   └── PropertyRejected             librdkafka rejects a property: start nothing
 ├── UsageError                   the arguments of a command contradict each other, or one is missing: start nothing
-├── CommandError                 a command failed for a reason that its user can act on: fail
+├── NotConfirmed                 the user of a command did not confirm: change nothing
+├── FileNotWritten               a file exists, or cannot be written: fail
+├── CommandError                 raised by commands alone, for reasons that have no name here: fail
 ├── CheckFailed                  a check of `orders doctor` failed: report it with a hint, and continue
 ├── CheckWarning                 a check found a problem that only costs speed: report it; the check passes
 ├── UnsupportedEncoding          the database is not UTF8: start nothing
@@ -104,6 +112,10 @@ class InternalError(StorageUnavailable):
     """A bug or damaged data (SQLSTATE class XX), or a row that a worker of Citus rejected."""
 
 
+class PostgresUnreachable(OrdersError):
+    """The text gives addresses, cause and the setting to check: only for users of commands."""
+
+
 class DeadLettersUnavailable(OrdersError):
     """The topic acknowledged all but `unsent`."""
 
@@ -140,6 +152,28 @@ class DecompressionFailed(KafkaRequestFailed):
     """The text names the batch and the setting or option that raises the limit. The same read fails again."""
 
 
+class GroupHasMembers(OrdersError):
+    def __init__(self, group_id: str, count: int) -> None:
+        super().__init__(f"group {group_id} has {count} members: stop the consumers first")
+
+
+class BatchNotFound(OrdersError):
+    """The text gives the partition and its offset."""
+
+
+class BatchIncomplete(OrdersError):
+    """The text says how many messages were read, and where they were saved."""
+
+
+class DeadLetterNotFound(OrdersError):
+    def __init__(self, topic: str, partition: int, offset: int) -> None:
+        super().__init__(f"{topic} has no dead letter at partition {partition}, offset {offset}")
+
+
+class ErasuresStillNeeded(OrdersError):
+    """The text names the topic, and how long it keeps records."""
+
+
 class KafkaClientFailed(OrdersError):
     """The client reported a fatal error."""
 
@@ -153,8 +187,10 @@ class DeadlineExceeded(OrdersError):
 
 
 class Stopped(OrdersError):
-    def __init__(self) -> None:
-        super().__init__("stopped by a shutdown request")
+    """The text says what was stopped."""
+
+    def __init__(self, text: str = "stopped by a shutdown request") -> None:
+        super().__init__(text)
 
 
 class InvalidSettings(OrdersError):
@@ -171,6 +207,14 @@ class PropertyRejected(InvalidSettings):
 
 class UsageError(OrdersError):
     """The text is one line that names the command and the argument. argparse rejects those that are invalid alone."""
+
+
+class NotConfirmed(OrdersError):
+    """The text says what was not done."""
+
+
+class FileNotWritten(OrdersError):
+    """The text names the file and the reason."""
 
 
 class CommandError(OrdersError):

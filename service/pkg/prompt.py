@@ -2,7 +2,7 @@
 
 import sys
 
-from service.errors import CommandError, UsageError
+from service.errors import NotConfirmed, UsageError
 
 
 def require_terminal(command: str) -> None:
@@ -14,10 +14,10 @@ def require_terminal(command: str) -> None:
 
 
 def require_confirmation(question: str, refusal: str) -> None:
-    """Ask the user. Raises CommandError(refusal) unless the answer is yes."""
+    """Ask the user. Raises NotConfirmed(refusal) unless the answer is yes."""
     try:
         answer = input(f"{question} [y/N] ")
     except EOFError:
         answer = ""
     if answer.strip().lower() not in {"y", "yes"}:
-        raise CommandError(refusal)
+        raise NotConfirmed(refusal)

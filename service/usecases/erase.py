@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
-from service.errors import CommandError
+from service.errors import ErasuresStillNeeded
 from service.usecases.ports import ErasureStore, OrderRecords
 
 _DAY_SECONDS: Final = 86_400
@@ -28,13 +28,13 @@ def undo(uids: Sequence[str], store: ErasureStore, records: OrderRecords) -> Und
 
 
 def require_no_older_records(older_than_seconds: float, max_record_ages: Mapping[str, float]) -> None:
-    """Raise CommandError if a topic may still have a record that would restore an order.
+    """Raise ErasuresStillNeeded if a topic may still have a record that would restore an order.
 
     The ages are in seconds, by topic; infinite if the topic keeps records forever.
     """
     for topic, max_age in max_record_ages.items():
         if max_age > older_than_seconds:
             retained = "forever" if math.isinf(max_age) else f"for up to {max_age / _DAY_SECONDS:g} days"
-            raise CommandError(
+            raise ErasuresStillNeeded(
                 f"--forget-older-than is too short: {topic} keeps records {retained}, which would restore orders"
             )

@@ -240,7 +240,7 @@ class OrderRecords(Protocol):
     def find(self, uids: Collection[str]) -> dict[str, str]:
         """Return the coordinates of the first unread record of each of these orders.
 
-        Each call starts where the previous one ended. Raises CommandError on a stop.
+        Each call starts where the previous one ended. Raises Stopped, KafkaRequestFailed.
         """
 
 
@@ -256,13 +256,13 @@ class UnreadableBatch(NamedTuple):
 
 
 class BatchSource(Protocol):
-    """The order topic. Every method may block for seconds, and raises CommandError."""
+    """The order topic. Every method may block for seconds, and raises KafkaRequestFailed."""
 
     def find(self, partition: int, offset: int) -> UnreadableBatch:
-        """Return the batch that blocks the group. Raises CommandError if no batch or another one does."""
+        """Return the batch that blocks the group. Raises BatchNotFound if no batch or another one does."""
 
     def lines(self, batch: UnreadableBatch) -> Iterator[bytes]:
-        """Yield the messages of the batch, each as a line of JSON."""
+        """Yield the messages of the batch, each as a line of JSON. Raises DecompressionFailed if it is too large."""
 
     def is_compacted(self) -> bool:
         """Return whether messages of a batch may be missing because the topic is compacted."""

@@ -3,23 +3,26 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from service.errors import CommandError
+from service.errors import BatchIncomplete, FileNotWritten
 from service.pkg.new_file import write_new_file
 from service.usecases.ports import BatchSource, UnreadableBatch
 
 
 def preview(source: BatchSource, partition: int, offset: int) -> tuple[UnreadableBatch, int]:
-    """Return the batch and the number of its messages. Raises CommandError."""
+    """Return the batch and the number of its messages. Raises what BatchSource raises."""
     batch = source.find(partition, offset)
     return batch, sum(1 for _ in source.lines(batch))
 
 
 def skip(source: BatchSource, partition: int, offset: int, path: Path) -> tuple[UnreadableBatch, int]:
-    """Save the batch to a new file and commit; return the batch and the number of its messages. Raises CommandError."""
+    """Save the batch to a new file and commit; return the batch and the number of its messages.
+
+    Raises FileNotWritten, BatchIncomplete, and what BatchSource raises.
+    """
     batch = source.find(partition, offset)
     count = _save(path, source.lines(batch))
     if count < batch.end - batch.begin and not source.is_compacted():
-        raise CommandError(f"{batch}: only {count:,} messages were read and saved to {path}; nothing was skipped")
+        raise BatchIncomplete(f"{batch}: only {count:,} messages were read and saved to {path}; nothing was skipped")
     source.commit(batch)
     return batch, count
 
@@ -28,6 +31,6 @@ def _save(path: Path, lines: Iterator[bytes]) -> int:
     try:
         return write_new_file(path, lines)
     except FileExistsError:
-        raise CommandError(f"cannot write {path}: file exists; choose a new file") from None
+        raise FileNotWritten(f"cannot write {path}: file exists; choose a new file") from None
     except OSError as error:
-        raise CommandError(f"cannot write {path}: {error.strerror}; nothing was skipped") from None
+        raise FileNotWritten(f"cannot write {path}: {error.strerror}; nothing was skipped") from None

@@ -6,7 +6,7 @@ from msgspec.json import encode
 
 from service.config import KafkaSettings, PostgresSettings, Settings
 from service.entities.dead_letter_headers import Header
-from service.errors import CommandError
+from service.errors import CommandError, NotConfirmed, PostgresUnreachable
 from service.handler.kafka.client import diagnostics as connecting
 from service.pkg.shutdown_event import ShutdownEvent
 from tests.kit.erase_command import erased, produce, run, store, stored
@@ -109,7 +109,7 @@ def test_without_postgresql_nothing_is_erased_and_one_line_reports_it(both_setti
     unreachable = both_settings.model_copy(
         update={"postgres": PostgresSettings(dsn="postgresql://u:hunter2@127.0.0.1:1/x")}
     )
-    with pytest.raises(CommandError) as raised:
+    with pytest.raises(PostgresUnreachable) as raised:
         run(unreachable, "--yes", "a")
     assert str(raised.value) == (
         "cannot connect to PostgreSQL at 127.0.0.1:1: connection refused (after 0 s). Check ORDERS_POSTGRES__DSN."
@@ -165,7 +165,7 @@ def test_without_confirmation_nothing_is_erased(
     both_settings: Settings, monkeypatch: pytest.MonkeyPatch, answer: bytes
 ) -> None:
     store(both_settings, "a")
-    with terminal_input(monkeypatch, answer), pytest.raises(CommandError, match="nothing was erased"):
+    with terminal_input(monkeypatch, answer), pytest.raises(NotConfirmed, match="nothing was erased"):
         run(both_settings, "a")
     assert stored(both_settings.postgres.dsn) == {"a"}
     assert erased(both_settings.postgres.dsn) == 0

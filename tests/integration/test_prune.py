@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from service.app.commands import prune
 from service.config import PostgresSettings, Settings
 from service.config.settings import RetentionSettings
-from service.errors import CommandError, UsageError
+from service.errors import CommandError, NotConfirmed, UsageError
 from service.pkg.shutdown_event import ShutdownEvent
 from tests.kit import stores
 from tests.kit.factories import Document, order_document, versioned
@@ -122,7 +122,7 @@ def test_without_confirmation_nothing_is_deleted(
     database: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], answer: bytes
 ) -> None:
     store(database, a=401)
-    with terminal_input(monkeypatch, answer), pytest.raises(CommandError, match="nothing was deleted"):
+    with terminal_input(monkeypatch, answer), pytest.raises(NotConfirmed, match="nothing was deleted"):
         run(database, "--older-than", "4d")
     capsys.readouterr()
     run(database, "--older-than", "4d", "--dry-run", max_age=4 * DAY)

@@ -8,7 +8,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 
 from service.app.commands import rewind
 from service.config import KafkaSettings, Settings
-from service.errors import CommandError
+from service.errors import GroupHasMembers
 from service.handler.kafka.client import properties
 from service.pkg.shutdown_event import ShutdownEvent
 
@@ -92,7 +92,7 @@ def test_a_group_with_members_is_refused(kafka: KafkaSettings, protocol: str) ->
     member = Consumer(properties.consumer(live))
     member.subscribe([kafka.topic])
     assert member.poll(FAR) is not None
-    with pytest.raises(CommandError, match="has 1 members: stop the consumers first"):
+    with pytest.raises(GroupHasMembers, match="has 1 members: stop the consumers first"):
         run_rewind(live, NOON)
     member.close()
     assert run_rewind(live, NOON) == {0: 0}

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Sequence
 from service.entities.dead_letter import DeadLetter
 from service.entities.order import Order
 from service.entities.version import RecordCoordinates, VersionedOrder
-from service.errors import CommandError, DeadLettersUnavailable, OrderRejected, StorageUnavailable
+from service.errors import BatchNotFound, DeadLettersUnavailable, OrderRejected, StorageUnavailable
 from service.usecases.batch import Batch
 from service.usecases.ports import (
     CitusState,
@@ -120,7 +120,7 @@ class FakeBatchSource:
 
     def find(self, partition: int, offset: int) -> UnreadableBatch:
         if (partition, offset) != (self._batch.partition, self._batch.begin):
-            raise CommandError("another batch blocks the group, or none")
+            raise BatchNotFound("another batch blocks the group, or none")
         return self._batch
 
     def lines(self, batch: UnreadableBatch) -> Iterator[bytes]:

@@ -39,6 +39,12 @@ def test_errors_of_the_kafka_client_are_translated_in_its_package() -> None:
     assert [path for path in found if path.parts[:2] != ("handler", "kafka")] == []
 
 
+def test_only_commands_raise_command_errors() -> None:
+    root = Path(service.__file__).parent
+    found = [path.relative_to(root) for path in root.rglob("*.py") if "CommandError" in path.read_text("utf-8")]
+    assert {path.parts[0] for path in found} == {"errors.py", "main.py", "app"}
+
+
 def _leaves_its_module(error: type[BaseException]) -> bool:
     """Return whether others can catch it: by its name, or as a base class in the tree."""
     return not error.__name__.startswith("_") or issubclass(error, OrdersError)

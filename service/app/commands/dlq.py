@@ -28,7 +28,7 @@ __all__ = ["add_arguments", "run"]
 
 
 def run(args: argparse.Namespace, settings: "Settings", stop: ShutdownEvent) -> int:
-    """Run the parsed command; return the exit code. Raises CommandError, KafkaRequestFailed."""
+    """Run the parsed command; return the exit code. Raises OrdersError."""
     commands = {"list": _list, "show": _show, "replay": _replay}
     stop.set_at_signals()
     commands[args.dlq_command](args, settings.kafka, stop)

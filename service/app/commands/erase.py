@@ -16,7 +16,7 @@ from service.app.commands.support.kafka_clients import admin_client, connected_c
 from service.app.commands.support.storage_failures import explained
 from service.config import KafkaSettings, Settings
 from service.entities.order import MAX_UID_LENGTH, OrderUid
-from service.errors import CommandError, KafkaRequestFailed, UsageError
+from service.errors import CommandError, KafkaRequestFailed, Stopped, UsageError
 from service.handler.kafka.client import properties, topics
 from service.handler.kafka.client.diagnostics import diagnosed, require_kafka
 from service.handler.kafka.dead_letters import reading
@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, settings: Settings, stop: ShutdownEvent) -> int:
-    """Erase orders, or undo or forget erasures; return the exit code. Raises CommandError, UsageError."""
+    """Erase orders, or undo or forget erasures; return the exit code. Raises OrdersError."""
     stop.set_at_signals()  # first, because Ctrl-C could be lost while C code creates a client
     properties.verify(settings.kafka)
     uids = [*dict.fromkeys(args.order_uid)]
@@ -73,7 +73,7 @@ def run(args: argparse.Namespace, settings: Settings, stop: ShutdownEvent) -> in
 
 
 def _confirm(uids: Sequence[str], settings: Settings, stop: ShutdownEvent) -> None:
-    """Return if the user confirms. Raises CommandError otherwise, UsageError if there is no terminal."""
+    """Return if the user confirms. Raises NotConfirmed otherwise, UsageError if there is no terminal."""
     require_terminal("erase")
     _preview(uids, settings, stop)
     echo("Stored orders are deleted permanently; --undo does not restore them.")
@@ -101,7 +101,7 @@ def _erase(uids: Sequence[str], settings: Settings, stop: ShutdownEvent) -> None
     try:
         with diagnosed(settings.kafka):
             _list_dead_letters(uids, settings.kafka, stop)
-    except (CommandError, KafkaRequestFailed) as error:
+    except (KafkaRequestFailed, Stopped) as error:
         raise CommandError(f"erased, but listing the dead letters failed: {error}") from None
 
 

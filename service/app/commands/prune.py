@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, settings: Settings, stop: ShutdownEvent) -> int:
-    """Delete or count expired orders; return the exit code. Raises CommandError, UsageError."""
+    """Delete or count expired orders; return the exit code. Raises OrdersError."""
     stop.set_at_signals()
     max_age = args.older_than or settings.retention.max_age
     if max_age is None:

@@ -48,7 +48,7 @@ def _size(text: str) -> int:
 
 
 def run(args: argparse.Namespace, settings: Settings, _stop: object) -> int:
-    """Save one batch and commit the offset after it; return the exit code. Raises CommandError, KafkaRequestFailed."""
+    """Save one batch and commit the offset after it; return the exit code. Raises OrdersError."""
     with unreadable_batches(settings.kafka, args.max_size) as batches:
         if args.dry_run:
             batch, count = skip_batch.preview(batches, args.partition, args.offset)

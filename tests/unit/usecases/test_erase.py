@@ -5,7 +5,7 @@ from math import inf
 
 import pytest
 
-from service.errors import CommandError
+from service.errors import ErasuresStillNeeded
 from service.usecases.erase import UndoResult, require_no_older_records, undo
 from tests.kit.fakes import FakeErasureStore, FakeOrderRecords
 
@@ -56,7 +56,7 @@ def test_records_of_an_order_that_is_not_erased_prevent_nothing() -> None:
 
 @pytest.mark.parametrize("max_age", [41 * DAY_SECONDS, inf])
 def test_erasures_are_kept_while_a_topic_may_have_older_records(max_age: float) -> None:
-    with pytest.raises(CommandError, match="too short: orders keeps records"):
+    with pytest.raises(ErasuresStillNeeded, match="too short: orders keeps records"):
         require_no_older_records(40 * DAY_SECONDS, {"orders.dlq": DAY_SECONDS, "orders": max_age})
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from service.errors import CommandError
+from service.errors import BatchIncomplete, DecompressionFailed, FileNotWritten
 from service.usecases.ports import UnreadableBatch
 from service.usecases.skip_batch import preview, skip
 from tests.kit.fakes import FakeBatchSource
@@ -28,7 +28,7 @@ def test_a_preview_changes_nothing() -> None:
 
 def test_a_batch_with_missing_messages_is_not_committed(tmp_path: Path) -> None:
     source = FakeBatchSource(BATCH, 2)
-    with pytest.raises(CommandError, match="only 2 messages were read"):
+    with pytest.raises(BatchIncomplete, match="only 2 messages were read"):
         skip(source, 1, 10, tmp_path / "saved")
     assert source.committed == []
 
@@ -40,8 +40,11 @@ def test_a_batch_of_a_compacted_topic_may_have_gaps(tmp_path: Path) -> None:
 
 
 def test_an_error_while_reading_leaves_no_file(tmp_path: Path) -> None:
-    source, path = FakeBatchSource(BATCH, 3, error=CommandError("the batch cannot be decompressed")), tmp_path / "saved"
-    with pytest.raises(CommandError, match="decompressed"):
+    source, path = (
+        FakeBatchSource(BATCH, 3, error=DecompressionFailed("the batch cannot be decompressed")),
+        tmp_path / "saved",
+    )
+    with pytest.raises(DecompressionFailed, match="decompressed"):
         skip(source, 1, 10, path)
     assert not path.exists()
     assert source.committed == []
@@ -50,7 +53,7 @@ def test_an_error_while_reading_leaves_no_file(tmp_path: Path) -> None:
 def test_an_existing_file_is_not_overwritten(tmp_path: Path) -> None:
     source, path = FakeBatchSource(BATCH, 3), tmp_path / "saved"
     path.write_bytes(b"before")
-    with pytest.raises(CommandError, match="file exists"):
+    with pytest.raises(FileNotWritten, match="file exists"):
         skip(source, 1, 10, path)
     assert path.read_bytes() == b"before"
     assert source.committed == []

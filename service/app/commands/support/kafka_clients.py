@@ -56,7 +56,7 @@ def committable(kafka: "KafkaSettings", topic: str, consumer: Consumer) -> Topic
 def stopped_group(kafka: "KafkaSettings", overrides: Mapping[str, Any]) -> Iterator[StoppedGroup]:
     """Yield the clients; `overrides` are properties of the consumer.
 
-    Raises KafkaRequestFailed; CommandError if the group has members: they would overwrite the new offsets.
+    Raises KafkaRequestFailed; GroupHasMembers if the group has members: they would overwrite the new offsets.
     """
     with connected_consumer(kafka, overrides) as consumer:
         admin = admin_client(kafka)
@@ -66,7 +66,7 @@ def stopped_group(kafka: "KafkaSettings", overrides: Mapping[str, Any]) -> Itera
 
 @contextmanager
 def unreadable_batches(kafka: "KafkaSettings", max_size: int) -> Iterator[UnreadableBatches]:
-    """`max_size` is the greater size limit in bytes. Raises CommandError, KafkaRequestFailed."""
+    """`max_size` is the greater size limit in bytes. Raises KafkaRequestFailed, GroupHasMembers."""
     larger = GROUP_PROPERTIES | {"receive.message.max.bytes": max_size}
     with stopped_group(kafka, GROUP_PROPERTIES) as group, closing(_consumer(kafka, larger)) as large_consumer:
         yield UnreadableBatches(group.consumer, large_consumer, group.admin, group.topic)

@@ -6,7 +6,7 @@ from typing import Final
 
 from service.entities.dead_letter_record import DeadLetterRecord
 from service.entities.ownership import order_of
-from service.errors import CommandError
+from service.errors import DeadLetterNotFound, Stopped
 from service.handler.kafka.client.topic_reader import Offsets, TopicReader
 from service.pkg.shutdown_event import ShutdownEvent
 from service.pkg.timestamps import to_milliseconds
@@ -16,7 +16,7 @@ _ALL: Final = DeadLetterFilters()
 
 
 def read(topic: TopicReader, stop: ShutdownEvent, filters: DeadLetterFilters = _ALL) -> Iterator[DeadLetterRecord]:
-    """Yield the dead letters that match, the oldest ones of each partition first. Raises CommandError on a stop."""
+    """Yield the dead letters that match, the oldest ones of each partition first. Raises Stopped."""
     starts = start_offsets(topic, filters.since)
     yield from filter(filters.matches, map(DeadLetterRecord.of, topic.read(starts, stop.is_set)))
     _require_all_read(stop)
@@ -30,7 +30,7 @@ def start_offsets(topic: TopicReader, since: datetime | None) -> Offsets:
 def search(
     topic: TopicReader, uids: Sequence[str], stop: ShutdownEvent, filters: DeadLetterFilters = _ALL
 ) -> Iterator[tuple[DeadLetterRecord, str | None]]:
-    """Yield the dead letters that match, each with its order if that is one of these. Raises CommandError on a stop."""
+    """Yield the dead letters that match, each with its order if that is one of these. Raises Stopped."""
     for dead_letter in read(topic, stop, filters):
         yield dead_letter, order_of(dead_letter.key, dead_letter.value, uids)
 
@@ -45,14 +45,14 @@ def find_dead_letter(topic: TopicReader, partition: int, offset: int, stop: Shut
 
 
 def require_dead_letter(topic: TopicReader, partition: int, offset: int, stop: ShutdownEvent) -> DeadLetterRecord:
-    """Return the dead letter at this offset. Raises CommandError if there is none, and on a stop."""
+    """Return the dead letter at this offset. Raises DeadLetterNotFound, Stopped."""
     if (dead_letter := find_dead_letter(topic, partition, offset, stop)) is not None:
         return dead_letter
     _require_all_read(stop)
-    raise CommandError(f"{topic.name} has no dead letter at partition {partition}, offset {offset}")
+    raise DeadLetterNotFound(topic.name, partition, offset)
 
 
 def _require_all_read(stop: ShutdownEvent) -> None:
-    """Raise CommandError if a stop ended the reading: there may be more dead letters."""
+    """Raise Stopped if a stop ended the reading: there may be more dead letters."""
     if stop.is_set():
-        raise CommandError("stopped before the end of the dead letters")
+        raise Stopped("stopped before the end of the dead letters")

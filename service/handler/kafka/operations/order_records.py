@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection
 from confluent_kafka import Consumer
 
 from service.entities.ownership import order_of
-from service.errors import CommandError
+from service.errors import Stopped
 from service.handler.kafka.client.topic_reader import Offsets, open_topic
 
 
@@ -19,7 +19,7 @@ class KafkaOrderRecords:
         self._next: Offsets | None = None
 
     def find(self, uids: Collection[str]) -> dict[str, str]:
-        """Return the coordinates of the first record of each of these orders. Raises CommandError on a stop."""
+        """Return the coordinates of the first record of each of these orders. Raises Stopped."""
         topic = open_topic(self._consumer, self._topic)
         starts, self._next = self._next or topic.starts, topic.ends
         found: dict[str, str] = {}
@@ -27,5 +27,5 @@ class KafkaOrderRecords:
             if record.value and (uid := order_of(record.key, record.value, [*uids])) is not None:
                 found.setdefault(uid, f"{topic.name}, partition {record.partition}, offset {record.offset}")
         if self._should_stop():
-            raise CommandError(f"interrupted before the end of topic {topic.name}: run the command again")
+            raise Stopped(f"interrupted before the end of topic {topic.name}: run the command again")
         return found

@@ -11,7 +11,7 @@ from typing import Final
 from confluent_kafka import Consumer, Message, TopicPartition
 from msgspec.json import encode
 
-from service.errors import CommandError, DecompressionFailed, ReadTimedOut
+from service.errors import BatchNotFound, DecompressionFailed, ReadTimedOut
 from service.handler.kafka.client import error_codes, topics
 from service.handler.kafka.client.diagnostics import DiagnosticAdminClient
 from service.handler.kafka.client.headers import headers_of
@@ -41,17 +41,17 @@ class UnreadableBatches:
 
     @translated()
     def find(self, partition: int, offset: int) -> UnreadableBatch:
-        """Return the batch that blocks the group. Raises CommandError if no batch or another one does."""
+        """Return the batch that blocks the group. Raises BatchNotFound if no batch or another one does."""
         topic = self._topic
         if partition not in topic.ends:
-            raise CommandError(f"topic {topic.name} has no partition {partition}")
+            raise BatchNotFound(f"topic {topic.name} has no partition {partition}")
         start = topic.starts[partition]
         begin = max(topic.committed().get(partition, start), start)
         base = self._base_offset(partition, begin)
         if base is None:
-            raise CommandError(f"partition {partition} is readable at the group's offset {begin}: nothing was skipped")
+            raise BatchNotFound(f"partition {partition} is readable at the group's offset {begin}: nothing was skipped")
         if offset not in (base, begin):
-            raise CommandError(
+            raise BatchNotFound(
                 f"offset {offset} of partition {partition} is not in the batch that blocks the group: "
                 f"the group's offset is {begin}, in a batch that starts at {base}; nothing was skipped"
             )
