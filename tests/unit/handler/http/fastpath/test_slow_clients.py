@@ -5,12 +5,11 @@ import re
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, field
 
 import pytest
 
 from service.handler.http.fastpath import protocol
-from service.handler.http.fastpath.buffers import UNCOUNTED_BYTES, BufferBudget
+from service.handler.http.fastpath.buffers import BufferBudget
 from service.handler.http.fastpath.protocol import ConnectionLimits
 from service.handler.http.fastpath.request_head import MAX_HEADERS
 from service.handler.http.fastpath.responder import MIN_ZERO_COPY_BYTES
@@ -25,46 +24,6 @@ GET_LARGE = b"GET /orders/large HTTP/1.1\r\n\r\n"
 GET_LARGE_FROM_APPLICATION = b"GET /orders/large HTTP/1.1\r\ncookie: a\r\n\r\n"
 MAX_BYTES = 4 * 2**20
 CLIENTS = 20
-
-
-@dataclass(eq=False)
-class SizedConnection:
-    """Just a number of buffered bytes, and a log of aborts. The other tests have real connections."""
-
-    size: int
-    log: list["SizedConnection"] = field(default_factory=list)
-
-    def buffered_bytes(self) -> int:
-        return self.size
-
-    def abort(self) -> None:
-        self.log.append(self)
-
-
-def test_over_budget_the_connections_longest_without_progress_are_closed() -> None:
-    dropped: list[SizedConnection] = []
-    buffers = BufferBudget(80_000)
-    first, second, third, fourth = (SizedConnection(20_000, dropped) for _ in range(4))
-    for connection in (first, second, third, fourth):
-        buffers.update(connection)
-    first.size = 19_000  # it reads
-    buffers.update(last := SizedConnection(20_000, dropped))
-    assert dropped == [second, third]
-    assert (len(buffers), buffers.size) == (3, 59_000)
-    for connection in (first, fourth, last):
-        buffers.discard(connection)
-    assert (len(buffers), buffers.size) == (0, 0)
-
-
-def test_a_single_connection_may_exceed_the_budget() -> None:
-    dropped: list[SizedConnection] = []
-    buffers = BufferBudget(80_000)
-    buffers.update(SizedConnection(20_000, dropped))
-    buffers.update(large := SizedConnection(100_000, dropped))
-    assert len(dropped) == 1
-    large.size = UNCOUNTED_BYTES
-    buffers.update(large)
-    assert (len(buffers), buffers.size) == (0, 0)
 
 
 @pytest.fixture
