@@ -1,0 +1,45 @@
+import errno
+import socket
+from threading import Event
+
+import pytest
+
+from local.ports import HOST, free_port
+from service.pkg.network import connection_problem, os_error_phrase
+
+
+def test_a_listening_port_has_no_problem() -> None:
+    with socket.create_server((HOST, 0)) as server:
+        assert connection_problem(*server.getsockname(), seconds=5) is None
+
+
+def test_a_port_without_a_listener_refuses_the_connection() -> None:
+    assert connection_problem(HOST, free_port(), seconds=5) == "connection refused"
+
+
+def test_a_name_resolution_that_hangs_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    released = Event()
+
+    def hang(*_: object) -> socket.socket:
+        released.wait(5)
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr("service.pkg.network.socket.create_connection", hang)
+    try:
+        assert connection_problem("db.example", 5432, seconds=0.05) == "timed out"
+    finally:
+        released.set()
+
+
+@pytest.mark.parametrize(
+    ("error", "phrase"),
+    [
+        (TimeoutError(), "timed out"),
+        (ConnectionRefusedError(), "connection refused"),
+        (socket.gaierror(socket.EAI_NONAME, "Name or service not known"), "host name does not resolve"),
+        (OSError(errno.ENETUNREACH, "Network is unreachable"), "network is unreachable"),
+        (OSError(), "oserror"),
+    ],
+)
+def test_an_error_has_a_standard_phrase(error: OSError, phrase: str) -> None:
+    assert os_error_phrase(error) == phrase
