@@ -1,7 +1,19 @@
 {{- /* Rejects contradictory values. Each message is one line with the cause and the fix. */}}
 {{- define "orders.validate" -}}
-{{- $v := .Values -}}
 {{- include "orders.validateSecrets" . }}
+{{- include "orders.validateServers" . }}
+{{- include "orders.validateEncryption" . }}
+{{- include "orders.validateWalSize" . }}
+{{- include "orders.validateScaling" . }}
+{{- include "orders.validateRequirements" . }}
+{{- include "orders.validateResources" . }}
+{{- include "orders.validateApiMemory" . }}
+{{- include "orders.validateSettings" . }}
+{{- include "orders.validateNames" . }}
+{{- end }}
+
+{{- define "orders.validateServers" -}}
+{{- $v := .Values -}}
 {{- if and (not $v.kafka.enabled) (not $v.kafka.bootstrapServers) }}
 {{- fail "kafka.bootstrapServers is required if kafka.enabled is false" }}
 {{- end }}
@@ -22,16 +34,23 @@
 {{- if and (not $v.postgresql.enabled) (not $v.postgresql.existingSecret) $isLoginNeeded }}
 {{- fail "postgresql.existingSecret is required if postgresql.enabled is false: set it to a Secret with the keys of postgresql.existingSecretKeys" }}
 {{- end }}
-{{- include "orders.validateEncryption" . }}
+{{- if and (eq $v.migrations.mode "hook") (or $v.kafka.enabled $v.postgresql.enabled) }}
+{{- fail "migrations.mode=hook runs before the release's servers exist: set kafka.enabled=false and postgresql.enabled=false, or migrations.mode=job" }}
+{{- end }}
+{{- end }}
+
+{{- define "orders.validateWalSize" -}}
+{{- $v := .Values -}}
 {{- $volume := $v.postgresql.persistence }}
 {{- if and $v.postgresql.enabled $volume.enabled $v.postgresql.maxWalSize }}
 {{- if gt (include "orders.quantity" (list "postgresql.maxWalSize" $v.postgresql.maxWalSize) | float64 | mulf 2) (include "orders.quantity" (list "postgresql.persistence.size" $volume.size) | float64) }}
 {{- fail (printf "postgresql.maxWalSize is %s, more than half of postgresql.persistence.size (%s): the WAL could fill the volume" $v.postgresql.maxWalSize $volume.size) }}
 {{- end }}
 {{- end }}
-{{- if and (eq $v.migrations.mode "hook") (or $v.kafka.enabled $v.postgresql.enabled) }}
-{{- fail "migrations.mode=hook runs before the release's servers exist: set kafka.enabled=false and postgresql.enabled=false, or migrations.mode=job" }}
 {{- end }}
+
+{{- define "orders.validateScaling" -}}
+{{- $v := .Values -}}
 {{- if and $v.consumer.keda.enabled $v.consumer.autoscaling.enabled }}
 {{- fail "consumer.keda.enabled and consumer.autoscaling.enabled are mutually exclusive: enable one of them" }}
 {{- end }}
@@ -40,6 +59,11 @@
 {{- fail (printf "%s.minReplicas is greater than %s.maxReplicas" $name $name) }}
 {{- end }}
 {{- end }}
+{{- end }}
+
+{{- /* What a feature needs when it is enabled. */}}
+{{- define "orders.validateRequirements" -}}
+{{- $v := .Values -}}
 {{- if and $v.retention.enabled (not $v.retention.maxAge) }}
 {{- fail "retention.maxAge is required if retention.enabled is true" }}
 {{- end }}
@@ -49,6 +73,13 @@
 {{- if and $v.httpRoute.enabled (not $v.httpRoute.parentRefs) }}
 {{- fail "httpRoute.parentRefs is required if httpRoute.enabled is true" }}
 {{- end }}
+{{- if and $v.metrics.prometheusRule.enabled (not $v.metrics.serviceMonitor.enabled) }}
+{{- fail "metrics.prometheusRule.enabled requires metrics.serviceMonitor.enabled: alerts select the release by the job label of its ServiceMonitors" }}
+{{- end }}
+{{- end }}
+
+{{- define "orders.validateResources" -}}
+{{- $v := .Values -}}
 {{- range $path, $resources := dict "api" $v.api.resources "consumer" $v.consumer.resources "migrations" $v.migrations.resources "kafka" $v.kafka.resources "postgresql" $v.postgresql.resources }}
 {{- range $name, $limit := $resources.limits }}
 {{- $request := get ($resources.requests | default dict) $name | default "0" }}
@@ -58,9 +89,10 @@
 {{- end }}
 {{- end }}
 {{- end }}
-{{- if and $v.metrics.prometheusRule.enabled (not $v.metrics.serviceMonitor.enabled) }}
-{{- fail "metrics.prometheusRule.enabled requires metrics.serviceMonitor.enabled: alerts select the release by the job label of its ServiceMonitors" }}
 {{- end }}
+
+{{- define "orders.validateApiMemory" -}}
+{{- $v := .Values -}}
 {{- $limit := include "orders.quantity" (list "api.resources.limits.memory" $v.api.resources.limits.memory) | float64 }}
 {{- /* 64Mi of the 200Mi are for slow clients (ORDERS_HTTP__MAX_BUFFERED_BYTES). */}}
 {{- $buffered := get $v.settings "ORDERS_HTTP__MAX_BUFFERED_BYTES" | default "64MiB" | toString | nospace | trimSuffix "B" }}
@@ -69,6 +101,10 @@
 {{- if lt $limit $needed }}
 {{- fail (printf "api.resources.limits.memory is %v, too small for cache.maxBytes: set at least %.0fMi (cache.maxBytes × 1.4 + 200Mi, plus ORDERS_HTTP__MAX_BUFFERED_BYTES beyond 64MiB)" $v.api.resources.limits.memory (divf $needed 1048576 | ceil)) }}
 {{- end }}
+{{- end }}
+
+{{- define "orders.validateSettings" -}}
+{{- $v := .Values -}}
 {{- $fixed := list "ORDERS_MODE" "ORDERS_HTTP__HOST" "ORDERS_HTTP__PORT" "ORDERS_ADMIN__HOST" "ORDERS_ADMIN__PORT" "PGUSER" "PGPASSWORD" }}
 {{- if $v.kafka.existingSecret }}{{ $fixed = append $fixed "ORDERS_KAFKA__PROPERTIES" }}{{ end }}
 {{- if $v.kafka.sasl.passwordSecret }}{{ $fixed = append $fixed "ORDERS_KAFKA__PROPERTIES__sasl.password" }}{{ end }}
@@ -79,7 +115,6 @@
 {{- if hasKey $own $name }}{{ fail (printf "settings: set the value %[2]s instead of %[1]s" $name (get $own $name)) }}{{ end }}
 {{- if contains "group.instance.id" (printf "%s %v" $name $value | lower) }}{{ fail (printf "settings: %s gives all pods the same group.instance.id, so they fence each other: set it per pod in extraEnv with valueFrom.fieldRef" $name) }}{{ end }}
 {{- end }}
-{{- include "orders.validateNames" . }}
 {{- $settings := include "orders.settings" . | fromYaml }}
 {{- if eq $settings.ORDERS_KAFKA__TOPIC $settings.ORDERS_KAFKA__DEAD_LETTER_TOPIC }}
 {{- fail (printf "kafka.topic and kafka.deadLetterTopic are both %s: dead letters would be consumed as orders" $settings.ORDERS_KAFKA__TOPIC) }}
