@@ -11,7 +11,7 @@ from typing import Any, Final
 import pytest
 import yaml
 
-from service.handler.http.fastpath.responder import ROUTE
+from service.handler.http.routes.orders import ORDER_PATH
 from service.metrics import STAGES
 from tests.chart.alert_rules import ALERTS, ON, each_alert, groups, rules
 from tests.chart.helm import CHART, ROOT, Manifest, of_kind, one, render
@@ -260,4 +260,4 @@ def test_the_alerts_on_jobs_match_the_names_of_the_jobs(name: str) -> None:
 def test_expressions_use_existing_stages_and_routes() -> None:
     matchers = " ".join(each for _, each in selectors())
     assert set(re.findall(r'stage="(\w+)"', matchers)) <= {*STAGES}
-    assert set(re.findall(r'handler="([^"]*)"', matchers)) == {ROUTE}
+    assert set(re.findall(r'handler="([^"]*)"', matchers)) == {ORDER_PATH}

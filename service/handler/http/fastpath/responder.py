@@ -19,14 +19,13 @@ from service.handler.http.middleware import (
     serialize,
     with_standard_headers,
 )
-from service.handler.http.routes.orders import order_response
+from service.handler.http.routes.orders import ORDER_PATH, order_response
 from service.pkg.etag import ETAG_BYTES
 from service.usecases.lookup import Lookup, LookupResult
 
 if TYPE_CHECKING:
     from service.metrics import ApiMetrics
 
-ROUTE: Final = "/orders/{order_uid}"
 HEAD_END: Final = b"\r\n\r\n"
 MAX_HEADER_BLOCK_BYTES: Final = 2_048
 """Size of a plain request's headers: more than a browser sends without cookies."""
@@ -86,9 +85,9 @@ class CacheResponder:
         self._requests: dict[bytes, PlainRequest] = {}
         self._default_headers: RawHeaders | None = None
         self._ok_template = self._not_modified_template = b""
-        self._ok_total = metrics.http.requests.labels(ROUTE, "GET", str(HTTPStatus.OK.value))
-        self._not_modified_total = metrics.http.requests.labels(ROUTE, "GET", str(HTTPStatus.NOT_MODIFIED.value))
-        self._seconds = metrics.http.request_seconds.labels(ROUTE, "GET")
+        self._ok_total = metrics.http.requests.labels(ORDER_PATH, "GET", str(HTTPStatus.OK.value))
+        self._not_modified_total = metrics.http.requests.labels(ORDER_PATH, "GET", str(HTTPStatus.NOT_MODIFIED.value))
+        self._seconds = metrics.http.request_seconds.labels(ORDER_PATH, "GET")
 
     def respond(self, head: bytes, default_headers: RawHeaders) -> Response | None:
         """Return the response, or None if the request is not plain or its order is not cached.

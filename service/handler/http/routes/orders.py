@@ -15,7 +15,7 @@ from service.usecases.lookup import Lookup, LookupResult
 from service.usecases.ports import OrderReader, PageCursor, PageQuery
 
 MAX_PAGE_SIZE: Final = 200
-_ORDER_PATH: Final = "/orders/{order_uid}"
+ORDER_PATH: Final = "/orders/{order_uid}"
 _CURSOR: Final = re.compile(r"(-?[0-9]{1,18})\.(.+)")
 _CACHE_CONTROL: Final = {"cache-control": "private, no-cache"}
 
@@ -85,11 +85,11 @@ LIST_RESPONSES: Final[Responses] = {
 def router(lookup: Lookup, reader: OrderReader) -> APIRouter:
     routes = APIRouter(tags=["orders"])
 
-    @routes.get(_ORDER_PATH, responses=ORDER_RESPONSES, response_class=Response, summary="Get an order")
+    @routes.get(ORDER_PATH, responses=ORDER_RESPONSES, response_class=Response, summary="Get an order")
     async def get_order(order_uid: OrderUidInPath, request: Request) -> Response:
         return await _get(lookup, order_uid, request)
 
-    @routes.head(_ORDER_PATH, responses=HEAD_RESPONSES, response_class=Response, summary="Get the headers of an order")
+    @routes.head(ORDER_PATH, responses=HEAD_RESPONSES, response_class=Response, summary="Get the headers of an order")
     async def head_order(order_uid: OrderUidInPath, request: Request) -> Response:
         return await _get(lookup, order_uid, request)
 
