@@ -29,6 +29,11 @@ class CheckResult(NamedTuple):
     outcome: CheckOutcome
     description: str
 
+    @property
+    def is_failure(self) -> bool:
+        """Whether the checks that require this one are skipped."""
+        return self.outcome in {CheckOutcome.FAILED, CheckOutcome.SKIPPED}
+
 
 def run_checks(checks: Iterable[Check], timeout: float, describe: Callable[[Exception], str]) -> Iterator[CheckResult]:
     """Run one check after the other, each for at most `timeout` seconds. `describe` returns the text of an error."""
@@ -38,7 +43,7 @@ def run_checks(checks: Iterable[Check], timeout: float, describe: Callable[[Exce
             result = CheckResult(check, CheckOutcome.SKIPPED, f"skipped: {min(missing)} failed")
         else:
             result = _run(check, timeout, describe)
-        if result.outcome in {CheckOutcome.FAILED, CheckOutcome.SKIPPED}:
+        if result.is_failure:
             failed.add(check.name)
         yield result
 

@@ -37,7 +37,7 @@ def run(_args: argparse.Namespace, settings: Settings, _stop: object) -> int:
     code = ExitCode.DONE
     for result in run_checks(checks(settings), CHECK_TIMEOUT_SECONDS, _describe):
         echo(_text(result))
-        if result.outcome in {CheckOutcome.FAILED, CheckOutcome.SKIPPED}:
+        if result.is_failure:
             code = ExitCode.FAILED
     return code
 
