@@ -8,8 +8,10 @@ from typing import Final
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 
+from service.pkg.network import MAX_PORT
+
 _BROKER: Final = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[A-Za-z0-9._-]+):(\d{1,6})")
-_MAX_PORT: Final = 65_535
+_PORT_PROBLEM: Final = f"port must be between 1 and {MAX_PORT}"
 _SSL_MODES: Final = {"disable", "allow", "prefer", "require", "verify-ca", "verify-full"}
 
 
@@ -73,14 +75,14 @@ def _broker_problem(entry: str) -> str | None:
         return "a scheme is not allowed (set security.protocol in ORDERS_KAFKA__PROPERTIES)"
     if match is None:
         return "invalid address"
-    return None if _is_port(match[2]) else "port must be between 1 and 65535"
+    return None if _is_port(match[2]) else _PORT_PROBLEM
 
 
 def _dsn_problems(parameters: Mapping[str, str]) -> Iterator[str]:
     ports = parameters.get("port", "").split(",")
     hosts = max(parameters.get(name, "").count(",") + 1 for name in ("host", "hostaddr"))
     if not all(port == "" or _is_port(port) for port in ports):
-        yield "port must be between 1 and 65535"
+        yield _PORT_PROBLEM
     if len(ports) not in {1, hosts}:
         yield "the number of ports must be 1 or equal the number of hosts"
     if parameters.get("sslmode", "prefer") not in _SSL_MODES:
@@ -90,4 +92,4 @@ def _dsn_problems(parameters: Mapping[str, str]) -> Iterator[str]:
 
 
 def _is_port(text: str) -> bool:
-    return text.isdecimal() and 1 <= int(text) <= _MAX_PORT
+    return text.isdecimal() and 1 <= int(text) <= MAX_PORT

@@ -8,7 +8,9 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 
 from service.config import addresses, kafka_properties
 from service.config.sources import DELIMITER, PREFIX, sources
-from service.entities.order import MAX_AGE_SECONDS
+from service.entities.order import MAX_AGE_SECONDS, AmountMismatchPolicy
+from service.entities.version import MAX_TOPIC_LENGTH, CompareBy
+from service.pkg.network import MAX_PORT
 from service.pkg.units import Age, Bytes, Seconds
 
 
@@ -18,7 +20,7 @@ def _topic_name(value: str) -> str:
     return value
 
 
-TopicName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$"), AfterValidator(_topic_name)]
+TopicName = Annotated[str, Field(pattern=rf"^[A-Za-z0-9._-]{{1,{MAX_TOPIC_LENGTH}}}$"), AfterValidator(_topic_name)]
 KafkaProperties = Annotated[
     dict[str, str | int | float | bool],
     BeforeValidator(kafka_properties.require_scalars),
@@ -26,7 +28,7 @@ KafkaProperties = Annotated[
 ]
 Dsn = Annotated[str, AfterValidator(addresses.dsn)]
 DsnList = Annotated[str, AfterValidator(addresses.dsn_list)]
-Port = Annotated[int, Field(ge=0, le=65_535)]
+Port = Annotated[int, Field(ge=0, le=MAX_PORT)]
 Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[Seconds, Field(gt=0)]
 Timeout = Annotated[Seconds, Field(ge=0.001, le=86_400)]
@@ -229,12 +231,12 @@ class DocumentSettings(SettingsGroup):
     """Maximum nesting depth of the JSON; deeper messages are dead-lettered as `undecodable`."""
     max_future: Seconds = Field(86_400, le=MAX_AGE_SECONDS)
     """How far `date_created` may be in the future."""
-    amount_mismatch: Literal["warn", "reject", "ignore"] = "warn"
+    amount_mismatch: AmountMismatchPolicy = "warn"
     """What to do with an order whose amounts do not add up: `warn` stores and counts it, `reject` dead-letters it."""
 
 
 class VersionSettings(SettingsGroup):
-    compare_by: Literal["timestamp", "offset"] = "timestamp"
+    compare_by: CompareBy = "timestamp"
     """How to tell the newer of two versions of an order: by the record's timestamp, or, within one partition, by its
     offset first."""
 

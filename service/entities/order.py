@@ -5,7 +5,7 @@ The column types, `docs/order.schema.json` and the decoder are derived from thes
 """
 
 from datetime import datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from msgspec import Meta, Struct
 from msgspec.json import schema
@@ -95,6 +95,10 @@ class Order(DocumentPart, frozen=True, kw_only=True):
     sm_id: Number
     date_created: Timestamp
     oof_shard: Text
+
+
+AmountMismatchPolicy = Literal["warn", "reject", "ignore"]
+"""What to do with an order that has `amount_mismatches`."""
 
 
 def amount_mismatches(order: Order) -> list[str]:

@@ -4,11 +4,9 @@ import math
 from argparse import ArgumentTypeError
 from collections.abc import Callable
 from datetime import datetime
-from typing import Final
 
+from service.pkg.network import MAX_PORT
 from service.pkg.units import parse_age
-
-_MAX_PORT: Final = 65_535
 
 
 def non_negative_int(text: str) -> int:
@@ -24,8 +22,8 @@ def positive_int(text: str) -> int:
 
 
 def port(text: str) -> int:
-    if not 0 < (number := _integer(text)) <= _MAX_PORT:
-        raise ArgumentTypeError(f"must be a port number between 1 and {_MAX_PORT}")
+    if not 0 < (number := _integer(text)) <= MAX_PORT:
+        raise ArgumentTypeError(f"must be a port number between 1 and {MAX_PORT}")
     return number
 
 

@@ -1,8 +1,11 @@
-"""Checks whether a TCP address accepts connections."""
+"""TCP: ports, and whether an address accepts connections."""
 
 import socket
+from typing import Final
 
 from service.pkg.run_with_timeout import run_with_timeout
+
+MAX_PORT: Final = 65_535
 
 
 def connection_problem(host: str, port: int, seconds: float) -> str | None:

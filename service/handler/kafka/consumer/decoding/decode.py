@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final
 
 import msgspec
 
 from service.entities.dead_letter import Reason, Violation
-from service.entities.order import MAX_ITEMS, Delivery, Item, Order, Payment, amount_mismatches
+from service.entities.order import MAX_ITEMS, AmountMismatchPolicy, Delivery, Item, Order, Payment, amount_mismatches
 from service.errors import DocumentRejected
 
 _ESCAPED_NUL: Final = rb"\u0000"
@@ -34,7 +34,7 @@ class Rules:
     max_bytes: int
     max_nesting: int
     max_future: timedelta
-    amounts: Literal["warn", "reject", "ignore"]
+    amounts: AmountMismatchPolicy
 
 
 class Decoder:
