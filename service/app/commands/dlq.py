@@ -9,10 +9,10 @@ from confluent_kafka import Consumer
 
 from service.app.commands.dlq_arguments import add_arguments
 from service.app.commands.support.dead_letter_text import description, table, table_by_order
-from service.app.commands.support.kafka_clients import committable, connected_consumer, dead_letter_topic, producer
+from service.app.commands.support.kafka_clients import admin_client, connected_consumer, dead_letter_topic, producer
 from service.app.commands.support.replay_report import ReplayReport
 from service.errors import CommandError, UsageError
-from service.handler.kafka.client.topic_reader import TopicReader, partitions_of
+from service.handler.kafka.client.topic_reader import TopicReader, open_committable_topic, partitions_of
 from service.handler.kafka.dead_letters import reading
 from service.handler.kafka.dead_letters.replay import DELIVERY_TIMEOUT_SECONDS, KafkaReplaySource, ReplayProducer
 from service.pkg.exit_codes import ExitCode
@@ -62,7 +62,7 @@ def _replay(args: argparse.Namespace, kafka: "KafkaSettings", stop: ShutdownEven
     are_few = args.partition is not None or args.order is not None
     report = ReplayReport(echo, is_dry_run=args.dry_run, lists_each=are_few)
     with connected_consumer(kafka, {"group.id": plan.group(kafka.group_id)}) as consumer:
-        source = KafkaReplaySource(committable(kafka, kafka.dead_letter_topic, consumer), stop)
+        source = KafkaReplaySource(open_committable_topic(consumer, kafka.dead_letter_topic, admin_client(kafka)), stop)
         replay = Replay(plan, source, report, stop)
         if args.dry_run:
             replay.preview()

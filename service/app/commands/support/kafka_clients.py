@@ -8,9 +8,7 @@ from confluent_kafka import Consumer, Producer
 
 from service.handler.kafka.client import properties
 from service.handler.kafka.client.diagnostics import DiagnosticAdminClient, require_kafka
-from service.handler.kafka.client.topic_id import fetch_topic_id
-from service.handler.kafka.client.topic_reader import CALL_TIMEOUT_SECONDS, TopicReader, open_topic, partitions_of
-from service.handler.kafka.client.translate import translated
+from service.handler.kafka.client.topic_reader import TopicReader, open_committable_topic, open_topic
 from service.handler.kafka.operations.stopped_group import StoppedGroup, require_no_members
 from service.handler.kafka.operations.unreadable_batches import GROUP_PROPERTIES, UnreadableBatches
 
@@ -44,14 +42,6 @@ def dead_letter_topic(kafka: "KafkaSettings") -> Iterator[TopicReader]:
         yield open_topic(consumer, kafka.dead_letter_topic)
 
 
-def committable(kafka: "KafkaSettings", topic: str, consumer: Consumer) -> TopicReader:
-    """Return a reader that can commit for the consumer's group. Raises KafkaRequestFailed."""
-    partitions_of(topic, consumer, "read")  # explains that the topic is missing, as fetching its id does not
-    with translated():
-        topic_id = fetch_topic_id(admin_client(kafka), topic, CALL_TIMEOUT_SECONDS)
-    return open_topic(consumer, topic, topic_id)
-
-
 @contextmanager
 def stopped_group(kafka: "KafkaSettings", overrides: Mapping[str, Any]) -> Iterator[StoppedGroup]:
     """Yield the clients; `overrides` are properties of the consumer.
@@ -61,7 +51,7 @@ def stopped_group(kafka: "KafkaSettings", overrides: Mapping[str, Any]) -> Itera
     with connected_consumer(kafka, overrides) as consumer:
         admin = admin_client(kafka)
         require_no_members(kafka.group_id, admin)
-        yield StoppedGroup(admin, consumer, committable(kafka, kafka.topic, consumer))
+        yield StoppedGroup(admin, consumer, open_committable_topic(consumer, kafka.topic, admin))
 
 
 @contextmanager

@@ -6,13 +6,14 @@ from time import monotonic
 from typing import Final
 
 from confluent_kafka import OFFSET_END, Consumer, Message, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from service.entities.record import Record
 from service.errors import DecompressionFailed, ReadTimedOut
 from service.handler.kafka.client import error_codes
 from service.handler.kafka.client.record import record_of
 from service.handler.kafka.client.timeouts import call_within
-from service.handler.kafka.client.topic_id import NO_TOPIC_ID, TopicId, offsets_to_commit
+from service.handler.kafka.client.topic_id import NO_TOPIC_ID, TopicId, fetch_topic_id, offsets_to_commit
 from service.handler.kafka.client.translate import topic_error, translate, translated
 
 CALL_TIMEOUT_SECONDS: Final = 10.0
@@ -107,6 +108,13 @@ def open_topic(consumer: Consumer, name: str, topic_id: TopicId = NO_TOPIC_ID) -
     starts = {partition: low for partition, (low, _) in watermarks.items()}
     ends = {partition: high for partition, (_, high) in watermarks.items()}
     return TopicReader(consumer, name, topic_id, starts=starts, ends=ends)
+
+
+@translated()
+def open_committable_topic(consumer: Consumer, name: str, admin: AdminClient) -> TopicReader:
+    """Open a topic whose offsets the reader commits for the consumer's group. Raises KafkaRequestFailed."""
+    partitions_of(name, consumer, "read")  # explains that the topic is missing, as fetching its id does not
+    return open_topic(consumer, name, fetch_topic_id(admin, name, CALL_TIMEOUT_SECONDS))
 
 
 @translated()

@@ -1,0 +1,38 @@
+"""The checks of Kafka raise errors that `orders doctor` can print."""
+
+from collections.abc import Callable
+
+import pytest
+
+from local.ports import free_port
+from service.config import KafkaSettings
+from service.errors import CheckFailed, KafkaUnavailable
+from service.handler.kafka.client import topics
+from service.handler.kafka.operations import checks
+
+
+@pytest.fixture
+def unreachable(monkeypatch: pytest.MonkeyPatch) -> KafkaSettings:
+    for module in (checks, topics):
+        monkeypatch.setattr(module, "CALL_TIMEOUT_SECONDS", 0.1)
+    return KafkaSettings(bootstrap_servers=f"127.0.0.1:{free_port()}")
+
+
+@pytest.mark.parametrize("check", [checks.brokers, checks.advertised_addresses, checks.replicas, checks.group])
+def test_a_property_that_librdkafka_rejects_is_named(check: Callable[[KafkaSettings], str]) -> None:
+    with pytest.raises(CheckFailed) as raised:
+        check(KafkaSettings(properties={"no.such.property": "hunter2"}))
+    assert str(raised.value) == "librdkafka has no property no.such.property"
+
+
+@pytest.mark.parametrize("check", [checks.advertised_addresses, checks.replicas])
+def test_a_broker_that_does_not_answer_is_reported(
+    unreachable: KafkaSettings, check: Callable[[KafkaSettings], str]
+) -> None:
+    with pytest.raises(KafkaUnavailable, match=r"^Kafka: .+ \((_TRANSPORT|_TIMED_OUT)\)$"):
+        check(unreachable)
+
+
+def test_the_address_of_an_unreachable_broker_is_reported(unreachable: KafkaSettings) -> None:
+    with pytest.raises(CheckFailed, match=f"^{unreachable.bootstrap_servers}: "):
+        checks.brokers(unreachable)
