@@ -28,20 +28,20 @@ class TopicDepths(NamedTuple):
 class GroupLag:
     """Reads offsets from the brokers. Connects at the first read; not thread-safe.
 
-    `group` creates a consumer with the group's id, which never joins the group. `call_timeout` is in seconds.
+    `connect_consumer` creates a consumer with the group's id, which never joins it. `call_timeout` is in seconds.
     """
 
     def __init__(
         self,
-        connect: "Callable[[], AdminClient]",
-        group: "Callable[[], Consumer]",
+        connect_admin: "Callable[[], AdminClient]",
+        connect_consumer: "Callable[[], Consumer]",
         *,
         topic: str,
         dead_letter_topic: str,
         call_timeout: float = CALL_TIMEOUT_SECONDS,
     ) -> None:
-        self._connect = connect
-        self._connect_group = group
+        self._connect_admin = connect_admin
+        self._connect_consumer = connect_consumer
         self._topic = topic
         self._dead_letter_topic = dead_letter_topic
         self._call_timeout = call_timeout
@@ -78,11 +78,11 @@ class GroupLag:
 
     @cached_property
     def _admin(self) -> AdminClient:
-        return self._connect()
+        return self._connect_admin()
 
     @cached_property
-    def _group(self) -> Consumer:
-        return self._connect_group()
+    def _consumer(self) -> Consumer:
+        return self._connect_consumer()
 
     def _partitions(self) -> list[TopicPartition]:
         topics = self._admin.list_topics(timeout=self._call_timeout).topics
@@ -117,7 +117,7 @@ class GroupLag:
         own = [each for each in partitions if each.topic == self._topic]
         if not own:
             return {}
-        committed = self._group.committed(own, timeout=self._call_timeout)
+        committed = self._consumer.committed(own, timeout=self._call_timeout)
         valid = self._without_deleted_topic([each for each in committed if each.offset >= 0])
         return {(each.topic, each.partition): each.offset for each in valid}
 
