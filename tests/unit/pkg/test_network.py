@@ -10,7 +10,8 @@ from service.pkg.network import connection_problem, os_error_phrase
 
 def test_a_listening_port_has_no_problem() -> None:
     with socket.create_server((HOST, 0)) as server:
-        assert connection_problem(*server.getsockname(), seconds=5) is None
+        host, port = server.getsockname()
+        assert connection_problem(host, port, seconds=5) is None
 
 
 def test_a_port_without_a_listener_refuses_the_connection() -> None:
