@@ -66,7 +66,9 @@ class WarmUp:
         try:
             return await self._lookup.warm(self._count)
         except StorageUnavailable as error:
-            self._log.warning("cache warm-up failed and will be retried", sqlstate=error.sqlstate)
+            self._log.warning(
+                "cache warm-up failed and will be retried", problem=error.problem, sqlstate=error.sqlstate
+            )
             raise
 
     def stop_waiting(self, problem: str) -> None:

@@ -65,7 +65,9 @@ async def test_it_retries_until_the_database_is_reachable(monkeypatch: pytest.Mo
     with capture_logs() as logged:
         run = setup.start()
         await until(lambda: len(logged) > 2)
-    assert {each["event"] for each in logged} == {"cache warm-up failed and will be retried"}
+    assert {(each["event"], each["problem"]) for each in logged} == {
+        ("cache warm-up failed and will be retried", "unreachable")
+    }
     assert not setup.warm_up.is_over
     setup.reader.is_unreachable = False
     await run
