@@ -17,7 +17,7 @@ from service.handler.kafka.client.topic_id import NO_TOPIC_ID, TopicId, fetch_to
 from service.handler.kafka.client.translate import topic_error, translate, translated
 
 CALL_TIMEOUT_SECONDS: Final = 10.0
-IDLE_TIMEOUT_SECONDS: Final = 30.0
+_IDLE_TIMEOUT_SECONDS: Final = 30.0
 """How long to wait for the next message of a partition that has more."""
 _POLL_TIMEOUT_SECONDS: Final = 0.25
 
@@ -69,19 +69,17 @@ class TopicReader:
     def _read(self, starts: Offsets, should_stop: Callable[[], bool], ends: Offsets) -> Iterator[Record]:
         remaining = {partition for partition, start in starts.items() if start < ends[partition]}
         self._consumer.assign([TopicPartition(self.name, partition, starts[partition]) for partition in remaining])
-        received_at = monotonic()
-        while remaining and not should_stop():
-            message = self._consumer.poll(_POLL_TIMEOUT_SECONDS)
-            if message is None:
-                _check_idle_timeout(received_at)
-                continue
-            received_at = monotonic()
+        if not remaining:
+            return
+        for message in poll_messages(self._consumer, should_stop):
             partition = message.partition() or 0
             end = ends[partition]
             if self._is_end(message) or (message.offset() or 0) >= end - 1:
                 remaining.discard(partition)
             if message.error() is None and (message.offset() or 0) < end:
                 yield record_of(message)
+            if not remaining:
+                return
 
     def _is_end(self, message: Message) -> bool:
         """Return whether this is an end-of-partition event. Raises KafkaRequestFailed for other errors."""
@@ -126,6 +124,13 @@ def partitions_of(topic: str, consumer: Consumer, action: str) -> list[int]:
     return sorted(metadata.partitions)
 
 
-def _check_idle_timeout(received_at: float) -> None:
-    if monotonic() - received_at > IDLE_TIMEOUT_SECONDS:
-        raise ReadTimedOut(f"reading from Kafka timed out: no message for {IDLE_TIMEOUT_SECONDS:g} s")
+def poll_messages(consumer: Consumer, should_stop: Callable[[], bool] = lambda: False) -> Iterator[Message]:
+    """Yield messages, errors and ends of partitions until `should_stop` returns True. Raises ReadTimedOut."""
+    asked_at = monotonic()
+    while not should_stop():
+        message = consumer.poll(_POLL_TIMEOUT_SECONDS)
+        if message is not None:
+            yield message
+            asked_at = monotonic()
+        elif monotonic() - asked_at > _IDLE_TIMEOUT_SECONDS:
+            raise ReadTimedOut(f"reading from Kafka timed out: no message for {_IDLE_TIMEOUT_SECONDS:g} s")

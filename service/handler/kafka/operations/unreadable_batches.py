@@ -5,23 +5,21 @@ Implements `usecases.ports.BatchSource`.
 
 from bisect import bisect_left
 from collections.abc import Iterator
-from time import monotonic
 from typing import Final
 
 from confluent_kafka import Consumer, Message, TopicPartition
 from msgspec.json import encode
 
-from service.errors import BatchNotFound, DecompressionFailed, ReadTimedOut
+from service.errors import BatchNotFound, DecompressionFailed
 from service.handler.kafka.client import error_codes, topics
 from service.handler.kafka.client.diagnostics import DiagnosticAdminClient
 from service.handler.kafka.client.headers import headers_of
-from service.handler.kafka.client.topic_reader import IDLE_TIMEOUT_SECONDS, TopicReader
+from service.handler.kafka.client.topic_reader import TopicReader, poll_messages
 from service.handler.kafka.client.translate import translate, translated
 from service.usecases.ports import UnreadableBatch
 
 LARGEST_MAX_SIZE_BYTES: Final = 2**31 - 1
 """The maximum of `receive.message.max.bytes`."""
-_POLL_TIMEOUT_SECONDS: Final = 0.25
 GROUP_PROPERTIES: Final = {
     "fetch.error.backoff.ms": 10,  # the delay after each batch that cannot be decompressed; 500 by default
     "auto.offset.reset": "error",  # if retention deletes the batch meanwhile, fail instead of skipping another one
@@ -76,7 +74,7 @@ class UnreadableBatches:
         Brokers always return whole batches, and the client's error has the first offset of the batch.
         """
         self._consumer.assign([TopicPartition(self._topic.name, partition, offset)])
-        message = _next(self._consumer)
+        message = next(poll_messages(self._consumer))
         error = message.error()
         if error is None or error.code() == error_codes.PARTITION_EOF:
             return None
@@ -88,11 +86,9 @@ class UnreadableBatches:
         """Yield the messages of the batch. Raises DecompressionFailed if it exceeds --max-size."""
         consumer = self._large_consumer
         consumer.assign([TopicPartition(self._topic.name, batch.partition, batch.begin)])
-        last = batch.begin - 1
-        while last < batch.end - 1:
-            message = _next(consumer)
-            last, error = message.offset() or 0, message.error()
-            if last >= batch.end:  # compaction removed the batch's last message
+        for message in poll_messages(consumer):
+            offset, error = message.offset() or 0, message.error()
+            if offset >= batch.end:  # compaction removed the batch's last message
                 return
             if error is None:
                 yield message
@@ -104,14 +100,8 @@ class UnreadableBatches:
                 )
             else:
                 raise translate(error)
-
-
-def _next(consumer: Consumer) -> Message:
-    deadline = monotonic() + IDLE_TIMEOUT_SECONDS
-    while monotonic() < deadline:
-        if (message := consumer.poll(_POLL_TIMEOUT_SECONDS)) is not None:
-            return message
-    raise ReadTimedOut(f"reading from Kafka timed out: no message for {IDLE_TIMEOUT_SECONDS:g} s")
+            if offset == batch.end - 1:
+                return
 
 
 def _line(message: Message) -> bytes:
