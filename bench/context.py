@@ -11,7 +11,7 @@ class Context:
     dsn: str
     """Connection string of the maintenance database. Each measurement creates and drops its own databases."""
     folder: Path
-    """For temporary files."""
+    """Folder for temporary files."""
     rounds: int
     """Interleaved rounds, 3 by default."""
     scale: float

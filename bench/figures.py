@@ -10,7 +10,7 @@ class Sample(NamedTuple):
     """The value of one figure in one round."""
 
     name: str
-    """For example "ingest.orders" or "get.cached.go"."""
+    """A dotted name, such as "ingest.orders" or "get.cached.go"."""
     unit: str
     """Such as "orders/s", "us/order", "ms", "requests/cpu-s" or "bytes"."""
     value: float

@@ -32,7 +32,7 @@ _MEAN_DOCUMENT_BYTES: Final = f"SELECT avg(octet_length({DOCUMENT}))::float {FRO
 class FixtureFiles(NamedTuple):
     folder: Path
     documents: Mapping[str, bytes]
-    """By uid."""
+    """Orders as JSON, by uid."""
 
     @property
     def lines(self) -> Path:

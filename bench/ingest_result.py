@@ -19,7 +19,7 @@ class IngestResult(msgspec.Struct, frozen=True):
 
     @property
     def cpu_microseconds(self) -> float:
-        """Per message."""
+        """CPU time of one message."""
         return self.cpu_seconds / self.all_messages * 1e6
 
     def to_json(self) -> str:

@@ -39,7 +39,7 @@ class LoadResult(Struct, frozen=True):
     p50_ms: float
     p99_ms: float
     cpu_seconds: float
-    """Of the server, between the first request and the last response."""
+    """CPU time of the server between the first request and the last response."""
 
 
 class UnexpectedResponse(Exception):

@@ -92,7 +92,7 @@ class RateLimiter:
     MIN_DELAY_SECONDS: Final = 0.001
     """Shorter delays accumulate until they reach it, because librdkafka's timeouts are in milliseconds."""
     MAX_CATCH_UP_SECONDS: Final = 1.0
-    """After a pause, only the messages of this many seconds are sent without delay."""
+    """Length of a pause whose messages are sent afterwards without delay."""
 
     def __init__(self, rate: float, now: Callable[[], float] = time.monotonic) -> None:
         self._interval = 1 / rate if rate else 0.0

@@ -3,4 +3,4 @@
 from typing import Final
 
 INSTALL: Final = "install this project's extra `demo` (`pip install -e '.[demo]'` in its folder)"
-"""From the folder: the project is not published, so a package of that name in a registry is not this one."""
+"""It names the folder, because the project is not published: a package of that name in a registry is another one."""

@@ -93,7 +93,7 @@ class StatementTimedOut(StorageError):
 
 
 class StorageUnavailable(StorageError):
-    """For example, PostgreSQL is unreachable, busy or read-only."""
+    """PostgreSQL is, for example, unreachable, busy or read-only."""
 
 
 class ConcurrentChange(StorageUnavailable):
@@ -133,7 +133,7 @@ class KafkaRequestFailed(OrdersError):
 
 
 class KafkaUnavailable(KafkaRequestFailed):
-    """For example, a call timed out, or the connection was closed. The same request may succeed later."""
+    """A call timed out, for example, or the connection was closed. The same request may succeed later."""
 
 
 class BrokersUnreachable(KafkaRequestFailed):

@@ -82,7 +82,7 @@ class DeadLetterMetrics:
 
 
 class AnomalyMetrics:
-    """Of accepted messages."""
+    """Anomalies of accepted messages."""
 
     def __init__(self, create: MetricFactory) -> None:
         counter = create.counter
@@ -216,7 +216,7 @@ class ApiKeyMetrics:
 
 
 class CommonMetrics:
-    """Of both modes."""
+    """The metrics of both modes."""
 
     def __init__(self, create: MetricFactory) -> None:
         self.registry = create.registry
@@ -227,7 +227,7 @@ class CommonMetrics:
 
 
 class ConsumerMetrics(CommonMetrics):
-    """Of mode `consumer`."""
+    """The metrics of mode `consumer`."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         super().__init__(create := MetricFactory(registry))
@@ -241,7 +241,7 @@ class ConsumerMetrics(CommonMetrics):
 
 
 class ApiMetrics(CommonMetrics):
-    """Of mode `api`."""
+    """The metrics of mode `api`."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         super().__init__(create := MetricFactory(registry))

@@ -32,7 +32,7 @@ Port = Annotated[int, Field(ge=0, le=MAX_PORT)]
 Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[Seconds, Field(gt=0)]
 Timeout = Annotated[Seconds, Field(ge=0.001, le=86_400)]
-"""At least 1 ms, PostgreSQL's unit: which treats 0 as no limit. The maximum fits PostgreSQL's integers."""
+"""The minimum is PostgreSQL's unit, which treats 0 as no limit. The maximum fits PostgreSQL's integers."""
 
 
 class SettingsGroup(BaseModel):

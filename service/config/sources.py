@@ -1,4 +1,4 @@
-"""Where settings come from: environment variables, and files in `ORDERS_SECRETS_DIR`."""
+"""The sources of settings: environment variables, and files in `ORDERS_SECRETS_DIR`."""
 
 import os
 from pathlib import Path

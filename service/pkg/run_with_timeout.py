@@ -29,7 +29,7 @@ def start(work: Callable[[], T]) -> "Future[T]":
 
 
 async def run_in_daemon_thread(work: Callable[[], T]) -> T:
-    """Like `asyncio.to_thread`, but neither the event loop nor the process waits for the thread when they end."""
+    """Run as `asyncio.to_thread` does, but let neither event loop nor process wait for the thread at their end."""
     return await asyncio.wrap_future(start(work))
 
 

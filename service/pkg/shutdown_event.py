@@ -40,13 +40,13 @@ class ShutdownEvent:
             raise Stopped
 
     def set_at_signals(self) -> None:
-        """From now on, SIGTERM and SIGINT set the event. Without a handler, PID 1 of a container ignores SIGTERM."""
+        """Let SIGTERM and SIGINT set the event. PID 1 of a container ignores SIGTERM if it has no handler."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:
-        """Within the block, let Ctrl-C raise KeyboardInterrupt: for calls that block and do not check the event."""
+        """Let Ctrl-C raise KeyboardInterrupt within the block: for calls that block and do not check the event."""
         previous = signal.signal(signal.SIGINT, self._interrupt)
         try:
             yield

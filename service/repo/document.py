@@ -54,7 +54,7 @@ DATE_CREATED: Final = _json(rfc3339("o.date_created"))
 CREATED_US: Final = "(extract(epoch FROM o.date_created) * 1000000)::bigint"
 """`date_created` in microseconds since 1970: Python's calendar lacks some dates in some time zones."""
 STORED_AT: Final = _json(rfc3339("o.stored_at"))
-"""When this version of the order was stored."""
+"""The time at which this version of the order was stored."""
 
 _ITEMS: Final = f"""\
 (SELECT concat('[', string_agg({_row(ITEMS, "i")}, ',' ORDER BY i.position), ']')

@@ -14,7 +14,7 @@ DATABASE: Final = "(SELECT current_database() || ' of ' || system_identifier FRO
 
 
 class Identity(NamedTuple):
-    """Of the tables that are read: the channel that notifies of their orders, and their database."""
+    """The channel that notifies of the orders in the tables that are read, and the database of these tables."""
 
     channel: str
     database: str

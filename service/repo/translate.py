@@ -39,10 +39,10 @@ _KINDS: Final[dict[str, type[StorageUnavailable]]] = {
     _DUPLICATE_PREPARED_STATEMENT: StorageUnavailable,
     "XX": InternalError,
 }
-"""By SQLSTATE or its class."""
+"""Errors by SQLSTATE or its class."""
 
 _KEYS: Final = frozenset(", ".join(key) for key in [ORDER_UID_KEY, *(table.key for table in TABLES)])
-"""By their columns: the name of a key differs in partitions and shards, or if an operator renamed it."""
+"""Keys by their columns: the name of a key differs in partitions and shards, or if an operator renamed it."""
 _KEY_NAME: Final = re.compile(
     rf"({'|'.join(table.name for table in TABLES)})(_\w+)?_pkey(_\d+)?"
     rf"|{ORDERS.name}(_\w+)?_{'_'.join(ORDER_UID_KEY)}_key(_\d+)?"
@@ -72,7 +72,7 @@ PROBLEMS: Final = {
     "57": "PostgreSQL is shutting down or canceled the statement",
     "XX": "PostgreSQL reported an internal error",
 }
-"""By SQLSTATE or its class."""
+"""Problems by SQLSTATE or its class."""
 
 
 class Failure(Enum):

@@ -42,18 +42,18 @@ class Batch:
     dead_letters: list[DeadLetter] = field(default_factory=list)
     """Undecodable, invalid and too large messages."""
     message_flags: bytearray = field(default_factory=bytearray)
-    """In order of consumption: 1 for each bad message, 0 for each order."""
+    """1 for each bad message, 0 for each order, in order of consumption."""
     first_offsets: dict[int, int] = field(default_factory=dict)
-    """By partition: the offset of the first record."""
+    """Offset of the first record, by partition."""
     next_offsets: dict[int, int] = field(default_factory=dict)
-    """By partition: the offset after the last record."""
+    """Offset after the last record, by partition."""
     last_timestamps_ms: dict[int, int] = field(default_factory=dict)
-    """By partition: the timestamp of the last record."""
+    """Timestamp of the last record, by partition."""
     tombstones: int = 0
     bytes: int = 0
     items: int = 0
     probed_offsets: Mapping[int, int] = field(default_factory=dict)
-    """By partition: an order before this offset is itself at fault if PostgreSQL rejects it. Probes showed that."""
+    """Offsets by partition. An order before its offset is at fault if PostgreSQL rejects it: probes showed that."""
     dropped: frozenset[int] = frozenset()
     """Partitions that were revoked: their records belong to another member."""
 
@@ -74,12 +74,12 @@ class Batch:
 
     @property
     def start_offsets(self) -> dict[int, int]:
-        """By owned partition: the offset to read from if the batch is discarded."""
+        """The offset, by owned partition, to read from if the batch is discarded."""
         return {partition: offset for partition, offset in self.first_offsets.items() if self.owns(partition)}
 
     @property
     def commit_offsets(self) -> dict[int, int]:
-        """By owned partition: the offset to commit once the batch is written."""
+        """The offset, by owned partition, to commit once the batch is written."""
         return {partition: offset for partition, offset in self.next_offsets.items() if self.owns(partition)}
 
     def track(self, partition: int, offset: int, timestamp_ms: int, size: int) -> None:

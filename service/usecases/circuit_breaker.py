@@ -7,7 +7,7 @@ from enum import Enum, auto
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CircuitBreakerPolicy:
-    """When the circuit breaker opens."""
+    """The conditions under which the circuit breaker opens."""
 
     enabled: bool
     ratio: float

@@ -74,7 +74,7 @@ class _StoreResult:
     dead_letters: list[DeadLetter] = field(default_factory=list)
     """Orders that PostgreSQL rejected, or that were not stored within `give_up_after`."""
     order_flags: bytearray = field(default_factory=bytearray)
-    """For the circuit breaker: 1 for each rejected order, 0 for each stored one."""
+    """1 for each rejected order, 0 for each stored one, for the circuit breaker."""
     is_store_available: bool | None = None
 
     def add_stored(self, counts: StoreCounts) -> None:

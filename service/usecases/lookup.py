@@ -43,7 +43,7 @@ class QueriedOrder(NamedTuple):
     value: bytes | None
     """The document with its ETag in front; None if there is no such order."""
     replay_lsn: int | None
-    """As in `ports.ReadResult`."""
+    """The `replay_lsn` of `ports.ReadResult`."""
 
 
 class CacheUse(Enum):
@@ -58,11 +58,11 @@ class CacheUse(Enum):
 
 
 _BYPASSED: Final = CacheUse.BYPASSED
-"""For the hot path: Python 3.11 looks up enum members slowly."""
+"""A constant for the hot path, because Python 3.11 looks up enum members slowly."""
 
 
 class Lookup:
-    """For one event loop."""
+    """Belongs to one event loop."""
 
     def __init__(
         self,

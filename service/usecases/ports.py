@@ -284,14 +284,14 @@ class CitusState(Enum):
 
 
 class Placement(Enum):
-    """Where the rows of a table are."""
+    """The servers that hold the rows of a table."""
 
     LOCAL = auto()
-    """On one server: not distributed yet."""
+    """One server holds all rows: the table is not distributed yet."""
     DISTRIBUTED = auto()
-    """On the nodes of Citus, as this release needs them."""
+    """The nodes of Citus hold the rows as this release needs them."""
     MISPLACED = auto()
-    """On the nodes of Citus, but by another column, in another group, or replicated instead of distributed."""
+    """The nodes of Citus hold the rows by another column, in another group, or replicated instead of distributed."""
 
 
 class TableDistribution(NamedTuple):

@@ -36,7 +36,7 @@ class ReplayPlan:
     limit: int = 0
     rate: float = 0
     named: NamedDeadLetters | None = None
-    """If set, all of these are sent each time, and no offset is committed."""
+    """All of these, if set, are sent each time, and no offset is committed."""
 
     def group(self, group_id: str) -> str:
         """Return the group whose committed offsets are the progress of this replay. Each plan has its own."""

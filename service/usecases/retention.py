@@ -11,7 +11,7 @@ from service.usecases.ports import ExpiredOrders
 
 ORDERS_PER_TRANSACTION: Final = 500
 EARLIEST: Final = datetime.min.replace(tzinfo=UTC)
-"""Before every order."""
+"""Earlier than the date of any order."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 
 class Rewind(NamedTuple):
-    """By partition: the group's committed offsets, and the earlier ones to commit instead."""
+    """The group's committed offsets by partition, and the earlier ones to commit instead."""
 
     committed: Mapping[int, int]
     targets: Mapping[int, int]

@@ -28,13 +28,13 @@ KUBE_STATE_METRICS: Final = {
     },
     **{f"kube_cronjob_{name}": {"cronjob"} for name in ("created", "status_last_successful_time")},
 }
-"""By name, the labels besides `namespace`."""
+"""Labels besides `namespace`, by name of the metric."""
 OF_ONE_RELEASE: Final = {
     "job": r'orders-(consumer|api|\(api\|consumer\))-metrics"',
     "job_name": "orders-(migrate|prune)-",
     "cronjob": 'orders-prune"',
 }
-"""By label, a pattern of the values that select the release."""
+"""Pattern of the values that select the release, by label."""
 TARGET_LABELS: Final = {"namespace", "job", "pod"}
 """Labels that the Prometheus operator adds to the targets of a ServiceMonitor."""
 SELECTOR: Final = re.compile(r'\b([a-z_]+)\{((?:[^"{}]|"[^"]*")*)\}')

@@ -18,7 +18,7 @@ from tests.chart.helm import CHART, Manifest, containers, of_kind, one, parse, p
 
 RELEASES = {file.stem.removesuffix("-values"): file for file in sorted((CHART / "ci").glob("*-values.yaml"))}
 SHUTDOWN_MARGIN_SECONDS = 5
-"""For what ends without waiting for a server, on a busy node."""
+"""Time for what ends without waiting for a server, on a busy node."""
 UNITS = {"m": 0.001, "Mi": 2**20, "Gi": 2**30, "": 1.0}
 
 each_release = pytest.mark.parametrize("release", RELEASES)

@@ -23,7 +23,7 @@ LOGIN = {
     "PGUSER": {"name": "login", "key": "username"},
     "PGPASSWORD": {"name": "login", "key": "password"},
 }
-"""For every container except the test of the release."""
+"""References of every container except the test of the release."""
 SECRETS = {
     PROPERTIES: {"name": "kafka-properties", "key": "properties"},
     f"{PROPERTIES}__sasl.password": {"name": "kafka-user", "key": "secret"},

@@ -44,7 +44,7 @@ class Row(NamedTuple):
 
 @dataclass
 class CheckResult:
-    """Where each of the `produced` messages is. The last five counts are errors."""
+    """The fate of each of the `produced` messages. The last five counts are errors."""
 
     produced: int = 0
     stored: int = 0

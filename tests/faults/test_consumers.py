@@ -22,7 +22,7 @@ KILL_AT = {
     "before-dead-letters": 3,
     "after-dead-letters": 3,
 }
-"""By failpoint, how often it is reached first, so that the stream is in progress."""
+"""How often a failpoint is reached first, so that the stream is in progress."""
 SUSPEND_AT = {"during-copy": 8, "before-commit": 8}
 STORM_ROUNDS = 3
 MORE_THAN_ITS_SHARE = 3_000

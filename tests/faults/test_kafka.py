@@ -45,7 +45,7 @@ def test_the_broker_is_killed(workload: Workload) -> None:
 
 
 def test_the_broker_is_suspended_for_longer_than_the_session_timeout(workload: Workload) -> None:
-    """For 30 s if extended."""
+    """The suspension takes 30 s if extended."""
     workload.members()
     workload.send()
     workload.wait_stored()

@@ -5,7 +5,7 @@ import os
 from hypothesis import HealthCheck, settings
 
 MINUTES = float(os.environ.get("ORDERS_FUZZ_MINUTES", "0"))
-"""For all properties together; each is repeated until its share has elapsed."""
+"""Time for all properties together; each is repeated until its share has elapsed."""
 
 fuzzed = settings(
     max_examples=2_000 if MINUTES else 150,
@@ -18,4 +18,4 @@ fuzzed_briefly = settings(
     max_examples=200 if MINUTES else 15,
     suppress_health_check=[*fuzzed.suppress_health_check, HealthCheck.function_scoped_fixture],
 )
-"""For properties that use a server, which all examples share."""
+"""Profile of properties that use a server, which all examples share."""

@@ -28,7 +28,7 @@ from tests.kit.stores import store
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 MAX_CPU_SECONDS = 1.0
-"""To decode one message."""
+"""Limit for decoding one message."""
 COORDINATES = RecordCoordinates(1_000, 2, 3, "orders")
 PATH = re.compile(r"([a-z_]+(\[\d{1,3}\])?(\.[a-z_]+)?)?")
 RULE = re.compile(
@@ -121,7 +121,7 @@ def test_postgresql_returns_the_stored_orders(database: str, values: list[bytes]
 
 
 TIMESTAMPS = count(1)
-"""Of records; each is newer than the one before."""
+"""Timestamps of records; each is newer than the one before."""
 
 
 # Headers and notifications

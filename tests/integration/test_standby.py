@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 REPLAY_DELAY_SECONDS = 1.5
 MARGIN_SECONDS = 4.0
-"""For the next heartbeat, and for a machine that is busy with the test itself."""
+"""Time for the next heartbeat, and for a machine that is busy with the test itself."""
 TIMEOUT_SECONDS = REPLAY_DELAY_SECONDS + MARGIN_SECONDS
 LONG_REPLAY_DELAY = "8s"
 """Longer than an API takes to start."""

@@ -38,7 +38,7 @@ def writing(dsn: str) -> Iterator[PostgresOrderStore]:
 
 
 class BackgroundWriter:
-    """Until it is stopped, stores new orders, replaces half of the previous ones, and erases one of those."""
+    """Stores new orders until it is stopped, replaces half of the previous ones, and erases one of those."""
 
     def __init__(self, dsn: str) -> None:
         self._dsn = dsn

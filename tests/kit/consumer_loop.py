@@ -66,9 +66,9 @@ class BatchGate:
         self.gate = Event()
         self.gate.set()
         self.started: list[dict[int, int]] = []
-        """By partition: the first offset of each batch."""
+        """First offset of each batch, by partition."""
         self.finished: list[dict[int, int]] = []
-        """By owned partition: the offset to commit of each batch."""
+        """Offset to commit of each batch, by owned partition."""
 
     def __call__(self, write: Write) -> Write:
         def gated(batch: Batch) -> Outcome:

@@ -19,7 +19,7 @@ from service.main import main
 
 
 class Failpoint(NamedTuple):
-    """Before or after the calls of `owner.name` whose arguments satisfy `is_meant`."""
+    """The place before or after the calls of `owner.name` whose arguments satisfy `is_meant`."""
 
     owner: Any
     name: str

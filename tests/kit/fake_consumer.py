@@ -56,14 +56,14 @@ class FakeConsumer:
         self.commit_errors: deque[KafkaError] = deque()
         """Answers of the broker to the next commits."""
         self.generation = -1
-        """Of the group; positive while this is a member."""
+        """Generation of the group; positive while this is a member."""
         self.is_closed = False
         self.subscription: dict[str, Callable[..., None]] = {}
         self.queries: list[int] = []
         """Partitions whose watermarks were queried."""
         self.paused: set[int] = set()
         self._positions: dict[int, int | None] = {}
-        """By assigned partition: the next offset to read; None from an error to the next assignment."""
+        """Next offset to read, by assigned partition; None from an error to the next assignment."""
         self._assigned: dict[int, TopicPartition] = {}
         self._watermarks: dict[int, tuple[int, int]] = {}
         self._callbacks: deque[Callable[[], None]] = deque()
@@ -98,7 +98,7 @@ class FakeConsumer:
 
     @property
     def positions(self) -> dict[int, int | None]:
-        """By assigned partition: the next offset to read."""
+        """Next offset to read, by assigned partition."""
         return dict(self._positions)
 
     # The methods of confluent_kafka.Consumer

@@ -32,7 +32,7 @@ class FakeKafka:
     max_message_bytes: int = 10_000
     calls: list[str] = field(default_factory=list)
     answers: Event = field(default_factory=Event)
-    """While it is cleared, sending offsets blocks."""
+    """Sending offsets blocks while it is cleared."""
 
     def __post_init__(self) -> None:
         self.answers.set()
@@ -48,7 +48,7 @@ class FakeKafka:
 
 
 class FakeProducer:
-    """Of one transactional id: a new one replaces the previous one, whose transaction is aborted."""
+    """A producer of one transactional id: a new one replaces the previous one, whose transaction is aborted."""
 
     def __init__(self, kafka: FakeKafka) -> None:
         self._kafka = kafka

@@ -42,7 +42,7 @@ ENGINE_LOST = (
 
 
 class Source(StrEnum):
-    """Where Kafka and PostgreSQL come from: the values of ORDERS_TEST_SERVERS."""
+    """Sources of Kafka and PostgreSQL: the values of ORDERS_TEST_SERVERS."""
 
     GIVEN = "given"
     CONTAINERS = "containers"

@@ -92,7 +92,7 @@ FORBIDDEN = {
     "local.demo": "from bench import figures",
     "bench.ingest": "from service.handler.kafka.consumer import worker",
 }
-"""By module: an import that the rule forbids there."""
+"""An import that the rule forbids, by module."""
 
 
 @pytest.mark.parametrize(("module", "source"), FORBIDDEN.items())

@@ -57,7 +57,7 @@ SPELLING = {
     r"(?i:licences?|colours?|behaviours?|neighbours?|defences?|catalogues?|labelled)": "American spelling",
 }
 LETTERS = r"(?<!dead)(?<!dead[ _-])(?<!Dead[ -])(?<!Dead)[Ll]etters?"
-"""Except characters: the lines that `CHARACTERS` matches."""
+"""Letters of the alphabet are allowed: in the lines that `CHARACTERS` matches."""
 CHARACTERS = re.compile(r"capital letter|letters, digits|letters or|three letters|start with a letter|`letter`")
 
 

@@ -25,7 +25,7 @@ DEPENDENCY_POLL_INTERVAL_SECONDS: Final = 0.5
 
 
 class ApiStatistics:
-    """For one event loop."""
+    """Belongs to one event loop."""
 
     def __init__(self, parts: ApiParts) -> None:
         self._parts = parts

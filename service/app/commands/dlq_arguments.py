@@ -93,4 +93,4 @@ _COMMANDS: Final = {
     "show": ("show the headers of one dead letter, or with --value its content", _add_show),
     "replay": ("send dead letters to the order topic again, from where the last replay ended", _add_replay),
 }
-"""By name: its summary, and the function that adds its arguments."""
+"""Summary of each command, and the function that adds its arguments."""

@@ -32,7 +32,7 @@ _EVENT_ID: Final = re.compile(r"([0-9a-f]{8})-([0-9]{1,15})")
 
 
 class EventBroadcaster:
-    """For one event loop. Buffers `buffer_size` events for at most `max_clients` streams.
+    """Belongs to one event loop. Buffers `buffer_size` events for at most `max_clients` streams.
 
     `on_drop` is called for each client that is disconnected because it does not read.
     """

@@ -87,7 +87,7 @@ HANDLERS: Final[Mapping[Any, Handler]] = {
     StorageUnavailable: _storage_unavailable,
     KafkaRequestFailed: _kafka_request_failed,
 }
-"""For `exception_handlers`. ResponseHeadersMiddleware answers 500 for all other exceptions."""
+"""The application's `exception_handlers`. ResponseHeadersMiddleware answers 500 for all other exceptions."""
 
 SCHEMA: Final = {
     "type": "object",

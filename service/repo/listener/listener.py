@@ -77,7 +77,7 @@ class _WrongDatabase(Exception):
 
 
 class Listener:
-    """For one event loop. `dsn` must lead to the primary itself; `heartbeat` and `connect_timeout` are seconds."""
+    """Belongs to one event loop. `dsn` must lead to a primary itself; `heartbeat` and `connect_timeout` are seconds."""
 
     def __init__(
         self,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Listeners:
-    """For one event loop. Each DSN must lead to a primary itself; `heartbeat` and `connect_timeout` are seconds."""
+    """Belongs to one event loop. A DSN must lead to a primary itself; `heartbeat` and `connect_timeout` are seconds."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class Listeners:
             await asyncio.gather(*tasks, return_exceptions=True)  # until the connections are closed
 
     async def watch(self) -> None:
-        """While disconnected, report repeatedly whether the database can be read; until canceled."""
+        """Report repeatedly, while disconnected, whether the database can be read; until canceled."""
         query: asyncio.Task[Identity] | None = None
         while True:
             await self._merged.disconnected.wait()

@@ -46,7 +46,7 @@ class MergedListeners:
         self._callbacks = callbacks
         self._verified = set[int]()
         self._verified_at: dict[int, float] = {}
-        """Of this round: it ends when each listener is verified again."""
+        """Verifications of this round, which ends when each listener is verified again."""
         self._databases: dict[int, str] = {}
         self.disconnected = asyncio.Event()
         """Set while a listener is not verified."""

@@ -4,7 +4,7 @@ from enum import Enum, auto
 from typing import Final
 
 RETRY_SECONDS: Final = 0.2
-"""Between two attempts to connect: a dead connection is detected and replaced, and the cache cleared, in a second."""
+"""Delay between attempts to connect: a dead connection is detected and replaced, and the cache cleared, in a second."""
 MAX_RETRY_SECONDS: Final = 5.0
 """The longest wait if heartbeats time out repeatedly: someone must fix the cause, and each attempt opens two
 connections."""

@@ -14,7 +14,7 @@ MIN_CHECKPOINT_TIMEOUT_SECONDS: Final = 900
 
 VALUES: Final = """\
 SELECT name, setting FROM pg_settings WHERE name IN ('max_wal_size', 'checkpoint_timeout', 'wal_compression')"""
-"""In MB and seconds."""
+"""Returns MB and seconds."""
 
 
 def wal(postgres: "PostgresSettings") -> str:

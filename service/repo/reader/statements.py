@@ -40,7 +40,7 @@ IDENTITY: Final = f"SELECT {CHANNEL}, {DATABASE}, pg_is_in_recovery(), current_s
 """The fields of Identity, and the encoding of the database."""
 
 SET_PLANNER: Final = "; ".join(f"SET {name} = off" for name in PLANNER_SETTINGS)
-"""For a session. A pooler would pass it on to other clients: behind one, the role must have it (roles.sql)."""
+"""Applies to a session. A pooler would pass it on to other clients: behind one, the role must have it (roles.sql)."""
 
 MIN_UIDS: Final = 16
 """Shorter lists of uids are padded. For fewer uids, PostgreSQL would estimate that a custom plan costs less than a
@@ -63,7 +63,7 @@ FILTERS: Final[dict[str, LiteralString]] = {
     "track_number": "o.track_number = %(track_number)s",
     "after": "(o.date_created, o.order_uid) < (%(created)s, %(order_uid)s)",
 }
-"""By field of PageQuery."""
+"""Conditions by field of PageQuery."""
 
 ESTIMATE: Final = f"""\
 SELECT CASE WHEN sample.counted < {MAX_EXACT_COUNT} THEN sample.counted

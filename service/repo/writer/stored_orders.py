@@ -43,7 +43,7 @@ class StoredVersion(NamedTuple):
 
     @property
     def version(self) -> tuple[int, int, int]:
-        """As in RecordCoordinates."""
+        """The same sort key as that of RecordCoordinates."""
         return (self.timestamp_ms, self.partition, self.offset)
 
     @property

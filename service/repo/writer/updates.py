@@ -31,7 +31,7 @@ UPDATE orders o
 SET {", ".join(f"{name} = n.{name}" for name in fields(Order))}, stored_at = now()
 FROM json_populate_recordset(NULL::orders, %s::json) n
 WHERE o.id = n.id AND o.shard = n.shard"""
-"""For a different document, after UPDATE_VERSION: its child rows are deleted and copied again. Uses the primary key."""
+"""Follows UPDATE_VERSION for a different document: its child rows are deleted, then copied. Uses the primary key."""
 
 DELETE_CHILDREN: Final = [
     f"""\

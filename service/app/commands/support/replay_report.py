@@ -18,9 +18,9 @@ class ReplayReport:
     is_dry_run: bool
     lists_each: bool
     sent: Counter[str] = field(default_factory=Counter)
-    """By reason."""
+    """Number of dead letters by reason."""
     refused: Counter[str] = field(default_factory=Counter)
-    """By refusal."""
+    """Number of dead letters by refusal."""
 
     def on_sent(self, dead_letter: DeadLetterRecord) -> None:
         self.sent[dead_letter.reason] += 1

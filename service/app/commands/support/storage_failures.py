@@ -21,7 +21,7 @@ def explained() -> Iterator[None]:
 
 
 def _advice(error: StorageError) -> str:
-    """Without an SQLSTATE, the connection failed, possibly during COMMIT."""
+    """Return what to do. An error without an SQLSTATE is a failed connection, possibly during COMMIT."""
     if isinstance(error, SchemaMismatch):
         return ": run `orders migrate`, or check the role's privileges with `orders doctor`"
     return ": run the command again" if error.sqlstate else f"; {_MAY_BE_COMMITTED}"

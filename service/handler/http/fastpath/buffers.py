@@ -23,7 +23,7 @@ class BufferedConnection(Protocol):
 
 
 class BufferBudget:
-    """For one server and its event loop. `on_drop` is called for each connection that is closed."""
+    """Belongs to one server and its event loop. `on_drop` is called for each connection that is closed."""
 
     def __init__(self, max_bytes: int, on_drop: Callable[[], None] = lambda: None) -> None:
         self._max_bytes = max_bytes

@@ -12,7 +12,7 @@ MAX_EVICTION_CANDIDATES: Final = 16
 class IdleConnection(Protocol):
     transport: Any
     last_hit_at: float
-    """When the connection last received a response from the cache."""
+    """Loop time of the connection's last response from the cache."""
 
 
 class IdleConnections:

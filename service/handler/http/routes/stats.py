@@ -28,7 +28,7 @@ class WarmUpStats(Struct, frozen=True, kw_only=True):
 class DependencyStatus(Struct, frozen=True):
     is_up: bool
     since: str
-    """When this process detected the change, in RFC 3339."""
+    """Time at which this process detected the change, in RFC 3339."""
 
 
 class Dependencies(Struct, frozen=True, kw_only=True):

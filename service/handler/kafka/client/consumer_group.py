@@ -10,7 +10,7 @@ from service.errors import GroupChanged
 from service.handler.kafka.client.topic_id import NO_TOPIC_ID, TopicId, offsets_to_commit
 
 _GENERATION: Final = struct.Struct("=7xi")
-"""Where the generation is in librdkafka's serialized group metadata."""
+"""Position of the generation in librdkafka's serialized group metadata."""
 
 
 class ConsumerGroup:

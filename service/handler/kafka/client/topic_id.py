@@ -44,7 +44,7 @@ class TopicId:
 
 
 NO_TOPIC_ID: Final = TopicId("")
-"""Of a topic whose broker has no topic ids, or does not return them."""
+"""Id of a topic whose broker has no topic ids, or does not return them."""
 
 
 def offsets_to_commit(topic: str, offsets: "Mapping[int, int]", topic_id: TopicId) -> list[TopicPartition]:

@@ -25,7 +25,7 @@ TRANSITIONS: Final[Mapping[ConsumerState, frozenset[ConsumerState]]] = {
     ConsumerState.PROBING: frozenset({ConsumerState.RUNNING, ConsumerState.PAUSED, ConsumerState.BREAKER_OPEN}),
 }
 FETCHING: Final = frozenset({ConsumerState.RUNNING, ConsumerState.PROBING})
-"""In the other states, fetching is paused."""
+"""States in which messages are fetched. Fetching is paused in the others."""
 
 
 class ConsumerStateMachine:

@@ -16,7 +16,7 @@ _CALL_TIMEOUT_SECONDS: Final = 5.0
 
 @dataclass(frozen=True, slots=True)
 class TransactionChecks:
-    """For the writing thread, which must not call the group's member: a client serves one thread at a time.
+    """Belongs to the writing thread, which must not call the group's member: a client serves one thread at a time.
 
     `connect` creates a consumer with the group's id, which never joins the group. Each method blocks for seconds, and
     raises KafkaException if the broker does not answer.

@@ -66,7 +66,7 @@ class TransactionalDeadLetters:
         self._checks = checks
         self._state = _State.CLOSED
         self._fallbacks_used: Counter[RecordCoordinates] = Counter()
-        """By coordinates of a dead letter's record: how many of its encodings were too large."""
+        """Number of encodings that were too large, by the coordinates of a dead letter's record."""
 
     def send_and_commit(self, batch: Batch, dead_letters: Sequence[DeadLetter]) -> bool:
         while True:

@@ -10,7 +10,7 @@ from service.handler.kafka.client.topic_reader import Offsets, open_topic
 
 
 class KafkaOrderRecords:
-    """For one thread. Each search starts where the previous one ended."""
+    """Belongs to one thread. Each search starts where the previous one ended."""
 
     def __init__(self, consumer: Consumer, topic: str, should_stop: Callable[[], bool]) -> None:
         self._consumer = consumer

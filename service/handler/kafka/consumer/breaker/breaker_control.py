@@ -22,7 +22,7 @@ FIX_SCHEMA: Final = "remove the constraint, trigger or column that makes Postgre
 
 
 class BreakerControl:
-    """For the reading thread. Learns the state of the writing thread's circuit breaker from each batch's outcome."""
+    """Belongs to the reading thread. Learns the state of the writing thread's circuit breaker from outcomes."""
 
     def __init__(self, settings: ConsumerSettings, metrics: "ConsumptionMetrics", log: FilteringBoundLogger) -> None:
         self._settings = settings
@@ -33,7 +33,7 @@ class BreakerControl:
         self.pause: Pause | None = None
         """None while messages are read."""
         self.probed_offsets: dict[int, int] = {}
-        """By partition: an order before this offset is itself at fault if PostgreSQL rejects it. Probes showed that."""
+        """Offsets by partition. An order before its offset is at fault if PostgreSQL rejects it: probes showed that."""
 
     @property
     def is_open(self) -> bool:

@@ -12,9 +12,9 @@ class Pause:
     """Messages that arrive during the pause are skipped, and read again afterwards."""
 
     until: float
-    """Of time.monotonic()."""
+    """A value of time.monotonic()."""
     reread_offsets: dict[int, int]
-    """By partition: where reading continues after the pause."""
+    """The offset, by partition, at which reading continues after the pause."""
 
     @property
     def is_over(self) -> bool:

@@ -6,7 +6,7 @@ from typing import Final, Self
 from service.usecases.batch import Batch
 
 _END_OF_TOPIC_SECONDS: Final = 2.0
-"""If a probe lasts this long, no more messages arrive: the end of the topic is reached."""
+"""Duration of a probe after which the end of the topic is reached: no more messages arrive."""
 
 
 @dataclass(slots=True)
@@ -19,13 +19,13 @@ class Probe:
 
     size: int
     held_back: dict[int, int]
-    """By partition: the first offset that is held back."""
+    """The first offset, by partition, that is held back."""
     next: dict[int, int]
-    """By partition: the offset at which the next probe starts."""
+    """The offset, by partition, at which the next probe starts."""
     tried_until: dict[int, int] = field(default_factory=dict)
-    """By partition: every message before this offset was tried."""
+    """The offset, by partition, before which every message was tried."""
     started_at: float = 0
-    """When the current probe started, of time.monotonic()."""
+    """Start of the current probe, as a value of time.monotonic()."""
 
     @classmethod
     def before(cls, batch: Batch, next_batch: Batch, size: int) -> Self:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from service.metrics import PartitionMetrics
 
 _UPDATE_INTERVAL_SECONDS: Final = 1.0
-"""Between two updates of the gauges."""
+"""Interval between two updates of the gauges."""
 
 
 class Lag:

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from service.handler.kafka.consumer.partitions.statistics import PartitionEnd
 
 _QUERY_INTERVAL_SECONDS: Final = 5.0
-"""Between two queries for the ends of partitions that are not fetched."""
+"""Interval between two queries for the ends of partitions that are not fetched."""
 _QUERY_TIMEOUT_SECONDS: Final = 0.5
-"""For all partitions together."""
+"""Timeout of a query for all partitions together."""
 
 
 class PartitionEnds:

@@ -17,7 +17,7 @@ class PartitionProgress:
     last_ms: int
     """The timestamp of the last record that is done, or a later time at which the lag was 0."""
     moved_at: float
-    """When the offset last changed, or the lag was 0."""
+    """The time at which the offset last changed, or the lag was 0."""
     is_ours: bool
     """Whether this member processed the messages before the offset; otherwise the group had committed it."""
 

@@ -18,7 +18,7 @@ _HINTS: Final = {
     "XX": "look for the cause in PostgreSQL's log; with Citus, also in its workers'",
     "57014": "if it repeats, find what blocks PostgreSQL, or raise ORDERS_POSTGRES__STATEMENT_TIMEOUT",
 }
-"""By SQLSTATE or its class."""
+"""Hints by SQLSTATE or its class."""
 _NOTHING_TO_DO: Final = "no action needed: the retry compares the versions again, and the greatest wins"
 _CHECK_POSTGRESQL: Final = "check that PostgreSQL is running and reachable: `orders doctor` names what fails"
 _CORRECT_OR_ERASE: Final = (

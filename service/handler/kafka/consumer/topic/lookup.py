@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from confluent_kafka.admin._topic import TopicDescription
 
 _INTERVAL_SECONDS: Final = 1.0
-"""Between an answer and the next lookup."""
+"""Delay between an answer and the next lookup."""
 _TIMEOUT_SECONDS: Final = 2.0
 
 

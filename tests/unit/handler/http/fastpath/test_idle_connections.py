@@ -1,4 +1,4 @@
-"""When idle connections are closed, with the clock and timers of a fake event loop."""
+"""Times at which idle connections are closed, with the clock and timers of a fake event loop."""
 
 import asyncio
 

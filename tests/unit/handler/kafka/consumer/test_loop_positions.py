@@ -1,4 +1,4 @@
-"""Where the loop reads and commits at the ends of a partition, and after a topic was recreated."""
+"""Offsets that the loop reads and commits at the ends of a partition, and after a topic was recreated."""
 
 from confluent_kafka import KafkaError, TopicPartition
 
