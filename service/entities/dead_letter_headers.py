@@ -39,10 +39,10 @@ def read_origin(headers: Headers | None) -> RecordCoordinates | None:
     values = {name: value for name, value in headers if value is not None and name.startswith(Header.PREFIX)}
     try:
         return RecordCoordinates(
-            _parse_int(values[Header.TIMESTAMP]),
-            _parse_int(values[Header.PARTITION], maximum=_MAX_PARTITION),
-            _parse_int(values[Header.OFFSET]),
-            _parse_topic(values[Header.TOPIC]),
+            timestamp_ms=_parse_int(values[Header.TIMESTAMP]),
+            partition=_parse_int(values[Header.PARTITION], maximum=_MAX_PARTITION),
+            offset=_parse_int(values[Header.OFFSET]),
+            topic=_parse_topic(values[Header.TOPIC]),
         )
     except (KeyError, ValueError):
         return None

@@ -82,7 +82,7 @@ class Batch:
         """The offset, by owned partition, to commit once the batch is written."""
         return {partition: offset for partition, offset in self.next_offsets.items() if self.owns(partition)}
 
-    def track(self, partition: int, offset: int, timestamp_ms: int, size: int) -> None:
+    def track(self, partition: int, offset: int, *, timestamp_ms: int, size: int) -> None:
         """Count a consumed record of `size` bytes, and its offset."""
         self.first_offsets.setdefault(partition, offset)
         self.next_offsets[partition] = offset + 1

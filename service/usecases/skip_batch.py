@@ -8,13 +8,13 @@ from service.pkg.new_file import write_new_file
 from service.usecases.ports import BatchSource, UnreadableBatch
 
 
-def preview(source: BatchSource, partition: int, offset: int) -> tuple[UnreadableBatch, int]:
+def preview(source: BatchSource, *, partition: int, offset: int) -> tuple[UnreadableBatch, int]:
     """Return the batch and the number of its messages. Raises what BatchSource raises."""
     batch = source.find(partition, offset)
     return batch, sum(1 for _ in source.lines(batch))
 
 
-def skip(source: BatchSource, partition: int, offset: int, path: Path) -> tuple[UnreadableBatch, int]:
+def skip(source: BatchSource, *, partition: int, offset: int, path: Path) -> tuple[UnreadableBatch, int]:
     """Save the batch to a new file and commit; return the batch and the number of its messages.
 
     Raises FileNotWritten, BatchIncomplete, and what BatchSource raises.

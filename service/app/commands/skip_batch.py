@@ -51,9 +51,9 @@ def run(args: argparse.Namespace, settings: Settings, _stop: object) -> int:
     """Save one batch and commit the offset after it; return the exit code. Raises OrdersError."""
     with unreadable_batches(settings.kafka, args.max_size) as batches:
         if args.dry_run:
-            batch, count = skip_batch.preview(batches, args.partition, args.offset)
+            batch, count = skip_batch.preview(batches, partition=args.partition, offset=args.offset)
             echo(f"{batch}: {count:,} messages would be skipped")
         else:
-            batch, count = skip_batch.skip(batches, args.partition, args.offset, args.to)
+            batch, count = skip_batch.skip(batches, partition=args.partition, offset=args.offset, path=args.to)
             echo(f"{batch}: saved {count:,} messages to {args.to}; consumers continue at offset {batch.end}")
     return ExitCode.DONE

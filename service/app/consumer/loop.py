@@ -80,13 +80,21 @@ def build_consumer(given: LoopDependencies) -> OrderConsumer:
     receiver = Receiver(client, pipeline, assignment, topic_check, errors, StalledPartitions(log), statistics, metrics)
     reader = Reader(receiver, pipeline, worker, breaker, state, assignment)
     cycle = PollCycle(client, given.group, pipeline, reader, assignment, offsets)
-    revoke_timeout = given.settings.revoke_timeout
-    rebalance = Rebalance(assignment, pipeline, offsets, statistics, revoke_timeout, metrics.consumption, log)
+    rebalance = Rebalance(
+        assignment,
+        pipeline,
+        offsets,
+        statistics,
+        metrics.consumption,
+        log,
+        revoke_timeout=given.settings.revoke_timeout,
+    )
     shutdown = Shutdown(client, pipeline, progress, offsets, log)
     return OrderConsumer(cycle, worker, rebalance, shutdown, failure, given.stop)
 
 
 def _topic_check(given: LoopDependencies, client: Consumer) -> TopicCheck:
     topic, log = given.group.topic, given.log
-    identity = TopicIdentity(TopicLookup(given.admin, topic), given.group, given.settings.topic_id_timeout, log)
+    lookup, timeout = TopicLookup(given.admin, topic), given.settings.topic_id_timeout
+    identity = TopicIdentity(lookup, given.group, log, timeout=timeout)
     return TopicCheck(client, topic, identity, given.metrics.consumption, log)

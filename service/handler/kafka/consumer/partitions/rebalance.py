@@ -1,6 +1,6 @@
 """The callbacks of a rebalance: they run in polls, in the reading thread."""
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING
 
 from confluent_kafka import Consumer, TopicPartition
@@ -21,10 +21,11 @@ class Rebalance:
     pipeline: BatchPipeline
     offsets: OffsetCommitter
     statistics: LatestStatistics
-    revoke_timeout: float
-    """Seconds."""
     metrics: "ConsumptionMetrics"
     log: FilteringBoundLogger
+    _: KW_ONLY
+    revoke_timeout: float
+    """Seconds."""
 
     def subscribe(self) -> None:
         """Join the group at the next poll."""

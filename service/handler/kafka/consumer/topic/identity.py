@@ -21,7 +21,7 @@ class TopicIdentity:
     `timeout`: for how many seconds lookups may fail while the broker delivers messages.
     """
 
-    def __init__(self, lookup: TopicLookup, group: ConsumerGroup, timeout: float, log: FilteringBoundLogger) -> None:
+    def __init__(self, lookup: TopicLookup, group: ConsumerGroup, log: FilteringBoundLogger, *, timeout: float) -> None:
         self._lookup = lookup
         self._group = group
         self._timeout = timeout

@@ -39,7 +39,7 @@ def control(metrics: ConsumerMetrics) -> BreakerControl:
 def batch_of(*offsets: int, partition: int = 0) -> Batch:
     batch = Batch()
     for offset in offsets:
-        batch.track(partition, offset, 1_000, 10)
+        batch.track(partition, offset, timestamp_ms=1_000, size=10)
     return batch
 
 

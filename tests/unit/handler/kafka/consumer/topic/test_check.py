@@ -36,7 +36,8 @@ class Setup:
         self.clock = clock
         self.group = ConsumerGroup(TOPIC)
         consumer, log = cast("Consumer", kafka), structlog.get_logger()
-        identity = TopicIdentity(TopicLookup(cast("AdminClient", admin), TOPIC), self.group, ID_TIMEOUT_SECONDS, log)
+        lookup = TopicLookup(cast("AdminClient", admin), TOPIC)
+        identity = TopicIdentity(lookup, self.group, log, timeout=ID_TIMEOUT_SECONDS)
         self.check = TopicCheck(consumer, TOPIC, identity, metrics.consumption, log)
         for partition in (0, 1):
             kafka.append(partition, *[b""] * 10)
