@@ -82,12 +82,13 @@ class Batch:
         """The offset, by owned partition, to commit once the batch is written."""
         return {partition: offset for partition, offset in self.next_offsets.items() if self.owns(partition)}
 
-    def track(self, partition: int, offset: int, *, timestamp_ms: int, size: int) -> None:
-        """Count a consumed record of `size` bytes, and its offset."""
+    def track(self, record: Record) -> None:
+        """Count the size and the offset of a consumed record."""
+        partition, offset = record.partition, record.offset
         self.first_offsets.setdefault(partition, offset)
         self.next_offsets[partition] = offset + 1
-        self.last_timestamps_ms[partition] = timestamp_ms
-        self.bytes += size
+        self.last_timestamps_ms[partition] = record.timestamp_ms
+        self.bytes += record.size
 
     def add_order(self, order: ConsumedOrder) -> None:
         self.orders.append(order)

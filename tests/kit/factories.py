@@ -83,8 +83,8 @@ def order(**overrides: Any) -> Order:
 
 
 def record(offset: int = 0, *, partition: int = 0) -> Record:
-    """Return a record of the topic `orders` at that offset."""
-    return Record("orders", partition, offset, 1_000, b"key", b"{}", [])
+    """Return a record of ten bytes of the topic `orders`. Its timestamp grows with the offset."""
+    return Record("orders", partition, offset, 1_000 + offset, b"key", b"message", [])
 
 
 def versioned(offset: int = 0, *, timestamp_ms: int = 1_000, partition: int = 0, **overrides: Any) -> VersionedOrder:

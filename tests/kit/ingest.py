@@ -63,10 +63,11 @@ def batch_of(count: int, *, poison: tuple[int, ...] = (), bad: int = 0, partitio
         partition = offset % partitions
         customer = POISON if offset in poison else "test"
         order = versioned(offset, partition=partition, order_uid=f"order-{offset}", customer_id=customer)
-        batch.track(partition, offset, timestamp_ms=1_000, size=10)
-        batch.add_order(ConsumedOrder(order, record(offset, partition=partition)))
+        consumed = ConsumedOrder(order, record(offset, partition=partition))
+        batch.track(consumed.record)
+        batch.add_order(consumed)
     for offset in range(count, count + bad):
-        batch.track(0, offset, timestamp_ms=1_000, size=10)
+        batch.track(record(offset))
         batch.add_dead_letter(DeadLetter(record(offset), Reason.INVALID, "sm_id: is missing"))
     return batch
 

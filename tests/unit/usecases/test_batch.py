@@ -10,19 +10,19 @@ from tests.kit.policies import batch_limits
 ITEM = SAMPLE["items"][0]
 
 
-def take(batch: Batch, offset: int, *, partition: int = 0, items: int = 1, size: int = 10) -> None:
-    batch.track(partition, offset, timestamp_ms=1_000 + offset, size=size)
+def take(batch: Batch, offset: int, *, partition: int = 0, items: int = 1) -> None:
+    batch.track(record(offset, partition=partition))
     order = versioned(offset, partition=partition, items=[ITEM] * items)
     batch.add_order(ConsumedOrder(order, record(offset, partition=partition)))
 
 
 def refuse(batch: Batch, offset: int, *, partition: int = 0) -> None:
-    batch.track(partition, offset, timestamp_ms=1_000 + offset, size=10)
+    batch.track(record(offset, partition=partition))
     batch.add_dead_letter(DeadLetter(record(offset, partition=partition), Reason.INVALID, ""))
 
 
 def skip(batch: Batch, offset: int) -> None:
-    batch.track(0, offset, timestamp_ms=1_000 + offset, size=0)
+    batch.track(record(offset))
     batch.add_tombstone()
 
 

@@ -20,7 +20,7 @@ _JSON_WHITESPACE: Final = b" \t\n\r"
 
 def add_record(record: Record, batch: Batch, decoder: Decoder, prepare: Prepare) -> None:
     """Add one record: as an order, as a dead letter, or as an offset alone (a tombstone)."""
-    batch.track(record.partition, record.offset, timestamp_ms=record.timestamp_ms, size=record.size)
+    batch.track(record)
     value = record.value or b""
     if is_tombstone(value):
         batch.add_tombstone()

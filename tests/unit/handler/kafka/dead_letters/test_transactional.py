@@ -86,7 +86,7 @@ def batch(*partitions: int, value: bytes = b"faulty") -> Batch:
     filled = Batch()
     for partition in partitions:
         record = Record("orders", partition, 7, 1_000, b"key-%d" % partition, value, [])
-        filled.track(partition, 7, timestamp_ms=1_000, size=10)
+        filled.track(record)
         filled.add_dead_letter(DeadLetter(record, Reason.INVALID, "sm_id: is missing"))
     return filled
 

@@ -13,6 +13,7 @@ from service.usecases.batch import Batch
 from service.usecases.circuit_breaker import BreakerState
 from service.usecases.ingest import Decision, Outcome
 from service.usecases.ports import StoreCounts
+from tests.kit.factories import record
 from tests.kit.policies import batch_limits, consumer_settings
 
 RETRY_AFTER_SECONDS = 60.0
@@ -39,7 +40,7 @@ def control(metrics: ConsumerMetrics) -> BreakerControl:
 def batch_of(*offsets: int, partition: int = 0) -> Batch:
     batch = Batch()
     for offset in offsets:
-        batch.track(partition, offset, timestamp_ms=1_000, size=10)
+        batch.track(record(offset, partition=partition))
     return batch
 
 

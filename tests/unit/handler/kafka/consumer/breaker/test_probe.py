@@ -2,13 +2,14 @@
 
 from service.handler.kafka.consumer.breaker.probe import Probe
 from service.usecases.batch import Batch
+from tests.kit.factories import record
 
 
 def batch(*places: tuple[int, int]) -> Batch:
     """Return one that took these partitions' offsets."""
     made = Batch()
     for partition, offset in places:
-        made.track(partition, offset, timestamp_ms=1_000, size=10)
+        made.track(record(offset, partition=partition))
     return made
 
 

@@ -48,7 +48,7 @@ def batch_of(*headers: Headers | None) -> Batch:
     batch = Batch()
     for offset, each in enumerate(headers):
         record = Record("orders", 2, offset, 1_000, None, b"{}", each)
-        batch.track(2, offset, timestamp_ms=1_000, size=record.size)
+        batch.track(record)
         batch.add_order(ConsumedOrder(versioned(offset), record))
     return batch
 
