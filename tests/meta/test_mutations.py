@@ -6,7 +6,8 @@ import re
 
 import pytest
 
-from tests.faults.mutations import MUTATIONS, ROOT, SHORT_SETTLE, Mutation
+from tests.faults.mutations.__main__ import MUTATIONS, ROOT, SHORT_SETTLE
+from tests.faults.mutations.mutation import Mutation
 from tests.faults.replace import Replacement
 
 SCENARIOS = {
