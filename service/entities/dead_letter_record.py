@@ -24,7 +24,14 @@ class DeadLetterRecord(NamedTuple):
     @classmethod
     def of(cls, record: Record) -> Self:
         """Return a record of the dead-letter topic as a dead letter."""
-        return cls(record.partition, record.offset, record.timestamp_ms, record.key, record.value, record.headers or [])
+        return cls(
+            partition=record.partition,
+            offset=record.offset,
+            timestamp_ms=record.timestamp_ms,
+            key=record.key,
+            value=record.value,
+            headers=record.headers or [],
+        )
 
     @property
     def reason(self) -> str:

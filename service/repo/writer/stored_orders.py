@@ -48,7 +48,9 @@ class StoredVersion(NamedTuple):
 
     @property
     def source(self) -> RecordCoordinates:
-        return RecordCoordinates(self.timestamp_ms, self.partition, self.offset, self.topic)
+        return RecordCoordinates(
+            timestamp_ms=self.timestamp_ms, partition=self.partition, offset=self.offset, topic=self.topic
+        )
 
 
 def stored_versions(cursor: Cursor, uids: Collection[str]) -> tuple[dict[str, StoredVersion], set[str]]:

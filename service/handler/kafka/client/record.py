@@ -8,12 +8,12 @@ from service.handler.kafka.client.headers import headers_of
 
 def record_of(message: Message) -> Record:
     """Convert a message that is not an error."""
-    return Record(
-        topic=message.topic() or "",
-        partition=message.partition() or 0,
-        offset=message.offset() or 0,
-        timestamp_ms=message.timestamp()[1],
-        key=message.key(),
-        value=message.value(),
-        headers=headers_of(message),
+    return Record(  # not by name, which takes 0.2 µs more for each message
+        message.topic() or "",
+        message.partition() or 0,
+        message.offset() or 0,
+        message.timestamp()[1],
+        message.key(),
+        message.value(),
+        headers_of(message),
     )
