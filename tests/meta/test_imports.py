@@ -15,7 +15,10 @@ HTTP = "service.handler.http"
 KAFKA = "service.handler.kafka"
 CLIENT, CONSUMER, DEAD_LETTERS = f"{KAFKA}.client", f"{KAFKA}.consumer", f"{KAFKA}.dead_letters"
 OPERATIONS = f"{KAFKA}.operations"
-HANDLERS = {HTTP, CLIENT, CONSUMER, DEAD_LETTERS, OPERATIONS}
+BREAKER, DECODING, PARTITIONS = f"{CONSUMER}.breaker", f"{CONSUMER}.decoding", f"{CONSUMER}.partitions"
+REPORTS, TOPIC = f"{CONSUMER}.reports", f"{CONSUMER}.topic"
+CONSUMERS = {CONSUMER, BREAKER, DECODING, PARTITIONS, REPORTS, TOPIC}
+HANDLERS = {HTTP, CLIENT, DEAD_LETTERS, OPERATIONS} | CONSUMERS
 REPO = "service.repo"
 WRITER, READER, LISTENER, SCHEMA = f"{REPO}.writer", f"{REPO}.reader", f"{REPO}.listener", f"{REPO}.schema"
 REPO_OPERATIONS = f"{REPO}.operations"
@@ -36,7 +39,12 @@ MAY_IMPORT: Mapping[str, set[str]] = {
     REPO_OPERATIONS: INWARDS | {REPO, WRITER, LISTENER, SCHEMA},
     HTTP: INWARDS,
     CLIENT: INWARDS,
-    CONSUMER: INWARDS | {CLIENT},
+    CONSUMER: INWARDS | {CLIENT} | CONSUMERS,
+    BREAKER: INWARDS | {CLIENT, CONSUMER},
+    DECODING: INWARDS | {CLIENT, CONSUMER},
+    TOPIC: INWARDS | {CLIENT, CONSUMER},
+    PARTITIONS: INWARDS | {CLIENT, CONSUMER, TOPIC},
+    REPORTS: INWARDS | {CLIENT, CONSUMER, PARTITIONS},
     DEAD_LETTERS: INWARDS | {CLIENT},
     OPERATIONS: INWARDS | {CLIENT},
     "service.app": SERVICE,
@@ -82,6 +90,8 @@ FORBIDDEN = {
     "service.handler.kafka.client.topics": "from service.handler.kafka.consumer import loop",
     "service.handler.kafka.client.record": "from service.handler.kafka.dead_letters import encoder",
     "service.handler.kafka.consumer.decoding.collect": "from service.handler.kafka.dead_letters import encoder",
+    "service.handler.kafka.consumer.topic.check": "from service.handler.kafka.consumer.partitions import progress",
+    "service.handler.kafka.consumer.partitions.lag": "from service.handler.kafka.consumer.reports import retry_report",
     "service.handler.kafka.dead_letters.encoder": "from service.handler.kafka.consumer.decoding import decode",
     "service.handler.kafka.operations.checks": "from service.handler.kafka.consumer.partitions import progress",
     "service.entities.order": "import psycopg.errors",
@@ -180,7 +190,7 @@ def _package(module: str) -> str:
     if first != "service":
         return first
     package = ".".join([first, *rest[:1]])
-    return next((room for room in ROOMS if f"{module}.".startswith(f"{room}.")), package)
+    return max((room for room in ROOMS if f"{module}.".startswith(f"{room}.")), key=len, default=package)
 
 
 def _allowed(package: str, target: str, *, typing_only: bool) -> bool:

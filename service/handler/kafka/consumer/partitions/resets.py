@@ -7,8 +7,8 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from structlog.typing import FilteringBoundLogger
 
 from service.handler.kafka.client.error_phrases import phrase
+from service.handler.kafka.client.reassign import reassign
 from service.handler.kafka.consumer.partitions.progress import Progress
-from service.handler.kafka.consumer.partitions.reassign import reassign
 
 if TYPE_CHECKING:
     from service.metrics import ConsumptionMetrics

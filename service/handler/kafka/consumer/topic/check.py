@@ -10,8 +10,8 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 from structlog.typing import FilteringBoundLogger
 
 from service.handler.kafka.client.error_phrases import phrase
+from service.handler.kafka.client.reassign import reassign
 from service.handler.kafka.client.topic_id import TopicId
-from service.handler.kafka.consumer.partitions.reassign import reassign
 from service.handler.kafka.consumer.topic.identity import TopicIdentity
 
 if TYPE_CHECKING:
