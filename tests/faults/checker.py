@@ -1,6 +1,6 @@
 """Accounts for every message of a topic: it must be in the tables or in the dead-letter topic, once and correctly.
 
-Written from docs/delivery.md alone; it shares nothing with the consumer but the names of headers.
+Written from docs/delivery.md alone; it shares nothing with the consumer but the names of headers and reasons.
 """
 
 import hashlib
@@ -14,8 +14,7 @@ from confluent_kafka import Message
 
 from generator.expected import dead_letter_digest, order_digest
 from service.entities.dead_letter import Reason
-from service.entities.dead_letter_headers import Header, Headers, read_origin
-from service.handler.kafka.client.headers import headers_of
+from service.entities.dead_letter_headers import Header
 
 Position = tuple[int, int]
 """Partition and offset."""
@@ -174,9 +173,9 @@ class Checker:
     def _check_dead_letters(self, dead_letters: Iterable[Message]) -> None:
         found: Counter[Position] = Counter()
         for dead_letter in dead_letters:
-            headers = headers_of(dead_letter) or []
-            origin = read_origin(headers)
-            coordinates = (origin.partition, origin.offset) if origin else (-1, -1)
+            headers = _headers(dead_letter)
+            origin = _origin(headers)
+            coordinates = origin[1:] if origin else (-1, -1)
             expected = self._dead_letters.get(coordinates, [])
             found[coordinates] += 1
             if not expected:
@@ -192,16 +191,27 @@ class Checker:
 
 def _version(message: Message) -> Version:
     """Return the version of the message's order: a replayed order keeps its original version."""
-    if (origin := read_origin(headers_of(message))) is not None:
-        return Version(origin.timestamp_ms, origin.partition, origin.offset)
-    return Version(message.timestamp()[1], message.partition() or 0, message.offset() or 0)
+    current = Version(message.timestamp()[1], message.partition() or 0, message.offset() or 0)
+    return _origin(_headers(message)) or current
 
 
-def _matches(dead_letter: Message, headers: Headers, expected: ExpectedDeadLetter) -> bool:
-    named = dict(headers)
-    if named.get(Header.REASON) != expected.reason.encode():
+def _headers(message: Message) -> dict[str, bytes]:
+    """Return the last value of each name, without nulls."""
+    headers: Any = message.headers() or ()
+    return {name: value for name, value in headers if value is not None}
+
+
+def _origin(headers: dict[str, bytes]) -> Version | None:
+    """Return the first version of a dead-lettered or replayed message; None if a header is missing or malformed."""
+    texts = [headers.get(name, b"") for name in (Header.TIMESTAMP, Header.PARTITION, Header.OFFSET)]
+    is_complete = Header.TOPIC in headers and all(text.isdigit() for text in texts)
+    return Version(*map(int, texts)) if is_complete else None
+
+
+def _matches(dead_letter: Message, headers: dict[str, bytes], expected: ExpectedDeadLetter) -> bool:
+    if headers.get(Header.REASON) != expected.reason.encode():
         return False
-    if named.get(Header.STUB) is not None:
+    if Header.STUB in headers:
         stub = msgspec.json.decode(dead_letter.value() or b"{}")
         return (stub["size"], stub["sha256"]) == expected.stub
     return dead_letter_digest(dead_letter.key(), dead_letter.value()) == expected.digest

@@ -73,6 +73,18 @@ def test_each_kind_of_error_is_counted(rows: list[Row], dead_letters: list[Messa
     assert not found.is_exact
 
 
+NUMBERS = (Header.PARTITION, Header.OFFSET, Header.TIMESTAMP)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [(name, None) for name in (Header.TOPIC, *NUMBERS)] + [(name, b"-1") for name in NUMBERS]
+)
+def test_a_dead_letter_without_a_complete_origin_is_unexpected(name: str, value: bytes | None) -> None:
+    complete: dict[str, bytes | None] = dict(dead_letter(1).headers() or ())  # type: ignore[arg-type]
+    found = check([message(INVALID, 1)], [], [message(INVALID, headers=(complete | {name: value}).items())])
+    assert (found.unexpected, found.lost) == (1, 1)
+
+
 def test_a_repeated_dead_letter_is_an_error_only_with_exactly_once() -> None:
     topic, dead_letters = [message(INVALID, 0)], [dead_letter(0), dead_letter(0)]
     assert check(topic, [], dead_letters).is_exact
