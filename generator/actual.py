@@ -4,9 +4,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final, LiteralString, NamedTuple
 
 import psycopg
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicPartition
 
 from service.errors import ReadFailed
+from service.handler.kafka.client import error_codes
 from service.handler.kafka.client.error_phrases import phrase, topic_problem
 from service.handler.kafka.client.properties import verified
 
@@ -97,7 +98,7 @@ def messages(consumer: Consumer, topic: str) -> Iterator[Message]:
 def _partition_at_end(message: Message) -> int | None:
     """Return the partition of an end-of-partition event. Raises ReadFailed for an error."""
     error = message.error()
-    if error is not None and error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - librdkafka's name
+    if error is not None and error.code() == error_codes.PARTITION_EOF:
         return message.partition()
     raise ReadFailed(f"Kafka: {phrase(error) if error else 'no message'}")
 
