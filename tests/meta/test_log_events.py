@@ -5,6 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from confluent_kafka import KafkaError
+
+from service.handler.kafka.client.error_phrases import error_fields
+
 ROOT = Path(__file__).parents[2]
 PUBLISHED = ROOT / "docs" / "logs.md"
 LEVELS = ("info", "warning", "error")
@@ -43,8 +47,15 @@ def _logs(function: ast.Attribute) -> bool:
 def _event(call: ast.Call, level: str) -> Event:
     (sentence,) = call.args
     assert isinstance(sentence, ast.Constant), f"the event must be a fixed sentence: {ast.unparse(call)}"
-    fields = [str(keyword.arg) for keyword in call.keywords]
-    return Event(level, str(sentence.value), tuple("error, at" if field == "exc_info" else field for field in fields))
+    return Event(level, str(sentence.value), tuple(field for keyword in call.keywords for field in _fields(keyword)))
+
+
+def _fields(keyword: ast.keyword) -> list[str]:
+    if keyword.arg is not None:
+        return ["error, at" if keyword.arg == "exc_info" else keyword.arg]
+    assert isinstance(keyword.value, ast.Call), f"the fields must be known: {ast.unparse(keyword)}"
+    assert ast.unparse(keyword.value.func) == error_fields.__name__, f"the fields must be known: {ast.unparse(keyword)}"
+    return [*error_fields(KafkaError(KafkaError.UNKNOWN))]
 
 
 def published() -> str:

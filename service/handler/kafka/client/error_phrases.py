@@ -20,6 +20,11 @@ def phrase(error: KafkaError) -> str:
     return f"{text[:1].lower()}{text[1:]} ({error.name()})"
 
 
+def error_fields(error: KafkaError) -> dict[str, str]:
+    """Return the fields of a log event about the error."""
+    return {"code": error.name(), "problem": phrase(error)}
+
+
 def topic_problem(action: str, topic: str, error: KafkaError) -> str:
     """Return what failed, such as "cannot produce to orders", why, and what to do if that is known."""
     remedy = _REMEDIES.get(error.code())

@@ -7,7 +7,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from structlog.typing import FilteringBoundLogger
 
 from service.handler.kafka.client.consumer_group import ConsumerGroup
-from service.handler.kafka.client.error_phrases import phrase
+from service.handler.kafka.client.error_phrases import error_fields
 from service.handler.kafka.consumer.partitions.progress import Progress
 
 if TYPE_CHECKING:
@@ -45,10 +45,7 @@ class OffsetCommitter:
                 self._send(client)
             except KafkaException as error:
                 self._metrics.consumption.commit_failures.inc()
-                problem = error.args[0]
-                self._log.warning(
-                    "a commit failed while partitions were revoked", code=problem.name(), problem=phrase(problem)
-                )
+                self._log.warning("a commit failed while partitions were revoked", **error_fields(error.args[0]))
 
     def on_commit(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
         """Handle the broker's answer to a commit: a callback of the client."""
@@ -64,8 +61,9 @@ class OffsetCommitter:
             self._metrics.consumption.commit_failures.inc()
             self._log.warning(
                 "a commit failed and will be retried",
-                partition=failed and failed.partition, code=problem.name(), problem=phrase(problem),
-            )  # fmt: skip
+                partition=failed and failed.partition,
+                **error_fields(problem),
+            )
 
     def _send(self, client: Consumer) -> None:
         client.commit(offsets=self._to_commit(), asynchronous=True)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 from structlog.typing import FilteringBoundLogger
 
-from service.handler.kafka.client.error_phrases import phrase
+from service.handler.kafka.client.error_phrases import error_fields
 from service.handler.kafka.client.reassign import reassign
 from service.handler.kafka.consumer.partitions.progress import Progress
 
@@ -54,11 +54,9 @@ class OffsetResets:
             try:
                 moved.append(self._reset_position(partition))
             except KafkaException as error:
-                problem = error.args[0]
                 self._log.warning(
-                    "cannot find the earliest offset yet",
-                    partition=partition, code=problem.name(), problem=phrase(problem),
-                )  # fmt: skip
+                    "cannot find the earliest offset yet", partition=partition, **error_fields(error.args[0])
+                )
                 break
             self._out_of_range.remove(partition)
         return moved

@@ -5,7 +5,7 @@ from structlog.typing import FilteringBoundLogger
 
 from service.handler.kafka.client import error_codes
 from service.handler.kafka.client.client_log import LOG_INTERVAL_SECONDS
-from service.handler.kafka.client.error_phrases import phrase
+from service.handler.kafka.client.error_phrases import error_fields
 from service.handler.kafka.client.fatal_errors import explanation, is_fatal
 from service.handler.kafka.consumer.client_failure import ClientFailure
 from service.pkg.log_throttle import LogThrottle
@@ -25,7 +25,7 @@ class ClientErrors:
         if is_fatal(error):
             self._failure.record(error)
         elif self._throttle.is_due(error.name()):
-            self._log.warning("Kafka reports a problem", code=error.name(), problem=phrase(error))
+            self._log.warning("Kafka reports a problem", **error_fields(error))
 
     def on_message_error(self, message: Message, error: KafkaError) -> None:
         """Handle an error that the client returned instead of a message."""
@@ -39,7 +39,7 @@ class ClientErrors:
             if self._throttle.is_due(error.name()):
                 self._log.error("the group refuses this member", code=error.name(), problem=problem)
         else:
-            self._log.warning("Kafka reports a problem", code=error.name(), problem=phrase(error), topic=self._topic)
+            self._log.warning("Kafka reports a problem", **error_fields(error), topic=self._topic)
 
     def _on_bad_compression(self, message: Message) -> None:
         # The client retries twice a second, and never skips the batch.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 from structlog.typing import FilteringBoundLogger
 
-from service.handler.kafka.client.error_phrases import phrase
+from service.handler.kafka.client.error_phrases import error_fields
 from service.handler.kafka.client.reassign import reassign
 from service.handler.kafka.client.topic_id import TopicId
 from service.handler.kafka.consumer.topic.identity import TopicIdentity
@@ -150,9 +150,7 @@ class TopicCheck:
         return positions
 
     def _log_failed_query(self, partitions: list[int], error: KafkaError) -> None:
-        self._log.warning(
-            "cannot find the group's offsets yet", partitions=partitions, code=error.name(), problem=phrase(error)
-        )
+        self._log.warning("cannot find the group's offsets yet", partitions=partitions, **error_fields(error))
 
     def _can_be_queried(self, unverified: _Unverified) -> bool:
         return unverified.position is _Position.FOUND or (

@@ -7,7 +7,7 @@ from confluent_kafka import KafkaException, TopicPartition
 from structlog.typing import FilteringBoundLogger
 
 from service.handler.kafka.client.consumer_group import ConsumerGroup
-from service.handler.kafka.client.error_phrases import phrase
+from service.handler.kafka.client.error_phrases import error_fields
 from service.handler.kafka.client.topic_id import NO_TOPIC_ID, TopicId
 from service.handler.kafka.consumer.topic.lookup import TopicLookup
 
@@ -93,8 +93,8 @@ class TopicIdentity:
         self._failed_since = self._failed_since or monotonic()
         if monotonic() - self._failed_since >= self._timeout:
             self._group.topic_id = NO_TOPIC_ID
-            problem = error.args[0]
             self._log.warning(
                 "Kafka does not return the topic's id: a recreated topic will not be detected",
-                topic=self._group.topic, code=problem.name(), problem=phrase(problem),
-            )  # fmt: skip
+                topic=self._group.topic,
+                **error_fields(error.args[0]),
+            )
