@@ -16,6 +16,7 @@ OrdersError
 ├── KafkaRequestFailed           Kafka did not do what was asked: fail; the API answers 503
 │   ├── KafkaUnavailable             the client got no answer: a command connects again, to find out why
 │   ├── BrokersUnreachable           no broker can be reached, for the reason in the text: fail
+│   ├── KafkaRequestRejected         Kafka would reject the same request again: fail
 │   ├── UnknownTopic                 a topic does not exist: fail
 │   ├── ReadTimedOut                 the messages of a topic did not arrive in time: fail
 │   └── DecompressionFailed          a batch exceeds the limit of the Kafka client: fail
@@ -137,7 +138,11 @@ class KafkaUnavailable(KafkaRequestFailed):
 
 
 class BrokersUnreachable(KafkaRequestFailed):
-    """The text gives addresses, cause and the setting to check: only for users of commands."""
+    """The text gives addresses and the cause: only for users of commands."""
+
+
+class KafkaRequestRejected(KafkaRequestFailed):
+    """A right is missing, for example, or a value is invalid."""
 
 
 class UnknownTopic(KafkaRequestFailed):

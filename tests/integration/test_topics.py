@@ -12,7 +12,7 @@ from service.config import KafkaSettings
 from service.errors import DeadlineExceeded, MigrationError
 from service.handler.kafka.client import properties, topics
 from service.handler.kafka.client.diagnostics import DiagnosticAdminClient
-from service.handler.kafka.operations.topic_creation import create_missing
+from service.handler.kafka.operations.topic_creation import create_missing, wait_for_broker
 from service.pkg.polling import Poller
 from tests.kit import servers
 from tests.kit.processes import Spawn
@@ -148,7 +148,7 @@ def test_too_few_brokers_are_retried_until_the_deadline(kafka: KafkaSettings) ->
 def test_an_unreachable_broker_is_retried_until_the_deadline() -> None:
     unreachable = KafkaSettings(bootstrap_servers="127.0.0.1:1")
     with pytest.raises(DeadlineExceeded, match="timed out after 1 s waiting for Kafka"):
-        topics.wait_for_broker(DiagnosticAdminClient(unreachable), Poller(1, print))
+        wait_for_broker(DiagnosticAdminClient(unreachable), Poller(1, print))
 
 
 @pytest.mark.parametrize(

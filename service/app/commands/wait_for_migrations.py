@@ -4,7 +4,7 @@ import argparse
 
 from service.app.commands.support.kafka_clients import admin_client
 from service.config import Settings
-from service.handler.kafka.client import topics
+from service.handler.kafka.operations.topic_creation import wait_for_broker
 from service.pkg.exit_codes import ExitCode
 from service.pkg.output import echo
 from service.pkg.polling import Poller
@@ -20,5 +20,5 @@ def run(_args: argparse.Namespace, settings: Settings, stop: ShutdownEvent) -> i
     stop.set_at_signals()
     wait_for_migrations(settings.postgres.dsn, settings.migration, echo=echo, stop=stop)
     if settings.mode != "api":
-        topics.wait_for_broker(admin_client(settings.kafka), Poller(settings.migration.timeout, echo, stop))
+        wait_for_broker(admin_client(settings.kafka), Poller(settings.migration.timeout, echo, stop))
     return ExitCode.DONE

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any, Final
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import ConfigResource, ResourceType  # type: ignore[attr-defined]
 
-from service.errors import MigrationError, TryAgain
+from service.errors import BrokersUnreachable, KafkaRequestFailed, KafkaRequestRejected
 from service.handler.kafka.client.diagnostics import DiagnosticAdminClient
 from service.handler.kafka.client.error_phrases import phrase
-from service.handler.kafka.client.translate import topic_error, translated
+from service.handler.kafka.client.translate import topic_error, translate, translated
 
 if TYPE_CHECKING:
     from service.config import KafkaSettings
-    from service.pkg.polling import Poller
 
 CALL_TIMEOUT_SECONDS: Final = 10
 METADATA_TIMEOUT_SECONDS: Final = 5.0
@@ -32,22 +31,20 @@ _PERMANENT_ERRORS: Final = {
 """Errors that retrying does not fix. Others may pass, such as too few brokers for the replication factor."""
 
 
-def wait_for_broker(admin: DiagnosticAdminClient, poller: "Poller") -> None:
-    """Block until a broker answers. Raises DeadlineExceeded."""
-    poller.until(lambda: partition_counts(admin), "Kafka")
-
-
 def partition_counts(admin: DiagnosticAdminClient) -> dict[str, int]:
-    """Return the number of partitions of each usable topic. Raises TryAgain if no broker answers."""
+    """Return the number of partitions of each usable topic. Raises KafkaRequestFailed."""
     try:
         topics = admin.list_topics(timeout=METADATA_TIMEOUT_SECONDS).topics
     except KafkaException as error:
-        raise to_migration_error(error, admin) from None
+        raise request_error(error, admin) from error
     return {name: len(topic.partitions) for name, topic in topics.items() if topic.error is None}
 
 
 def size_mismatch(kafka: "KafkaSettings", admin: DiagnosticAdminClient) -> str | None:
-    """Return why a message of the order topic may be too large for the dead-letter topic; None if it always fits."""
+    """Return why a message of the order topic may be too large for the dead-letter topic; None if it always fits.
+
+    Raises KafkaRequestFailed.
+    """
     orders, dead_letters = _size_limits([kafka.topic, kafka.dead_letter_topic], admin)
     if dead_letters >= orders:
         return None
@@ -86,13 +83,14 @@ def is_compacted(name: str, admin: DiagnosticAdminClient) -> bool:
     return "compact" in _configs([name], admin)[name]["cleanup.policy"].value
 
 
-def to_migration_error(error: KafkaException, admin: DiagnosticAdminClient) -> Exception:
-    """Convert to TryAgain or MigrationError; their text contains only fixed phrases and addresses."""
+def request_error(error: KafkaException, admin: DiagnosticAdminClient) -> KafkaRequestFailed:
+    """Return KafkaRequestRejected if retrying does not help, and BrokersUnreachable if the client has logged why."""
     problem = error.args[0]
     if problem.name() in _PERMANENT_ERRORS:
-        return MigrationError(f"Kafka rejected the request: {phrase(problem)}")
-    failure = admin.last_failure()
-    return TryAgain(f"Kafka at {failure}" if failure else f"Kafka: {phrase(problem)}")
+        return KafkaRequestRejected(f"Kafka rejected the request: {phrase(problem)}")
+    if failure := admin.last_failure():
+        return BrokersUnreachable(f"Kafka at {failure}")
+    return translate(problem)
 
 
 def _max_record_age(config: Mapping[str, Any]) -> float:
@@ -111,4 +109,4 @@ def _size_limits(names: list[str], admin: DiagnosticAdminClient) -> list[int]:
     try:
         return [int(config[SIZE_LIMIT].value) for config in _configs(names, admin).values()]
     except KafkaException as error:
-        raise to_migration_error(error, admin) from None
+        raise request_error(error, admin) from error

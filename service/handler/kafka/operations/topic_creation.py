@@ -1,12 +1,13 @@
 """Creates missing topics for `orders migrate`, and leaves existing ones unchanged."""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
 from confluent_kafka import KafkaException
 from confluent_kafka.cimpl import NewTopic
 
-from service.errors import TryAgain
+from service.errors import KafkaRequestFailed, KafkaRequestRejected, MigrationError, TryAgain
 from service.handler.kafka.client import topics
 from service.handler.kafka.client.diagnostics import AdvertisedBroker, DiagnosticAdminClient
 from service.pkg.output import Echo
@@ -17,27 +18,48 @@ if TYPE_CHECKING:
     from service.config import KafkaSettings
     from service.pkg.polling import Poller
 
+T = TypeVar("T")
+
+
+def wait_for_broker(admin: DiagnosticAdminClient, poller: "Poller") -> None:
+    """Block until a broker answers. Raises MigrationError, DeadlineExceeded."""
+    _until(poller, lambda: topics.partition_counts(admin))
+
 
 def create_missing(kafka: "KafkaSettings", admin: DiagnosticAdminClient, poller: "Poller", echo: Echo) -> None:
     """Block until both topics exist, and print what was done. Idempotent, also when run concurrently.
 
     Raises MigrationError if Kafka rejects the request, DeadlineExceeded.
     """
-    for broker in poller.until(lambda: _advertised(admin), "Kafka"):
+    for broker in _until(poller, lambda: _advertised(admin)):
         echo(str(broker))
-    created = poller.until(lambda: _create_missing(kafka, admin), "Kafka")
-    partitions = poller.until(lambda: _partitions(kafka, admin), "Kafka")
+    created = _until(poller, lambda: _create_missing(kafka, admin))
+    partitions = _until(poller, lambda: _partitions(kafka, admin))
     for name, count in partitions.items():
         echo(f"topic {name}: {'created' if name in created else 'exists'}, {count} partitions")
-    if warning := poller.until(lambda: topics.size_mismatch(kafka, admin), "Kafka"):
+    if warning := _until(poller, lambda: topics.size_mismatch(kafka, admin)):
         echo(f"warning: {warning}")
+
+
+def _until(poller: "Poller", attempt: Callable[[], T]) -> T:
+    return poller.until(partial(_retryable, attempt), "Kafka")
+
+
+def _retryable(attempt: Callable[[], T]) -> T:
+    """Raise MigrationError if Kafka would reject the request again, and TryAgain if it may succeed later."""
+    try:
+        return attempt()
+    except KafkaRequestRejected as error:
+        raise MigrationError(str(error)) from error
+    except KafkaRequestFailed as error:
+        raise TryAgain(str(error)) from error
 
 
 def _advertised(admin: DiagnosticAdminClient) -> list[AdvertisedBroker]:
     try:
         return admin.check_advertised(topics.METADATA_TIMEOUT_SECONDS)
     except KafkaException as error:
-        raise topics.to_migration_error(error, admin) from None
+        raise topics.request_error(error, admin) from error
 
 
 def _create_missing(kafka: "KafkaSettings", admin: DiagnosticAdminClient) -> list[str]:
@@ -62,7 +84,7 @@ def _was_created(request: "Future[None]", admin: DiagnosticAdminClient) -> bool:
         request.result()
     except KafkaException as error:
         if error.args[0].name() != "TOPIC_ALREADY_EXISTS":
-            raise topics.to_migration_error(error, admin) from None
+            raise topics.request_error(error, admin) from error
         return False
     return True
 

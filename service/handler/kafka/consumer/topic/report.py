@@ -7,7 +7,7 @@ from confluent_kafka import KafkaException
 from structlog.typing import FilteringBoundLogger
 from tenacity import Retrying, retry_if_exception_type, wait_fixed
 
-from service.errors import MigrationError, Stopped, TryAgain
+from service.errors import KafkaRequestFailed, KafkaRequestRejected, Stopped
 from service.handler.kafka.client import topics
 from service.handler.kafka.client.diagnostics import DiagnosticAdminClient
 from service.pkg.shutdown_event import ShutdownEvent
@@ -24,19 +24,19 @@ def report_topics(
 ) -> None:
     """Log missing topics, too small size limits and unreachable brokers once Kafka answers. Blocks until then."""
     retrying = Retrying(
-        retry=retry_if_exception_type(TryAgain), wait=wait_fixed(_CHECK_INTERVAL_SECONDS), sleep=stop.sleep
+        retry=retry_if_exception_type(KafkaRequestFailed), wait=wait_fixed(_CHECK_INTERVAL_SECONDS), sleep=stop.sleep
     )
     with suppress(Stopped):
         retrying(_log_topic_problems, kafka, client, log)
 
 
 def _log_topic_problems(kafka: "KafkaSettings", client: DiagnosticAdminClient, log: FilteringBoundLogger) -> None:
-    """Log each problem once. Raises TryAgain if no broker answers."""
+    """Log each problem once. Raises KafkaRequestFailed if the same requests may succeed later."""
     _log_unreachable_brokers(client, log)
     try:
         missing = {kafka.topic, kafka.dead_letter_topic} - topics.partition_counts(client).keys()
         problem = None if missing else topics.size_mismatch(kafka, client)
-    except MigrationError as error:
+    except KafkaRequestRejected as error:
         missing, problem = set(), str(error)
     for name in sorted(missing):
         log.error("the topic does not exist: run `orders migrate`", topic=name)

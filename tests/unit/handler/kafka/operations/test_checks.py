@@ -6,7 +6,7 @@ import pytest
 
 from local.ports import free_port
 from service.config import KafkaSettings
-from service.errors import CheckFailed, KafkaUnavailable
+from service.errors import BrokersUnreachable, CheckFailed, KafkaUnavailable
 from service.handler.kafka.client import topics
 from service.handler.kafka.operations import checks
 
@@ -15,6 +15,7 @@ from service.handler.kafka.operations import checks
 def unreachable(monkeypatch: pytest.MonkeyPatch) -> KafkaSettings:
     for module in (checks, topics):
         monkeypatch.setattr(module, "CALL_TIMEOUT_SECONDS", 0.1)
+    monkeypatch.setattr(topics, "METADATA_TIMEOUT_SECONDS", 1.0)
     return KafkaSettings(bootstrap_servers=f"127.0.0.1:{free_port()}")
 
 
@@ -36,3 +37,8 @@ def test_a_broker_that_does_not_answer_is_reported(
 def test_the_address_of_an_unreachable_broker_is_reported(unreachable: KafkaSettings) -> None:
     with pytest.raises(CheckFailed, match=f"^{unreachable.bootstrap_servers}: "):
         checks.brokers(unreachable)
+
+
+def test_the_cause_is_reported_if_the_partitions_of_a_topic_cannot_be_queried(unreachable: KafkaSettings) -> None:
+    with pytest.raises(BrokersUnreachable, match=f"^Kafka at {unreachable.bootstrap_servers}: connection refused$"):
+        checks.topic(unreachable, unreachable.topic)
