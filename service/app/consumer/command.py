@@ -10,8 +10,6 @@ from service.app.build_info import build_info
 from service.app.consumer.wiring import ConsumerParts, build
 from service.app.tracing import tracing
 from service.config import Settings
-from service.handler.kafka.client.diagnostics import DiagnosticAdminClient
-from service.handler.kafka.consumer.topic.report import report_topics
 from service.pkg.exit_codes import ExitCode
 from service.pkg.shutdown_event import ShutdownEvent
 
@@ -28,26 +26,20 @@ def run(_args: argparse.Namespace, settings: Settings, stop: ShutdownEvent) -> i
     """
     stop.set_at_signals()
     with tracing(**build_info("consumer")) as middleware:
-        _run_until_stopped(build(settings, stop, middleware), stop)
+        _run_until_stopped(build(settings, stop, middleware))
     return ExitCode.DONE
 
 
-def _run_until_stopped(parts: ConsumerParts, stop: ShutdownEvent) -> None:
+def _run_until_stopped(parts: ConsumerParts) -> None:
     _tune_interpreter()
     parts.admin.start()
-    _report_topics(parts, stop)
+    Thread(target=parts.topic_report, name="topics", daemon=True).start()
     try:
         parts.consumer.run()
     finally:
         parts.admin.stop()
         parts.dead_letters.close()
         parts.store.close()
-
-
-def _report_topics(parts: ConsumerParts, stop: ShutdownEvent) -> None:
-    kafka = parts.settings.kafka
-    arguments = kafka, DiagnosticAdminClient(kafka), parts.log, stop
-    Thread(target=report_topics, args=arguments, name="topics", daemon=True).start()
 
 
 def _tune_interpreter() -> None:

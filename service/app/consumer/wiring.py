@@ -1,5 +1,6 @@
 """Creates the parts of the consumer and connects them; `command.py` starts them."""
 
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -22,11 +23,13 @@ from service.handler.http.routes.probes import Health
 from service.handler.kafka.client import properties
 from service.handler.kafka.client.client_log import client_logger
 from service.handler.kafka.client.consumer_group import ConsumerGroup
+from service.handler.kafka.client.diagnostics import DiagnosticAdminClient
 from service.handler.kafka.consumer.decoding.batch_builder import BatchBuilder
 from service.handler.kafka.consumer.decoding.decode import Decoder, Rules
 from service.handler.kafka.consumer.loop import OrderConsumer
 from service.handler.kafka.consumer.reports.retry_report import RetryReport
 from service.handler.kafka.consumer.settings import ConsumerSettings
+from service.handler.kafka.consumer.topic.report import report_topics
 from service.handler.kafka.dead_letters.encoder import DeadLetterEncoder
 from service.handler.kafka.dead_letters.producer import DeadLetterProducer
 from service.handler.kafka.dead_letters.transaction_checks import TransactionChecks
@@ -48,9 +51,9 @@ DeadLetterSender = DeadLetterProducer | TransactionalDeadLetters
 
 @dataclass(frozen=True, slots=True)
 class ConsumerParts:
-    settings: Settings
-    log: FilteringBoundLogger
     consumer: OrderConsumer
+    topic_report: Callable[[], None]
+    """Logs problems with the topics. Blocks until Kafka answers."""
     admin: AdminServer
     dead_letters: DeadLetterSender
     store: PostgresOrderStore
@@ -77,7 +80,8 @@ def build(settings: Settings, stop: ShutdownEvent, middleware: BatchMiddleware) 
             stop=stop,
         )
     )
-    return ConsumerParts(settings, log, consumer, _admin(settings, consumer, metrics, log), dead_letters, store)
+    topic_report = partial(report_topics, settings.kafka, DiagnosticAdminClient(settings.kafka), log, stop)
+    return ConsumerParts(consumer, topic_report, _admin(settings, consumer, metrics, log), dead_letters, store)
 
 
 def _group(settings: Settings) -> ConsumerGroup:
