@@ -5,9 +5,14 @@ from typing import Final
 
 from service.entities.version import MAX_TOPIC_LENGTH, RecordCoordinates
 
+DLQ_PREFIX: Final = "dlq-"
+
 
 class Header:
-    """Names of the headers that are added to the original ones. All values are UTF-8 text."""
+    """Names of the headers that are added to the original ones. All values are UTF-8 text.
+
+    Not an enum: plain strings are compared and hashed faster, for every message with headers.
+    """
 
     REASON: Final = "dlq-reason"
     DETAIL: Final = "dlq-detail"
@@ -20,8 +25,6 @@ class Header:
     ATTEMPTS: Final = "dlq-attempts"
     REPLAYS: Final = "dlq-replays"
     STUB: Final = "dlq-stub"
-
-    PREFIX: Final = "dlq-"
 
 
 Headers = list[tuple[str, bytes | None]]
@@ -36,7 +39,7 @@ def read_origin(headers: Headers | None) -> RecordCoordinates | None:
     """
     if not headers:
         return None
-    values = {name: value for name, value in headers if value is not None and name.startswith(Header.PREFIX)}
+    values = {name: value for name, value in headers if value is not None and name.startswith(DLQ_PREFIX)}
     try:
         return RecordCoordinates(
             timestamp_ms=_parse_int(values[Header.TIMESTAMP]),
@@ -71,10 +74,10 @@ def known_headers(headers: Headers | None, max_value_bytes: int) -> Headers:
 
 def without_dlq_headers(headers: Headers | None) -> Headers:
     """Return the original headers: those of a dead letter replace older `dlq-*` headers."""
-    return [(name, value) for name, value in headers or () if not name.startswith(Header.PREFIX)]
+    return [(name, value) for name, value in headers or () if not name.startswith(DLQ_PREFIX)]
 
 
-_NAMES: Final = frozenset(name for key, name in vars(Header).items() if key.isupper() and name != Header.PREFIX)
+_NAMES: Final = frozenset(getattr(Header, key) for key in Header.__annotations__)
 _TOPIC_PATTERN: Final = re.compile(rb"[A-Za-z0-9._-]{1,%d}" % MAX_TOPIC_LENGTH)
 _MAX_PARTITION: Final = 2**31 - 1
 _MAX_DIGITS: Final = 18

@@ -126,7 +126,7 @@ TIMESTAMPS = count(1)
 
 # Headers and notifications
 
-NAMES = [name for name in vars(Header).values() if isinstance(name, str) and name.startswith("dlq-")]
+NAMES = [getattr(Header, key) for key in Header.__annotations__]
 names = st.sampled_from(NAMES) | st.text(max_size=20) | st.just("dlq-")
 contents = st.none() | st.binary(max_size=300) | st.integers().map(lambda number: str(number).encode())
 digits = st.from_regex(rb"[0-9]{1,25}", fullmatch=True)

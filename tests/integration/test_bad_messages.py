@@ -13,7 +13,7 @@ from typing import Any
 from confluent_kafka import Message
 from confluent_kafka.cimpl import NewTopic
 
-from service.entities.dead_letter_headers import Header, Headers
+from service.entities.dead_letter_headers import DLQ_PREFIX, Header, Headers
 from tests.kit.bad_messages import (
     BAD,
     MARK,
@@ -42,7 +42,7 @@ MAX_MESSAGE_BYTES = 8 * 2**20
 
 def original(dead_letter: Message) -> tuple[bytes | None, bytes | None, Headers]:
     """Return value, key and original headers."""
-    others = [(name, value) for name, value in headers(dead_letter) if not name.startswith(Header.PREFIX)]
+    others = [(name, value) for name, value in headers(dead_letter) if not name.startswith(DLQ_PREFIX)]
     return dead_letter.value(), dead_letter.key(), others
 
 

@@ -15,7 +15,7 @@ from msgspec.json import encode
 
 from local import postgres
 from service.config import MigrationSettings
-from service.entities.dead_letter_headers import Header
+from service.entities.dead_letter_headers import DLQ_PREFIX, Header
 from service.entities.order import Order
 from service.entities.version import RecordCoordinates, VersionedOrder
 from service.errors import OrderRejected
@@ -55,7 +55,7 @@ def added_to_dead_letters(harness: Harness) -> bytes:
         b"%s: %s" % (name.encode(), value or b"")
         for dead_letter in harness.dead_letters()
         for name, value in headers(dead_letter)
-        if name.startswith(Header.PREFIX)
+        if name.startswith(DLQ_PREFIX)
     ]
     stubs = [
         dead_letter.value() or b""

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from confluent_kafka import Message
 from msgspec.json import encode
 
-from service.entities.dead_letter_headers import Header, Headers
+from service.entities.dead_letter_headers import DLQ_PREFIX, Header, Headers
 from tests.kit.factories import SAMPLE, Document, order_document
 from tests.kit.harness import Sent, headers, orders
 
@@ -160,7 +160,7 @@ def interleaved(good: Sequence[Sent], bad: Sequence[Sent]) -> list[Sent]:
 
 def dlq_headers(dead_letter: Message) -> dict[str, str]:
     """Return the headers that the consumer added."""
-    return {name: (value or b"").decode() for name, value in headers(dead_letter) if name.startswith(Header.PREFIX)}
+    return {name: (value or b"").decode() for name, value in headers(dead_letter) if name.startswith(DLQ_PREFIX)}
 
 
 def original_offset(dead_letter: Message) -> int:
