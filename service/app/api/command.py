@@ -10,13 +10,12 @@ from typing import Final
 
 import uvloop
 
-from service.app.api.parts import ApiParts
+from service.app.api.metrics import connect_metrics
 from service.app.api.servers import admin_server, health_of, public_server
-from service.app.api.statistics import ApiStatistics, connect_metrics
-from service.app.api.wiring import build
+from service.app.api.wiring import ApiParts, build
 from service.config import Settings
 from service.errors import InvalidSettings
-from service.handler.http.keys import KeyReloader, Keys
+from service.handler.http.keys import KeyReloader
 from service.handler.http.serve import Server, listen
 from service.handler.kafka.client import properties
 from service.pkg.exit_codes import ExitCode
@@ -46,7 +45,6 @@ async def _run(settings: Settings) -> None:
 class Lifecycle:
     def __init__(self, parts: ApiParts) -> None:
         self._parts = parts
-        self._statistics = ApiStatistics(parts)
         self._stop = asyncio.Event()
         self._is_draining = False
 
@@ -62,20 +60,19 @@ class Lifecycle:
             running.push_async_callback(database.reader.close)
             await start(self._in_background(database.listeners.run()))
             await start(self._in_background(database.listeners.watch()))
-            await start(self._in_background(self._statistics.poll_dependencies()))
-            if parts.keys:
-                await start(self._in_background(self._reload_keys(parts.keys)))
+            await start(self._in_background(parts.statistics.poll_dependencies()))
+            if parts.key_reloader:
+                await start(self._in_background(self._reload_keys(parts.key_reloader)))
             await start(self._in_background(parts.cache.warm_up.run(parts.cache.changes.listening)))
-            await start(self._serving(public_server(parts, health, self._statistics.read), api_port))
+            await start(self._serving(public_server(parts, health), api_port))
             log.info("serving", port=api_port.getsockname()[1], admin_port=admin_port.getsockname()[1])
             await self._stop.wait()
             log.info("draining")
             self._is_draining = True
             parts.broadcaster.close()
 
-    async def _reload_keys(self, keys: Keys) -> None:
+    async def _reload_keys(self, reloader: KeyReloader) -> None:
         """Poll the file of API keys. On a change disconnect all event streams, because their keys may be revoked."""
-        reloader = KeyReloader(keys, self._parts.log)
         while True:
             await asyncio.sleep(KEYS_POLL_INTERVAL_SECONDS)
             if reloader.check():

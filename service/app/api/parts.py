@@ -1,15 +1,7 @@
-"""The parts of the API."""
+"""The database and the cache of the API, each of several parts."""
 
 from dataclasses import dataclass
 
-from structlog.typing import FilteringBoundLogger
-
-from service.config import Settings
-from service.handler.http.event_broadcaster import EventBroadcaster
-from service.handler.http.keys import Keys
-from service.handler.kafka.client.group_lag import GroupLag
-from service.handler.kafka.dead_letters.browse import Browser
-from service.metrics import ApiMetrics
 from service.pkg.lru import Lru
 from service.repo.listener.listeners import Listeners
 from service.repo.reader.order_reader import PostgresOrderReader
@@ -33,21 +25,3 @@ class OrderCache:
     lookup: Lookup
     changes: ChangePropagation
     warm_up: WarmUp
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KafkaReaders:
-    dead_letters: Browser
-    group_lag: GroupLag
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ApiParts:
-    settings: Settings
-    log: FilteringBoundLogger
-    metrics: ApiMetrics
-    keys: Keys | None
-    database: Database
-    cache: OrderCache
-    broadcaster: EventBroadcaster
-    kafka: KafkaReaders

@@ -1,9 +1,9 @@
 """Creates the two servers of the API, for the public and the admin port."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Final
 
-from service.app.api.parts import ApiParts
+from service.app.api.wiring import ApiParts
 from service.app.build_info import build_info
 from service.config import Settings
 from service.handler.http.admin import admin_app
@@ -11,7 +11,6 @@ from service.handler.http.api import Backends, create_app
 from service.handler.http.fastpath.protocol import ConnectionLimits
 from service.handler.http.fastpath.responder import CacheResponder
 from service.handler.http.routes.probes import Health
-from service.handler.http.routes.stats import Stats
 from service.handler.http.serve import Server
 
 MAX_CONCURRENT_REQUESTS: Final = 1_000
@@ -20,11 +19,11 @@ ADMIN_DRAIN_SECONDS: Final = 1.0
 """How long running requests of the admin port may take to finish."""
 
 
-def public_server(parts: ApiParts, health: Health, read_statistics: Callable[[], Awaitable[Stats]]) -> Server:
+def public_server(parts: ApiParts, health: Health) -> Server:
     http, limits = parts.settings.http, _connection_limits(parts.settings)
     lookup, reader = parts.cache.lookup, parts.database.reader
     app = create_app(
-        Backends(lookup, reader, parts.kafka.dead_letters, parts.broadcaster, read_statistics, health),
+        Backends(lookup, reader, parts.dead_letters, parts.broadcaster, parts.statistics.read, health),
         parts.metrics,
         parts.log,
         version=build_info("api")["version"],

@@ -1,6 +1,7 @@
 """Creates the parts of the API and connects them; `command.py` starts them."""
 
 import gc
+from dataclasses import dataclass
 from functools import partial
 
 import structlog
@@ -8,13 +9,14 @@ from confluent_kafka import Consumer
 from confluent_kafka.admin import AdminClient
 from structlog.typing import FilteringBoundLogger
 
-from service.app.api.parts import ApiParts, Database, KafkaReaders, OrderCache
+from service.app.api.parts import Database, OrderCache
+from service.app.api.statistics import ApiStatistics
 from service.app.database import ApplicationName, connection_settings
 from service.app.metrics_registry import new_metrics
 from service.config import CacheSettings, KafkaSettings, Settings
 from service.errors import InvalidKeysFile, InvalidSettings
 from service.handler.http.event_broadcaster import EventBroadcaster
-from service.handler.http.keys import Keys
+from service.handler.http.keys import KeyReloader, Keys
 from service.handler.kafka.client import properties
 from service.handler.kafka.client.group_lag import GroupLag
 from service.handler.kafka.dead_letters.browse import Browser
@@ -29,21 +31,39 @@ from service.usecases.lookup import Lookup
 from service.usecases.warm_up import WarmUp
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiParts:
+    settings: Settings
+    log: FilteringBoundLogger
+    metrics: ApiMetrics
+    keys: Keys | None
+    key_reloader: KeyReloader | None
+    database: Database
+    cache: OrderCache
+    broadcaster: EventBroadcaster
+    dead_letters: Browser
+    statistics: ApiStatistics
+
+
 def build(settings: Settings) -> ApiParts:
     """Create the parts. Raises InvalidSettings."""
     log, metrics = structlog.get_logger("orders.api"), new_metrics(ApiMetrics, "api")
     reader = _reader(settings)
     broadcaster = _broadcaster(settings, metrics)
     cache = _cache(settings.cache, reader, broadcaster, metrics, log)
+    database = Database(reader=reader, listeners=_listeners(settings, reader, cache, log))
+    keys = _keys(settings)
     return ApiParts(
         settings=settings,
         log=log,
         metrics=metrics,
-        keys=_keys(settings),
-        database=Database(reader=reader, listeners=_listeners(settings, reader, cache, log)),
+        keys=keys,
+        key_reloader=None if keys is None else KeyReloader(keys, log),
+        database=database,
         cache=cache,
         broadcaster=broadcaster,
-        kafka=KafkaReaders(dead_letters=_dead_letters(settings.kafka), group_lag=_group_lag(settings.kafka)),
+        dead_letters=_dead_letters(settings.kafka),
+        statistics=ApiStatistics(database, cache, broadcaster, _group_lag(settings.kafka)),
     )
 
 

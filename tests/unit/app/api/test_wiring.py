@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from service.app.api.statistics import connect_metrics
+from service.app.api.metrics import connect_metrics
 from service.app.api.wiring import build
 from service.config import Settings
 from service.config.settings import AuthSettings
 from service.errors import InvalidSettings
+from service.handler.http.keys import MIN_KEY_LENGTH
 
 
 def test_nothing_is_started_and_no_server_is_reached() -> None:
@@ -35,3 +36,14 @@ def test_the_metrics_show_the_parts() -> None:
 def test_an_invalid_file_of_keys_ends_the_start(tmp_path: Path) -> None:
     with pytest.raises(InvalidSettings, match=r"^ORDERS_AUTH__KEYS_FILE: "):
         build(Settings(auth=AuthSettings(keys_file=tmp_path / "missing")))
+
+
+def test_the_keys_that_the_api_accepts_are_reloaded(tmp_path: Path) -> None:
+    path = tmp_path / "keys"
+    path.write_text(f"read {'a' * MIN_KEY_LENGTH}\n")
+    parts = build(Settings(auth=AuthSettings(keys_file=path)))
+    path.write_text("".join(f"read {key * MIN_KEY_LENGTH}\n" for key in "ab"))
+    assert parts.key_reloader is not None
+    assert parts.key_reloader.check()
+    assert parts.keys is not None
+    assert len(parts.keys) == 2
