@@ -15,7 +15,7 @@ Member = tuple[str, str]
 """A name, and an expression whose result is JSON text."""
 
 
-def rfc3339(column: str) -> str:
+def rfc3339_expression(column: str) -> str:
     """Return an expression that formats a timestamp in UTC, with a fraction only if it is not zero."""
     return f"""rtrim(rtrim(to_char({column} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US'), '0'), '.') || 'Z'"""
 
@@ -50,10 +50,10 @@ def _row(table: TableColumns, alias: str) -> str:
     return json_object(columns(alias, *table.columns), table.optional)
 
 
-DATE_CREATED: Final = _json(rfc3339("o.date_created"))
+DATE_CREATED: Final = _json(rfc3339_expression("o.date_created"))
 CREATED_US: Final = "(extract(epoch FROM o.date_created) * 1000000)::bigint"
 """`date_created` in microseconds since 1970: Python's calendar lacks some dates in some time zones."""
-STORED_AT: Final = _json(rfc3339("o.stored_at"))
+STORED_AT: Final = _json(rfc3339_expression("o.stored_at"))
 """The time at which this version of the order was stored."""
 
 _ITEMS: Final = f"""\
