@@ -53,7 +53,7 @@ class Lag:
         in_transactions = self.ends.open_transaction_messages(partition)
         now, waits = monotonic(), bool(behind or in_transactions)
         if not behind:
-            progress.caught_up()
+            progress.mark_caught_up()
         if not waits:
             progress.moved_at = now
         self._metrics.lag_messages.labels(partition).set(behind)

@@ -26,7 +26,7 @@ class PartitionProgress:
         """Seconds since `last_ms`."""
         return max(_now_ms() - self.last_ms, 0) / _MS_PER_SECOND
 
-    def caught_up(self) -> None:
+    def mark_caught_up(self) -> None:
         """Record that nothing is left to read."""
         self.last_ms = max(self.last_ms, _now_ms())
 
