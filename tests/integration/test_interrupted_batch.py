@@ -11,7 +11,7 @@ from confluent_kafka import Consumer
 from confluent_kafka.admin import AdminClient
 from prometheus_client import CollectorRegistry
 
-from service.app.consumer.loop import LoopDependencies, build_consumer
+from service.app.consumer.loop_wiring import LoopDependencies, build_consumer
 from service.config import KafkaSettings
 from service.errors import StorageUnavailable
 from service.handler.kafka.client import properties

@@ -12,7 +12,7 @@ from msgspec.json import encode
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
-from service.app.consumer.loop import LoopDependencies, build_consumer
+from service.app.consumer.loop_wiring import LoopDependencies, build_consumer
 from service.handler.kafka.client.consumer_group import ConsumerGroup
 from service.handler.kafka.client.topic_id import NO_TOPIC_ID
 from service.handler.kafka.consumer.decoding.batch_builder import BatchBuilder

@@ -14,7 +14,7 @@ from confluent_kafka.admin import AdminClient
 from structlog.typing import FilteringBoundLogger
 
 from service.app.build_info import build_info
-from service.app.consumer.loop import LoopDependencies, build_consumer
+from service.app.consumer.loop_wiring import LoopDependencies, build_consumer
 from service.app.database import ApplicationName, connection_settings
 from service.app.metrics_registry import new_metrics
 from service.config import KafkaSettings, Settings
