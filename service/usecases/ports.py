@@ -244,7 +244,7 @@ class OrderRecords(Protocol):
         """
 
 
-class UnreadableBatch(NamedTuple):
+class UnreadableRecordBatch(NamedTuple):
     """The unread offsets of one batch, from `begin` up to but excluding `end`."""
 
     partition: int
@@ -255,19 +255,19 @@ class UnreadableBatch(NamedTuple):
         return f"partition {self.partition}, offsets {self.begin} to {self.end - 1}"
 
 
-class BatchSource(Protocol):
+class RecordBatchSource(Protocol):
     """The order topic. Every method may block for seconds, and raises KafkaRequestFailed."""
 
-    def find(self, partition: int, offset: int) -> UnreadableBatch:
+    def find(self, partition: int, offset: int) -> UnreadableRecordBatch:
         """Return the batch that blocks the group. Raises BatchNotFound if no batch or another one does."""
 
-    def lines(self, batch: UnreadableBatch) -> Iterator[bytes]:
+    def lines(self, batch: UnreadableRecordBatch) -> Iterator[bytes]:
         """Yield the messages of the batch, each as a line of JSON. Raises DecompressionFailed if it is too large."""
 
     def is_compacted(self) -> bool:
         """Return whether messages of a batch may be missing because the topic is compacted."""
 
-    def commit(self, batch: UnreadableBatch) -> None:
+    def commit(self, batch: UnreadableRecordBatch) -> None:
         """Commit the offset after the batch for the group."""
 
 

@@ -5,19 +5,19 @@ from pathlib import Path
 
 from service.errors import BatchIncomplete, FileNotWritten
 from service.pkg.new_file import write_new_file
-from service.usecases.ports import BatchSource, UnreadableBatch
+from service.usecases.ports import RecordBatchSource, UnreadableRecordBatch
 
 
-def preview(source: BatchSource, *, partition: int, offset: int) -> tuple[UnreadableBatch, int]:
-    """Return the batch and the number of its messages. Raises what BatchSource raises."""
+def preview(source: RecordBatchSource, *, partition: int, offset: int) -> tuple[UnreadableRecordBatch, int]:
+    """Return the batch and the number of its messages. Raises what RecordBatchSource raises."""
     batch = source.find(partition, offset)
     return batch, sum(1 for _ in source.lines(batch))
 
 
-def skip(source: BatchSource, *, partition: int, offset: int, path: Path) -> tuple[UnreadableBatch, int]:
+def skip(source: RecordBatchSource, *, partition: int, offset: int, path: Path) -> tuple[UnreadableRecordBatch, int]:
     """Save the batch to a new file and commit; return the batch and the number of its messages.
 
-    Raises FileNotWritten, BatchIncomplete, and what BatchSource raises.
+    Raises FileNotWritten, BatchIncomplete, and what RecordBatchSource raises.
     """
     batch = source.find(partition, offset)
     count = _save(path, source.lines(batch))

@@ -18,9 +18,9 @@ from service.app.commands.support.kafka_clients import unreadable_batches
 from service.config import KafkaSettings, Settings
 from service.errors import BatchNotFound, DecompressionFailed, FileNotWritten, GroupHasMembers
 from service.pkg.shutdown_event import ShutdownEvent
-from service.usecases.ports import BatchSource, UnreadableBatch
+from service.usecases.ports import RecordBatchSource, UnreadableRecordBatch
 from tests.kit.factories import Document, order_document
-from tests.kit.fakes import FakeBatchSource
+from tests.kit.fakes import FakeRecordBatchSource
 from tests.kit.harness import TIMEOUT_SECONDS, Harness, Sent, orders
 from tests.kit.waiting import eventually
 
@@ -193,13 +193,13 @@ def test_an_invalid_max_size_is_a_usage_error(size: str, capsys: pytest.CaptureF
     assert "--max-size" in capsys.readouterr().err
 
 
-# The contract of BatchSource
+# The contract of RecordBatchSource
 
 
 class BlockedGroup(NamedTuple):
     """A group that is blocked by the batch of COUNT messages at offset 0 of partition 0."""
 
-    source: BatchSource
+    source: RecordBatchSource
     committed: Callable[[], dict[int, int]]
 
 
@@ -208,7 +208,7 @@ Blocked = Callable[..., AbstractContextManager[BlockedGroup]]
 
 @contextmanager
 def fake_group(*, is_compacted: bool) -> Iterator[BlockedGroup]:
-    source = FakeBatchSource(UnreadableBatch(0, 0, COUNT), COUNT, is_compacted=is_compacted)
+    source = FakeRecordBatchSource(UnreadableRecordBatch(0, 0, COUNT), COUNT, is_compacted=is_compacted)
     yield BlockedGroup(source, lambda: {each.partition: each.end for each in source.committed})
 
 
@@ -233,7 +233,7 @@ def test_the_blocking_batch_is_found_read_and_committed(
 ) -> None:
     with blocked(is_compacted=False) as group:
         batch = group.source.find(0, 0)
-        assert batch == UnreadableBatch(0, 0, COUNT)
+        assert batch == UnreadableRecordBatch(0, 0, COUNT)
         assert [decode(line)["offset"] for line in group.source.lines(batch)] == [*range(COUNT)]
         assert all(line.endswith(b"\n") for line in group.source.lines(batch))
         assert group.committed() == {}

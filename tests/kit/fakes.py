@@ -18,7 +18,7 @@ from service.usecases.ports import (
     Placement,
     StoreCounts,
     TableDistribution,
-    UnreadableBatch,
+    UnreadableRecordBatch,
 )
 
 POISON = "poison"
@@ -106,24 +106,24 @@ class FakeExpiredOrders:
         return deleted
 
 
-class FakeBatchSource:
+class FakeRecordBatchSource:
     """A topic whose group is blocked by one batch, of which `lines` messages are left; then `error` is raised."""
 
     def __init__(
-        self, batch: UnreadableBatch, lines: int, *, is_compacted: bool = False, error: Exception | None = None
+        self, batch: UnreadableRecordBatch, lines: int, *, is_compacted: bool = False, error: Exception | None = None
     ) -> None:
         self._batch = batch
         self._lines = lines
         self._is_compacted = is_compacted
         self._error = error
-        self.committed: list[UnreadableBatch] = []
+        self.committed: list[UnreadableRecordBatch] = []
 
-    def find(self, partition: int, offset: int) -> UnreadableBatch:
+    def find(self, partition: int, offset: int) -> UnreadableRecordBatch:
         if (partition, offset) != (self._batch.partition, self._batch.begin):
             raise BatchNotFound("another batch blocks the group, or none")
         return self._batch
 
-    def lines(self, batch: UnreadableBatch) -> Iterator[bytes]:
+    def lines(self, batch: UnreadableRecordBatch) -> Iterator[bytes]:
         for offset in range(batch.begin, batch.begin + self._lines):
             yield b'{"offset":%d}\n' % offset
         if self._error:
@@ -132,7 +132,7 @@ class FakeBatchSource:
     def is_compacted(self) -> bool:
         return self._is_compacted
 
-    def commit(self, batch: UnreadableBatch) -> None:
+    def commit(self, batch: UnreadableRecordBatch) -> None:
         self.committed.append(batch)
 
 

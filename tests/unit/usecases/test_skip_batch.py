@@ -5,15 +5,15 @@ from pathlib import Path
 import pytest
 
 from service.errors import BatchIncomplete, DecompressionFailed, FileNotWritten
-from service.usecases.ports import UnreadableBatch
+from service.usecases.ports import UnreadableRecordBatch
 from service.usecases.skip_batch import preview, skip
-from tests.kit.fakes import FakeBatchSource
+from tests.kit.fakes import FakeRecordBatchSource
 
-BATCH = UnreadableBatch(1, 10, 13)
+BATCH = UnreadableRecordBatch(1, 10, 13)
 
 
 def test_the_messages_are_saved_and_the_offset_after_them_is_committed(tmp_path: Path) -> None:
-    source, path = FakeBatchSource(BATCH, 3), tmp_path / "saved"
+    source, path = FakeRecordBatchSource(BATCH, 3), tmp_path / "saved"
     assert skip(source, partition=1, offset=10, path=path) == (BATCH, 3)
     assert path.read_bytes() == b'{"offset":10}\n{"offset":11}\n{"offset":12}\n'
     assert path.stat().st_mode & 0o777 == 0o600
@@ -21,27 +21,27 @@ def test_the_messages_are_saved_and_the_offset_after_them_is_committed(tmp_path:
 
 
 def test_a_preview_changes_nothing() -> None:
-    source = FakeBatchSource(BATCH, 3)
+    source = FakeRecordBatchSource(BATCH, 3)
     assert preview(source, partition=1, offset=10) == (BATCH, 3)
     assert source.committed == []
 
 
 def test_a_batch_with_missing_messages_is_not_committed(tmp_path: Path) -> None:
-    source = FakeBatchSource(BATCH, 2)
+    source = FakeRecordBatchSource(BATCH, 2)
     with pytest.raises(BatchIncomplete, match="only 2 messages were read"):
         skip(source, partition=1, offset=10, path=tmp_path / "saved")
     assert source.committed == []
 
 
 def test_a_batch_of_a_compacted_topic_may_have_gaps(tmp_path: Path) -> None:
-    source = FakeBatchSource(BATCH, 2, is_compacted=True)
+    source = FakeRecordBatchSource(BATCH, 2, is_compacted=True)
     assert skip(source, partition=1, offset=10, path=tmp_path / "saved") == (BATCH, 2)
     assert source.committed == [BATCH]
 
 
 def test_an_error_while_reading_leaves_no_file(tmp_path: Path) -> None:
     source, path = (
-        FakeBatchSource(BATCH, 3, error=DecompressionFailed("the batch cannot be decompressed")),
+        FakeRecordBatchSource(BATCH, 3, error=DecompressionFailed("the batch cannot be decompressed")),
         tmp_path / "saved",
     )
     with pytest.raises(DecompressionFailed, match="decompressed"):
@@ -51,7 +51,7 @@ def test_an_error_while_reading_leaves_no_file(tmp_path: Path) -> None:
 
 
 def test_an_existing_file_is_not_overwritten(tmp_path: Path) -> None:
-    source, path = FakeBatchSource(BATCH, 3), tmp_path / "saved"
+    source, path = FakeRecordBatchSource(BATCH, 3), tmp_path / "saved"
     path.write_bytes(b"before")
     with pytest.raises(FileNotWritten, match="file exists"):
         skip(source, partition=1, offset=10, path=path)

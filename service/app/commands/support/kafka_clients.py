@@ -10,7 +10,7 @@ from service.handler.kafka.client import properties
 from service.handler.kafka.client.diagnostics import DiagnosticAdminClient, require_kafka
 from service.handler.kafka.client.topic_reader import TopicReader, open_committable_topic, open_topic
 from service.handler.kafka.operations.stopped_group import StoppedGroup, require_no_members
-from service.handler.kafka.operations.unreadable_batches import GROUP_PROPERTIES, UnreadableBatches
+from service.handler.kafka.operations.unreadable_batches import GROUP_PROPERTIES, UnreadableRecordBatches
 
 if TYPE_CHECKING:
     from service.config import KafkaSettings
@@ -55,11 +55,11 @@ def stopped_group(kafka: "KafkaSettings", overrides: Mapping[str, Any]) -> Itera
 
 
 @contextmanager
-def unreadable_batches(kafka: "KafkaSettings", max_size: int) -> Iterator[UnreadableBatches]:
+def unreadable_batches(kafka: "KafkaSettings", max_size: int) -> Iterator[UnreadableRecordBatches]:
     """`max_size` is the greater size limit in bytes. Raises KafkaRequestFailed, GroupHasMembers."""
     larger = GROUP_PROPERTIES | {"receive.message.max.bytes": max_size}
     with stopped_group(kafka, GROUP_PROPERTIES) as group, closing(_consumer(kafka, larger)) as large_consumer:
-        yield UnreadableBatches(group.consumer, large_consumer, group.admin, group.topic)
+        yield UnreadableRecordBatches(group.consumer, large_consumer, group.admin, group.topic)
 
 
 def _consumer(kafka: "KafkaSettings", overrides: Mapping[str, Any]) -> Consumer:

@@ -1,6 +1,6 @@
 """Finds and reads a batch that the client cannot decompress within `receive.message.max.bytes`.
 
-Implements `usecases.ports.BatchSource`.
+Implements `usecases.ports.RecordBatchSource`.
 """
 
 from bisect import bisect_left
@@ -16,7 +16,7 @@ from service.handler.kafka.client.diagnostics import DiagnosticAdminClient
 from service.handler.kafka.client.headers import headers_of
 from service.handler.kafka.client.topic_reader import TopicReader, poll_messages
 from service.handler.kafka.client.translate import translate, translated
-from service.usecases.ports import UnreadableBatch
+from service.usecases.ports import UnreadableRecordBatch
 
 LARGEST_MAX_SIZE_BYTES: Final = 2**31 - 1
 """The maximum of `receive.message.max.bytes`."""
@@ -26,7 +26,7 @@ GROUP_PROPERTIES: Final = {
 }
 
 
-class UnreadableBatches:
+class UnreadableRecordBatches:
     """`consumer` has the size limit of the group's consumers, `large_consumer` a greater one. For one thread."""
 
     def __init__(
@@ -38,7 +38,7 @@ class UnreadableBatches:
         self._topic = topic
 
     @translated()
-    def find(self, partition: int, offset: int) -> UnreadableBatch:
+    def find(self, partition: int, offset: int) -> UnreadableRecordBatch:
         """Return the batch that blocks the group. Raises BatchNotFound if no batch or another one does."""
         topic = self._topic
         if partition not in topic.ends:
@@ -55,9 +55,9 @@ class UnreadableBatches:
             )
         later = range(begin + 1, topic.ends[partition])
         index = bisect_left(later, x=True, key=lambda each: self._base_offset(partition, each) != base)
-        return UnreadableBatch(partition, begin, begin + 1 + index)
+        return UnreadableRecordBatch(partition, begin, begin + 1 + index)
 
-    def lines(self, batch: UnreadableBatch) -> Iterator[bytes]:
+    def lines(self, batch: UnreadableRecordBatch) -> Iterator[bytes]:
         """Yield the messages of the batch as lines of JSON. Raises DecompressionFailed if it exceeds --max-size."""
         with translated():
             yield from map(_line, self._read(batch))
@@ -65,7 +65,7 @@ class UnreadableBatches:
     def is_compacted(self) -> bool:
         return topics.is_compacted(self._topic.name, self._admin)
 
-    def commit(self, batch: UnreadableBatch) -> None:
+    def commit(self, batch: UnreadableRecordBatch) -> None:
         self._topic.commit({batch.partition: batch.end})
 
     def _base_offset(self, partition: int, offset: int) -> int | None:
@@ -82,7 +82,7 @@ class UnreadableBatches:
             raise translate(error)
         return message.offset()
 
-    def _read(self, batch: UnreadableBatch) -> Iterator[Message]:
+    def _read(self, batch: UnreadableRecordBatch) -> Iterator[Message]:
         """Yield the messages of the batch. Raises DecompressionFailed if it exceeds --max-size."""
         consumer = self._large_consumer
         consumer.assign([TopicPartition(self._topic.name, batch.partition, batch.begin)])

@@ -26,16 +26,16 @@ from service.handler.kafka.dead_letters.replay import KafkaReplaySource, ReplayP
 from service.handler.kafka.dead_letters.transaction_checks import TransactionChecks
 from service.handler.kafka.dead_letters.transactional import TransactionalDeadLetters
 from service.handler.kafka.operations.order_records import KafkaOrderRecords
-from service.handler.kafka.operations.unreadable_batches import UnreadableBatches
+from service.handler.kafka.operations.unreadable_batches import UnreadableRecordBatches
 from service.pkg.shutdown_event import ShutdownEvent
 from service.usecases.batch import Batch
-from service.usecases.ports import DeadLetterQuery, DeadLetters, UnreadableBatch
+from service.usecases.ports import DeadLetterQuery, DeadLetters, UnreadableRecordBatch
 from tests.kit.fake_consumer import FakeAdmin, FakeConsumer, message
 
 TOPIC = "orders"
 DEAD_LETTER_TOPIC = "orders.dlq"
 TIMEOUT_SECONDS = 10.0
-BATCH = UnreadableBatch(0, 0, 1)
+BATCH = UnreadableRecordBatch(0, 0, 1)
 SINCE = datetime(2026, 11, 23, tzinfo=UTC)
 DEAD_LETTER = DeadLetter(Record(TOPIC, 0, 7, 1_000, b"key", b"faulty", []), Reason.INVALID, "sm_id: is missing")
 CHECKS = TransactionChecks(TOPIC, FakeAdmin(), FakeConsumer)  # type: ignore[arg-type]
@@ -127,10 +127,10 @@ def test_a_page_of_dead_letters_of_a_missing_topic_says_so(consumer: Consumer) -
     ],
 )
 def test_a_batch_that_cannot_be_decompressed(
-    consumer: Consumer, kind: type[Client], method: str, call: Callable[[UnreadableBatches], object]
+    consumer: Consumer, kind: type[Client], method: str, call: Callable[[UnreadableRecordBatches], object]
 ) -> None:
     client: Any = kind(consumer, method)
-    source = UnreadableBatches(client, client, client, open_topic(client, TOPIC))
+    source = UnreadableRecordBatches(client, client, client, open_topic(client, TOPIC))
     with pytest.raises(KafkaRequestFailed):
         call(source)
 

@@ -13,8 +13,8 @@ from service.config import KafkaSettings
 from service.errors import ReadTimedOut
 from service.handler.kafka.client import properties, topic_reader
 from service.handler.kafka.client.topic_reader import open_topic, poll_messages
-from service.handler.kafka.operations.unreadable_batches import UnreadableBatches
-from service.usecases.ports import UnreadableBatch
+from service.handler.kafka.operations.unreadable_batches import UnreadableRecordBatches
+from service.usecases.ports import UnreadableRecordBatch
 
 TIMEOUT_SECONDS = 10.0
 
@@ -32,9 +32,9 @@ def client() -> Iterator[Any]:
             yield consumer
 
 
-@pytest.mark.parametrize("batch", [UnreadableBatch(0, 1, 4), UnreadableBatch(0, 0, 5)], ids=str)
-def test_exactly_the_messages_of_the_batch_are_read(client: Any, batch: UnreadableBatch) -> None:
-    batches = UnreadableBatches(client, client, client, open_topic(client, "orders"))
+@pytest.mark.parametrize("batch", [UnreadableRecordBatch(0, 1, 4), UnreadableRecordBatch(0, 0, 5)], ids=str)
+def test_exactly_the_messages_of_the_batch_are_read(client: Any, batch: UnreadableRecordBatch) -> None:
+    batches = UnreadableRecordBatches(client, client, client, open_topic(client, "orders"))
     assert [decode(line)["offset"] for line in batches.lines(batch)] == [*range(batch.begin, batch.end)]
 
 
