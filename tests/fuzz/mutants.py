@@ -70,7 +70,8 @@ def located(document: Any, path: str) -> tuple[Any, Any]:
             document = document[step]
         except (KeyError, IndexError, TypeError):
             return {}, key
-    return (document, key) if isinstance(document, dict) or (isinstance(key, int) and document) else ({}, key)
+    is_item = isinstance(document, list) and isinstance(key, int) and key < len(document)
+    return (document, key) if isinstance(document, dict) or is_item else ({}, key)
 
 
 @st.composite
