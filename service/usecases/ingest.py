@@ -148,7 +148,10 @@ class Ingest:
         return outcome._replace(dead_letters=dead_letters, is_committed=self._send_and_commit(dead_letters, batch))
 
     def _store_all(self, batch: Batch) -> _StoreResult:
-        """Store in one transaction. If PostgreSQL rejects it, split it until each rejected order is on its own."""
+        """Store in one transaction. If the database rejects it, split it until each rejected order is on its own.
+
+        Raises any other StorageError, so that no offset is committed.
+        """
         result = _StoreResult()
         pending = deque([batch.orders] if batch.orders else [])
         while pending:
@@ -167,6 +170,8 @@ class Ingest:
             elif isinstance(error, StorageUnavailable):
                 self._observer.on_give_up(error)
                 result.add_given_up(_dead_letter(order, error, attempts) for order in orders)
+            elif error is not None:
+                raise error
         return result
 
     def _store_at_once(self, orders: list[ConsumedOrder], batch: Batch) -> _Retried[StoreCounts]:

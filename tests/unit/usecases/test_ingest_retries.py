@@ -3,7 +3,7 @@
 import pytest
 
 from service.entities.dead_letter import Reason
-from service.errors import ConcurrentChange, StatementTimedOut, Stopped, StorageUnavailable
+from service.errors import ConcurrentChange, StatementTimedOut, Stopped, StorageError, StorageUnavailable
 from service.usecases.ports import StoreCounts
 from tests.kit.ingest import Setup, batch_of, unavailable
 from tests.kit.policies import retry_backoff
@@ -60,6 +60,17 @@ def test_after_a_give_up_the_store_is_not_reported_as_available(give_up_after: f
     assert setup.ingest(batch_of(20)).is_store_available is False
     setup.store.failures.clear()
     assert setup.ingest(batch_of(20)).is_store_available is True
+
+
+def test_an_unexpected_error_is_raised_and_nothing_is_committed() -> None:
+    class Unexpected(StorageError):
+        pass
+
+    setup = Setup()
+    setup.store.failures.append(Unexpected("unexpected"))
+    with pytest.raises(Unexpected):
+        setup.ingest(batch_of(10, bad=1))
+    assert setup.dead_letters.sent == []
 
 
 def test_a_store_that_rejects_an_order_is_available() -> None:
