@@ -1,4 +1,4 @@
-# Daily commands. Needs make and Python 3.11 with its venv module; PYTHON selects another interpreter.
+# Daily commands. Needs make and Python 3.11 or later with its venv module; PYTHON selects another interpreter.
 .DEFAULT_GOAL := help
 .PHONY: help demo migrate run-consumer reference run-api test chaos mutations fuzz check check-python format bench web screenshots image sbom audit licenses dashboard alerts chart-docs e2e venv lock
 
@@ -13,7 +13,7 @@ IMAGE = orders:$(VERSION)
 PAGE := service/handler/http/static/page/index.html
 NPM := PATH="$(CURDIR)/$(BIN):$$PATH" npm --prefix web --silent
 PIP := $(BIN)/pip --quiet --disable-pip-version-check
-# Resolves for all systems.
+# Resolves for the oldest supported Python, so that the lock files do not depend on the installed version.
 COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
   --generate-hashes --no-emit-index-url --no-emit-find-links
 
@@ -139,9 +139,9 @@ web/node_modules/.installed: web/package-lock.json | venv
 	@touch $@
 
 .venv/bin/pip:
-	@command -v $(PYTHON) >/dev/null || { echo "Orders needs Python 3.11: $(PYTHON) not found" >&2; exit 2; }
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' \
-	  || { echo "Orders needs Python 3.11, not $$($(PYTHON) --version 2>&1): run make with PYTHON=python3.11" >&2; exit 2; }
+	@command -v $(PYTHON) >/dev/null || { echo "Orders needs Python 3.11 or later: $(PYTHON) not found" >&2; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Orders needs Python 3.11 or later: $$($(PYTHON) --version 2>&1) is older" >&2; exit 2; }
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null \
 	  || { echo "Orders needs Python's venv module with ensurepip (Debian: apt-get install python3-venv)" >&2; exit 2; }
 	@$(PYTHON) -m venv .venv
