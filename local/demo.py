@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from http.client import HTTPException
 from pathlib import Path
 from time import monotonic
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 from urllib.request import Request, urlopen
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -23,10 +23,13 @@ from local.commands import Commands, ReloadedCommands
 from local.outages import Outages
 from local.ports import HOST, require_free
 from local.sources import Sources
-from service.errors import ServerUnavailable, Stopped
+from service.errors import ServerUnavailable, Stopped, UsageError
 from service.pkg.argtypes import port, positive_float
 from service.pkg.exit_codes import ExitCode
 from service.pkg.shutdown_event import ShutdownEvent
+
+if TYPE_CHECKING:
+    from service.config import Settings
 
 _HTTP_TIMEOUT_SECONDS: Final = 2.0
 _PRINT_INTERVAL_SECONDS: Final = 1.0
@@ -68,8 +71,11 @@ def echo(line: str) -> None:
         raise Stopped from None
 
 
-def run(args: argparse.Namespace, _settings: object, stop: ShutdownEvent) -> int:
-    """Start everything, print statistics every second, stop; return the exit code. Raises ServerUnavailable."""
+def run(args: argparse.Namespace, settings: "Settings", stop: ShutdownEvent) -> int:
+    """Start everything, print statistics every second, stop; return the exit code.
+
+    Raises ServerUnavailable, UsageError.
+    """
     stop.set_at_signals()
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # ignored under nohup
         signal.signal(signal.SIGHUP, lambda *_: stop.set())
@@ -79,7 +85,7 @@ def run(args: argparse.Namespace, _settings: object, stop: ShutdownEvent) -> int
         tempfile.TemporaryDirectory(prefix="orders-demo-") as folder,
         ExitStack() as running,
     ):
-        demo = Demo(Path(folder), args, stop, running)
+        demo = Demo(Path(folder), args, stop, running, exactly_once=settings.dead_letters.exactly_once)
         demo.print_statistics(demo.start())
     echo("stopped all processes")
     return ExitCode.DONE
@@ -103,6 +109,8 @@ class Demo:
     stop: ShutdownEvent
     running: ExitStack
     """Stops everything in reverse order."""
+    exactly_once: bool = False
+    """Whether dead letters are sent in transactions."""
     key: str = field(default_factory=secrets.token_urlsafe)
     outages: Outages = field(default_factory=Outages)
     read: list[str] = field(default_factory=list)
@@ -182,6 +190,8 @@ class Demo:
         return {"ORDERS_KAFKA__BOOTSTRAP_SERVERS": server.bootstrap_servers}
 
     def _mock(self) -> Mapping[str, str]:
+        if self.exactly_once:
+            raise UsageError("ORDERS_DEAD_LETTERS__EXACTLY_ONCE: librdkafka's mock cluster does not support it")
         server = self.running.enter_context(broker.mock(_TOPICS))
         echo(f"started {server.kind} instead of Kafka: {broker.MOCK_LIMITS}")
         return {

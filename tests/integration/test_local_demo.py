@@ -155,6 +155,14 @@ def test_the_first_url_printed_is_the_page_on_a_line_of_its_own(start: Start) ->
     assert first == f"http://{HOST}:{demo.port}"
 
 
+def test_the_mock_cluster_refuses_dead_letters_exactly_once(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ORDERS_DEAD_LETTERS__EXACTLY_ONCE", "true")
+    demo = start("--broker", "mock")
+    assert demo.process.wait(START_TIMEOUT_SECONDS) == 2, demo.printed
+    expected = "orders: ORDERS_DEAD_LETTERS__EXACTLY_ONCE: librdkafka's mock cluster does not support it"
+    assert demo.printed.splitlines()[-1] == expected
+
+
 def test_a_demo_with_keys_prints_a_key_for_dead_letters(start: Start) -> None:
     demo = start("--broker", "mock", "--keys")
     eventually(demo.has_orders_and_hits, START_TIMEOUT_SECONDS, "orders are stored and served")

@@ -57,7 +57,7 @@ MAY_IMPORT: Mapping[str, set[str]] = {
     # Beside the service, which imports none of them: main finds their commands by name.
     "migrations": {SCHEMA, "service.config"},  # env.py is where the `alembic` command enters
     "generator": SERVICE,
-    "local": INWARDS,
+    "local": INWARDS | {"service.config"},
     "bench": INWARDS | REPOS | {"generator", "service.config", "local"},
 }
 PASSED_IN = {"service.config", "service.metrics"}

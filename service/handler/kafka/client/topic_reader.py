@@ -5,11 +5,11 @@ from functools import partial
 from time import monotonic
 from typing import Final
 
-from confluent_kafka import OFFSET_END, Consumer, Message, TopicPartition
+from confluent_kafka import OFFSET_END, Consumer, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from service.entities.record import Record
-from service.errors import DecompressionFailed, ReadTimedOut
+from service.errors import DecompressionFailed, KafkaRequestFailed, ReadTimedOut
 from service.handler.kafka.client import error_codes
 from service.handler.kafka.client.record import record_of
 from service.handler.kafka.client.timeouts import call_within
@@ -112,7 +112,18 @@ def open_topic(consumer: Consumer, name: str, topic_id: TopicId = NO_TOPIC_ID) -
 def open_committable_topic(consumer: Consumer, name: str, admin: AdminClient) -> TopicReader:
     """Open a topic whose offsets the reader commits for the consumer's group. Raises KafkaRequestFailed."""
     partitions_of(name, consumer, "read")  # explains that the topic is missing, as fetching its id does not
-    return open_topic(consumer, name, fetch_topic_id(admin, name, CALL_TIMEOUT_SECONDS))
+    return open_topic(consumer, name, _fetch_topic_id(admin, name))
+
+
+def _fetch_topic_id(admin: AdminClient, name: str) -> TopicId:
+    try:
+        return fetch_topic_id(admin, name, CALL_TIMEOUT_SECONDS)
+    except KafkaException as error:
+        if error.args[0].code() != error_codes.TIMED_OUT:
+            raise
+        raise KafkaRequestFailed(
+            f"cannot commit offsets of {name}: the broker does not return the topic's id (a simulated one has none)"
+        ) from error
 
 
 @translated()
