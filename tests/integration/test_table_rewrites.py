@@ -123,6 +123,24 @@ def test_the_example_loses_no_change_and_blocks_nobody_for_long(database: str, a
     assert single(admin, "SELECT count(*) FROM payments_v2") == 0
 
 
+def test_the_foreign_key_waits_for_a_running_batch(database: str, admin: psycopg.Connection) -> None:
+    with writing(database) as store:
+        store.store([new(0, 0)])
+    execute(admin, CREATE)
+    with (
+        psycopg.connect(database) as batch,
+        psycopg.connect(database, autocommit=True, application_name="tests") as migration,
+        ThreadPoolExecutor() as pool,
+    ):
+        batch.execute("UPDATE orders SET locale = 'de'")
+        added = pool.submit(execute, migration, ADD_KEY)
+        eventually(lambda: single(admin, WAITING_FOR_LOCK) == 1, what="the migration waits")
+        batch.execute("DELETE FROM payments")  # and from payments_v2, by the trigger
+        batch.commit()
+        added.result()
+    execute(admin, VALIDATE)
+
+
 def test_an_order_is_not_replaced_while_its_row_is_copied(database: str, admin: psycopg.Connection) -> None:
     with writing(database) as store, ThreadPoolExecutor() as pool, psycopg.connect(database) as other:
         store.store([new(0, 0)])
