@@ -96,7 +96,12 @@ class Lookup:
         if self._is_cache_usable() and uid in self._unknown:
             return None
         self.misses += 1
-        value = (await self._queries.get(uid)).value
+        try:
+            value = (await self._queries.get(uid)).value
+        except StorageUnavailable:
+            if (cached := self._cached_while_bypassed(uid)) is None:
+                raise
+            return _found(cached, is_hit=True)
         return None if value is None else _found(value, is_hit=False)
 
     def cached(self, uid: str) -> bytes | None:
@@ -170,9 +175,14 @@ class Lookup:
         if self._minimum_lsn.is_behind(replay_lsn):
             raise StorageUnavailable("the standby lags behind: it has not replayed the WAL up to the last invalidation")
 
+    def _cached_while_bypassed(self, uid: str) -> bytes | None:
+        """Return the cached bytes for a request whose query failed, which no state of the listener has shown yet."""
+        return self._cache.get(uid) if self._use is _BYPASSED and self._is_fresh() else None
+
     def _is_cache_usable(self) -> bool:
-        if self._use is _BYPASSED:
-            return False
+        return self._use is not _BYPASSED and self._is_fresh()
+
+    def _is_fresh(self) -> bool:
         return self._max_stale is None or self._now() - self._verified_at <= self._max_stale
 
     def _clear(self) -> None:

@@ -290,6 +290,20 @@ async def test_a_single_successful_read_during_a_shutdown_does_not_clear_the_cac
     assert await setup.is_hit()
 
 
+async def test_a_cached_order_is_served_if_the_query_that_bypasses_the_cache_fails() -> None:
+    setup = LookupSetup(OLD, max_stale=10)
+    setup.lookup.mark_verified(setup.now)
+    await setup.locale()
+    setup.lookup.suspend_caching(can_read=True)  # by the last answer of a server that is shutting down
+    setup.reader.is_unreachable = True
+    assert await setup.is_hit()
+    with pytest.raises(StorageUnavailable):
+        await setup.locale("other")
+    setup.now += 10.1
+    with pytest.raises(StorageUnavailable):
+        await setup.locale()
+
+
 async def test_a_result_from_before_a_disconnect_is_not_cached_after_it() -> None:
     setup = LookupSetup(OLD)
     setup.reader.gate.clear()
