@@ -55,7 +55,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "`cache.max_stale` bounds staleness",
-        Replacement(LOOKUP, "Lookup._is_cache_usable", "self._max_stale is None", "True"),
+        Replacement(LOOKUP, "Lookup._is_fresh", "self._max_stale is None", "True"),
         ("test_api.py::test_max_stale_bounds_staleness[seed-1]",),
     ),
     Mutation(
