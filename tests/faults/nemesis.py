@@ -104,12 +104,22 @@ def _lock_in_reverse(dsn: str, done: Event) -> None:
 @contextmanager
 def _trigger(workload: Workload, table: str, body: str) -> Iterator[None]:
     workload.query(f"CREATE FUNCTION nemesis() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body}; RETURN NEW; END $$")
-    workload.query(f"CREATE TRIGGER nemesis BEFORE INSERT OR UPDATE ON {table} FOR EACH ROW EXECUTE FUNCTION nemesis()")
+    create = f"CREATE TRIGGER nemesis BEFORE INSERT OR UPDATE ON {table} FOR EACH ROW EXECUTE FUNCTION nemesis()"
+    eventually(lambda: _has_changed(workload, create), what="the trigger is created")
     try:
         yield
     finally:
-        workload.query(f"DROP TRIGGER nemesis ON {table}")
+        eventually(lambda: _has_changed(workload, f"DROP TRIGGER nemesis ON {table}"), what="the trigger is dropped")
         workload.query("DROP FUNCTION nemesis")
+
+
+def _has_changed(workload: Workload, statement: str) -> bool:
+    """Execute the statement; return False if it deadlocked with a batch, as it may where tables are partitioned."""
+    try:
+        workload.query(statement)
+    except psycopg.errors.DeadlockDetected:
+        return False
+    return True
 
 
 def _database(workload: Workload) -> str:
