@@ -99,7 +99,8 @@ class Lookup:
         try:
             value = (await self._queries.get(uid)).value
         except StorageUnavailable:
-            if (cached := self._cached_while_bypassed(uid)) is None:
+            cached = self._cache.get(uid) if self._is_fresh() else None  # the query may have bypassed the cache
+            if cached is None:
                 raise
             return _found(cached, is_hit=True)
         return None if value is None else _found(value, is_hit=False)
@@ -174,10 +175,6 @@ class Lookup:
     def _require_replayed(self, replay_lsn: int | None) -> None:
         if self._minimum_lsn.is_behind(replay_lsn):
             raise StorageUnavailable("the standby lags behind: it has not replayed the WAL up to the last invalidation")
-
-    def _cached_while_bypassed(self, uid: str) -> bytes | None:
-        """Return the cached bytes for a request whose query failed, which no state of the listener has shown yet."""
-        return self._cache.get(uid) if self._use is _BYPASSED and self._is_fresh() else None
 
     def _is_cache_usable(self) -> bool:
         return self._use is not _BYPASSED and self._is_fresh()

@@ -304,6 +304,18 @@ async def test_a_cached_order_is_served_if_the_query_that_bypasses_the_cache_fai
         await setup.locale()
 
 
+async def test_a_cached_order_is_served_if_the_outage_is_noticed_while_the_query_waits() -> None:
+    setup = LookupSetup(OLD)
+    await setup.locale()
+    setup.lookup.suspend_caching(can_read=True)
+    setup.reader.gate.clear()
+    request = await setup.ask()
+    setup.lookup.suspend_caching(can_read=False)
+    setup.reader.is_unreachable = True
+    setup.reader.gate.set()
+    assert locale_of(await request) == "old"
+
+
 async def test_a_result_from_before_a_disconnect_is_not_cached_after_it() -> None:
     setup = LookupSetup(OLD)
     setup.reader.gate.clear()
