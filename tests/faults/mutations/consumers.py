@@ -2,15 +2,12 @@
 
 from typing import Final
 
-from tests.faults.mutations.mutation import Mutation
+from tests.faults.mutations.mutation import PIPELINE, PROPERTIES, WRITES, Mutation
 from tests.faults.replace import Replacement
 
-PIPELINE: Final = "service/handler/kafka/consumer/pipeline.py"
 PROGRESS: Final = "service/handler/kafka/consumer/partitions/progress.py"
 SHUTDOWN: Final = "service/handler/kafka/consumer/shutdown.py"
-PROPERTIES: Final = "service/handler/kafka/client/properties.py"
 ENCODER: Final = "service/handler/kafka/dead_letters/encoder.py"
-WRITES: Final = "service/repo/writer/order_store.py"
 ERASURES: Final = "service/repo/operations/erasures.py"
 
 MUTATIONS: Final = (

@@ -2,11 +2,9 @@
 
 from typing import Final
 
-from tests.faults.mutations.mutation import Mutation
+from tests.faults.mutations.mutation import INGEST, TRANSACTIONS, Mutation
 from tests.faults.replace import Replacement
 
-TRANSACTIONS: Final = "service/handler/kafka/dead_letters/transactional.py"
-INGEST: Final = "service/usecases/ingest.py"
 BREAKER: Final = "service/usecases/circuit_breaker.py"
 
 MUTATIONS: Final = (

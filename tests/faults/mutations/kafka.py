@@ -2,14 +2,12 @@
 
 from typing import Final
 
-from tests.faults.mutations.mutation import Mutation
+from tests.faults.mutations.mutation import PROPERTIES, TRANSACTIONS, Mutation
 from tests.faults.replace import Replacement
 
 OFFSETS: Final = "service/handler/kafka/consumer/partitions/offsets.py"
 CLIENT_ERRORS: Final = "service/handler/kafka/consumer/reports/client_errors.py"
 TOPIC_IDENTITY: Final = "service/handler/kafka/consumer/topic/identity.py"
-PROPERTIES: Final = "service/handler/kafka/client/properties.py"
-TRANSACTIONS: Final = "service/handler/kafka/dead_letters/transactional.py"
 
 MUTATIONS: Final = (
     Mutation(

@@ -1,6 +1,14 @@
-from typing import NamedTuple
+"""A mutation, and the modules that mutations of several files change."""
+
+from typing import Final, NamedTuple
 
 from tests.faults.replace import Replacement
+
+PIPELINE: Final = "service/handler/kafka/consumer/pipeline.py"
+WRITES: Final = "service/repo/writer/order_store.py"
+PROPERTIES: Final = "service/handler/kafka/client/properties.py"
+INGEST: Final = "service/usecases/ingest.py"
+TRANSACTIONS: Final = "service/handler/kafka/dead_letters/transactional.py"
 
 
 class Mutation(NamedTuple):

@@ -2,13 +2,10 @@
 
 from typing import Final
 
-from tests.faults.mutations.mutation import Mutation
+from tests.faults.mutations.mutation import INGEST, PIPELINE, WRITES, Mutation
 from tests.faults.replace import Replacement
 
-PIPELINE: Final = "service/handler/kafka/consumer/pipeline.py"
-WRITES: Final = "service/repo/writer/order_store.py"
 TRANSLATE: Final = "service/repo/translate.py"
-INGEST: Final = "service/usecases/ingest.py"
 
 MUTATIONS: Final = (
     Mutation(
