@@ -317,7 +317,8 @@ class TableDistributor(Protocol):
     def foreign_keys_of_others(self) -> Sequence[str]:
         """Return the foreign keys between these tables and others."""
 
-    def connected_writers(self) -> int: ...
+    def connected_writers(self) -> int:
+        """Return how many consumers are connected to any node. Needs Citus."""
 
     def distribute(self, table: TableDistribution) -> None:
         """Copy the rows of the table to the nodes, which blocks its writers for as long."""
