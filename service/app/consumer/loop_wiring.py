@@ -70,7 +70,7 @@ def build_consumer(given: LoopDependencies) -> OrderConsumer:
     fetch = FetchControl(client, metrics.consumption, log)
     state = ConsumerStateMachine(fetch)
     worker = BatchWorker(given.ingest, given.ingest.is_waiting_to_retry)
-    breaker = BreakerControl(given.settings, metrics.consumption, log)
+    breaker = BreakerControl(given.settings, state, metrics.consumption, log)
     report = OutcomeReport(metrics, log)
     pipeline = BatchPipeline(given.builder, worker, progress, breaker, state, report, given.stop)
     topic_check = _topic_check(given, client)
