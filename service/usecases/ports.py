@@ -36,7 +36,10 @@ class StoreCounts(NamedTuple):
 
 class OrderStore(Protocol):
     def prepare(self, order: Order, source: RecordCoordinates, document: bytes) -> VersionedOrder:
-        """Encode an order ahead of the write. Safe in any thread. `document` is the JSON it was decoded from."""
+        """Return the order, with what the store can encode ahead of the write.
+
+        Safe in any thread. `document` is the JSON that the order was decoded from.
+        """
 
     def store(self, orders: Sequence[VersionedOrder]) -> StoreCounts:
         """Store orders in one transaction; the greatest version of an order wins.
