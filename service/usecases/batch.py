@@ -53,7 +53,7 @@ class Batch:
     bytes: int = 0
     items: int = 0
     probed_offsets: Mapping[int, int] = field(default_factory=dict)
-    """Offsets by partition. An order before its offset is at fault if PostgreSQL rejects it: probes showed that."""
+    """Offsets by partition. An order before its offset is at fault if the database rejects it: probes showed that."""
     dropped: frozenset[int] = frozenset()
     """Partitions that were revoked: their records belong to another member."""
 
@@ -103,7 +103,7 @@ class Batch:
         self.tombstones += 1
 
     def is_already_probed(self, rejected: ConsumedOrder) -> bool:
-        """Return whether a probe showed that a rejected order, and not PostgreSQL, is at fault."""
+        """Return whether a probe showed that a rejected order, not the database, is at fault."""
         return rejected.record.offset < self.probed_offsets.get(rejected.record.partition, 0)
 
     def drop(self, partitions: frozenset[int]) -> None:

@@ -1,4 +1,4 @@
-"""Finds the order on which PostgreSQL fails with an internal error, by bisecting the batch.
+"""Finds the order on which the database fails with an internal error, by bisecting the batch.
 
 Such an error does not say which order caused it, if one did: it can be a row that a worker of Citus
 rejects during a COPY, or a damaged index. No order is dead-lettered for it. The batch is retried like in any outage, so

@@ -1,4 +1,4 @@
-"""Propagates changes that PostgreSQL notifies of: invalidates the cache first, then publishes events."""
+"""Propagates changes that the database reports: invalidates the cache first, then publishes events."""
 
 import asyncio
 from collections.abc import Callable

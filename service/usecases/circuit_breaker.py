@@ -16,7 +16,7 @@ class CircuitBreakerPolicy:
     max_consecutive: int
     """Opens after this many consecutive bad messages."""
     min_rejected: int
-    """Opens after this many rejected orders since PostgreSQL last stored one."""
+    """Opens after this many rejected orders since the database last stored one."""
 
 
 class BreakerState(Enum):
@@ -26,7 +26,7 @@ class BreakerState(Enum):
     OPEN_FOR_MESSAGES = auto()
     """Most messages were bad. The probe's dead letters are sent."""
     OPEN_FOR_ORDERS = auto()
-    """PostgreSQL rejected most orders. None of the probe's dead letters is sent."""
+    """The database rejected most orders. None of the probe's dead letters is sent."""
 
 
 class CircuitBreaker:
@@ -96,19 +96,19 @@ class CircuitBreaker:
         if rejected < orders and (not self._opened_by_ratio or rejected <= self._policy.ratio * orders):
             self.state = BreakerState.CLOSED
             return None
-        return f"PostgreSQL stored {orders - rejected} of the probed orders and rejected {rejected}"
+        return f"the database stored {orders - rejected} of the probed orders and rejected {rejected}"
 
     def _count_orders(self, flags: bytes | bytearray) -> str | None:
         rejected = sum(flags)
         self._rejected_since_stored = self._rejected_since_stored + rejected if rejected == len(flags) else 0
         if self._rejected_since_stored >= self._policy.min_rejected:
             self._opened_by_ratio = False
-            return f"PostgreSQL rejected the last {self._rejected_since_stored} orders and stored none between them"
+            return f"the database rejected the last {self._rejected_since_stored} orders and stored none between them"
         if not self._orders.bad and not rejected:
             self._orders.extend(flags)
         elif any(self._orders.add(flag) for flag in flags):
             self._opened_by_ratio = True
-            return f"PostgreSQL rejected more than {self._policy.ratio:.0%} of the last {self._policy.window} orders"
+            return f"the database rejected more than {self._policy.ratio:.0%} of the last {self._policy.window} orders"
         return None
 
     def _open(self, state: BreakerState) -> None:

@@ -1,4 +1,4 @@
-"""Writes a batch: orders to PostgreSQL, dead letters to Kafka. Retries both until they succeed.
+"""Writes a batch: orders to the store, dead letters to their topic. Retries both until they succeed.
 
 The outcome says whether the batch's offsets may be committed. If Ingest raises, they must not be.
 """
@@ -36,7 +36,7 @@ class Decision(Enum):
     PAUSE = auto()
     """The circuit breaker is open: nothing of the batch was dead-lettered, and it must be read again."""
     REREAD = auto()
-    """A probe showed that PostgreSQL stores orders again: everything that was held back must be read again."""
+    """A probe showed that the database stores orders again: everything that was held back must be read again."""
 
 
 class Outcome(NamedTuple):
@@ -72,7 +72,7 @@ class _StoreResult:
 
     counts: StoreCounts = field(default_factory=StoreCounts)
     dead_letters: list[DeadLetter] = field(default_factory=list)
-    """Orders that PostgreSQL rejected, or that were not stored within `give_up_after`."""
+    """Orders that the database rejected, or that were not stored within `give_up_after`."""
     order_flags: bytearray = field(default_factory=bytearray)
     """1 for each rejected order, 0 for each stored one, for the circuit breaker."""
     is_store_available: bool | None = None

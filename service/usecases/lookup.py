@@ -24,7 +24,7 @@ from service.usecases.minimum_lsn import MinimumLsn
 from service.usecases.ports import OrderReader
 
 MAX_CONCURRENT_QUERIES: Final = 2
-"""PostgreSQL executes one while this process handles the result of the other."""
+"""The database executes one while this process handles the result of the other."""
 MAX_UIDS_PER_QUERY: Final = 16
 """Few, because a document may have a mebibyte."""
 

@@ -8,11 +8,11 @@ import confluent_kafka
 import msgspec
 import pytest
 
+from generator.dead_letter_headers import origin_of
 from generator.orders import encode
 from generator.stream import Message, Plan, stream
 from service.entities.dead_letter import Reason
-from service.entities.dead_letter_headers import read_origin
-from service.handler.kafka.client.headers import headers_of
+from tests.faults.checker import headers_in
 from tests.faults.nemesis import rejecting
 from tests.faults.workload import MIX, Workload
 from tests.kit.harness import metric
@@ -113,7 +113,7 @@ def test_orders_are_stored_behind_orders_that_postgresql_always_rejects(workload
 
 
 def origin(dead_letter: confluent_kafka.Message) -> tuple[int, int] | None:
-    found = read_origin(headers_of(dead_letter))
+    found = origin_of(headers_in(dead_letter))
     return found and (found.partition, found.offset)
 
 
