@@ -109,6 +109,7 @@ class Ingest:
 
     def __init__(
         self,
+        *,
         store: OrderStore,
         dead_letters: DeadLetters,
         breaker: CircuitBreaker,

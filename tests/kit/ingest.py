@@ -34,7 +34,14 @@ class Setup:
 
     def __post_init__(self) -> None:
         self.breaker = CircuitBreaker(self.policy)
-        self.ingest = Ingest(self.store, self.dead_letters, self.breaker, self.backoff, self.stop, self)
+        self.ingest = Ingest(
+            store=self.store,
+            dead_letters=self.dead_letters,
+            breaker=self.breaker,
+            backoff=self.backoff,
+            stop=self.stop,
+            observer=self,
+        )
 
     def on_retry(self, error: BaseException, attempts: int, wait_seconds: float) -> None:
         assert 0 <= wait_seconds <= self.backoff.max_backoff

@@ -16,7 +16,7 @@ from service.pkg.shutdown_event import ShutdownEvent
 from service.usecases.batch import Batch
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BatchPipeline:
     """Belongs to the reading thread."""
 

@@ -20,7 +20,7 @@ PAUSE_AFTER_SECONDS: Final = 1.0
 """How long a full batch waits before fetching is paused: pausing discards the prefetched messages."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reader:
     """Belongs to the reading thread."""
 

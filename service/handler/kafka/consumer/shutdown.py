@@ -24,7 +24,7 @@ _POLL_SECONDS: Final = 0.1
 """How long a poll blocks that waits for the answer to a commit."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Shutdown:
     """Belongs to the reading thread."""
 

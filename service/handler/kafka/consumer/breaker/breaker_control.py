@@ -26,6 +26,7 @@ class BreakerControl:
 
     def __init__(
         self,
+        *,
         settings: ConsumerSettings,
         state: ConsumerStateMachine,
         metrics: "ConsumptionMetrics",

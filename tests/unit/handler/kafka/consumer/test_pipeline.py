@@ -38,13 +38,13 @@ def pipeline(kafka: FakeConsumer, metrics: ConsumerMetrics, progress: Progress) 
     progress.reach_end(0, 10)
     state = ConsumerStateMachine(FetchControl(kafka, metrics.consumption, log))  # type: ignore[arg-type]
     return BatchPipeline(
-        BatchBuilder(decoder, FakeStore.prepare, metrics),
-        BatchWorker(lambda _: Outcome(StoreCounts()), Event()),
-        progress,
-        BreakerControl(consumer_settings(), state, metrics.consumption, log),
-        state,
-        OutcomeReport(metrics, log),
-        ShutdownEvent(),
+        builder=BatchBuilder(decoder, FakeStore.prepare, metrics),
+        worker=BatchWorker(lambda _: Outcome(StoreCounts()), Event()),
+        progress=progress,
+        breaker=BreakerControl(settings=consumer_settings(), state=state, metrics=metrics.consumption, log=log),
+        state=state,
+        report=OutcomeReport(metrics, log),
+        stop=ShutdownEvent(),
     )
 
 

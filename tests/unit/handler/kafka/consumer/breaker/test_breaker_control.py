@@ -48,7 +48,7 @@ def state(metrics: ConsumerMetrics) -> ConsumerStateMachine:
 
 @pytest.fixture
 def control(state: ConsumerStateMachine, metrics: ConsumerMetrics) -> BreakerControl:
-    return BreakerControl(SETTINGS, state, metrics.consumption, structlog.get_logger())
+    return BreakerControl(settings=SETTINGS, state=state, metrics=metrics.consumption, log=structlog.get_logger())
 
 
 def end_pause(state: ConsumerStateMachine) -> dict[int, int]:
