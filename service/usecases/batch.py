@@ -32,10 +32,10 @@ class BatchLimits:
 class Batch:
     """Messages that are written together.
 
-    The reading thread fills a batch, and changes only `dropped` after it has submitted it to the writing thread. It
-    replaces the frozenset (an atomic store), which the writing thread reads before each attempt. If a partition is
-    dropped during an attempt, its orders are written twice, which is idempotent, or the broker rejects the commit
-    because of its generation.
+    The reading thread fills a batch and submits it to the writing thread. After that it changes only `dropped`, by
+    replacing the frozenset (an atomic store); the writing thread reads it before each attempt. If a partition is
+    dropped during an attempt, either its orders are written twice, which is idempotent, or the broker rejects the
+    commit because its generation is old.
     """
 
     orders: list[ConsumedOrder] = field(default_factory=list)

@@ -21,8 +21,8 @@ class BisectingStore:
     """Implements ports.OrderStore with another one.
 
     If a batch fails with an internal error for the second time, it is bisected, and `on_bisected` is called with the
-    order, or with None if none was found. That takes log2(n) + 1 trials at most, none of which begins after
-    `max_seconds`.
+    order, or with None if none was found. This takes at most log2(n) + 1 trials, and no trial
+    starts after `max_seconds`.
     """
 
     def __init__(

@@ -30,7 +30,7 @@ class BreakerState(Enum):
 
 
 class CircuitBreaker:
-    """Evaluates messages in the order of their consumption. For one thread."""
+    """Evaluates messages in the order in which they were consumed. Not thread-safe."""
 
     def __init__(self, policy: CircuitBreakerPolicy) -> None:
         self._policy = policy
@@ -46,7 +46,7 @@ class CircuitBreaker:
         return self.state is not BreakerState.CLOSED
 
     def evaluate_messages(self, flags: bytes | bytearray) -> str | None:
-        """Return why the circuit breaker opens at these messages (1 is bad, 0 is good), or None if it does not.
+        """Return why these messages (1 is bad, 0 is good) open the circuit breaker, or None if they do not.
 
         While open, each call is a probe: the circuit breaker closes if at most `ratio` of the messages is bad.
         """
@@ -61,9 +61,9 @@ class CircuitBreaker:
         return problem
 
     def evaluate_orders(self, flags: bytes | bytearray) -> str | None:
-        """Return why the circuit breaker opens at these orders (1 was rejected, 0 stored), or None if it does not.
+        """Return why these orders (1 was rejected, 0 stored) open the circuit breaker, or None if they do not.
 
-        Orders that were neither, such as redelivered ones, are left out. While rejections keep the circuit breaker
+        The caller omits orders that were neither, such as redelivered ones. While rejections keep the circuit breaker
         open, each call is a probe: one stored order shows that the rejected ones are at fault.
         """
         if not self._policy.enabled:
@@ -112,7 +112,7 @@ class CircuitBreaker:
         return None
 
     def _open(self, state: BreakerState) -> None:
-        """Reset the counts: only probes count while open, and only later messages after that."""
+        """Change the state, and reset the counts: from now on, only the probes count."""
         self.state = state
         self._messages, self._orders = _Window(self._policy), _Window(self._policy)
         self._consecutive = self._rejected_since_stored = 0

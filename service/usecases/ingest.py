@@ -95,7 +95,7 @@ class _StoreResult:
 
 
 class _Retried(NamedTuple, Generic[_Result]):
-    """How a call ended that was retried."""
+    """The result of a call, after any retries."""
 
     result: _Result | None
     """None if the last attempt failed."""
@@ -105,7 +105,7 @@ class _Retried(NamedTuple, Generic[_Result]):
 
 
 class Ingest:
-    """Belongs to the writing thread, but for `is_waiting_to_retry`, which any thread may read."""
+    """Belongs to the writing thread. Only `is_waiting_to_retry` may be read by any thread."""
 
     def __init__(
         self,
@@ -176,7 +176,7 @@ class Ingest:
         return result
 
     def _store_at_once(self, orders: list[ConsumedOrder], batch: Batch) -> _Retried[StoreCounts]:
-        """Retry until stored. Final are OrderRejected, StatementTimedOut (several orders), StorageUnavailable."""
+        """Retry until stored. The error is OrderRejected, StatementTimedOut (several orders) or StorageUnavailable."""
 
         def attempt() -> StoreCounts:
             orders[:] = batch.owned(orders)  # in place: after an error the caller splits what is left

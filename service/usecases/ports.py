@@ -53,7 +53,7 @@ class DeadLetters(Protocol):
     def send_and_commit(self, batch: Batch, dead_letters: Sequence[DeadLetter]) -> bool:
         """Block until the dead-letter topic has acknowledged every dead letter of a batch whose orders are stored.
 
-        Is called for every batch, even without dead letters. Returns whether the batch's offsets were committed in the
+        It is called for every batch, even one without dead letters. Returns whether the offsets were committed in the
         same transaction; if not, the caller commits them.
         Raises DeadLettersUnavailable with those that were not acknowledged, and Stopped.
         """
@@ -114,7 +114,7 @@ class ReadResult(NamedTuple):
 
 
 class Snapshot(NamedTuple):
-    """Uids and documents, which are read one after the other, and the `replay_lsn` of ReadResult for all of them.
+    """Uids and documents, read while the block runs, and the `replay_lsn` (see ReadResult) of all of them.
 
     A document is None if rows of the order are missing.
     """
@@ -181,14 +181,14 @@ class ReplayTarget(Protocol):
     """The order topic."""
 
     def send(self, dead_letters: Sequence[DeadLetterRecord]) -> Sequence[DeadLetterRecord]:
-        """Block until all are acknowledged but those that are too large for the topic, which are returned.
+        """Block until all are acknowledged; return those that are too large for the topic.
 
         Raises KafkaRequestFailed.
         """
 
 
 class ReplayObserver(Protocol):
-    """Is called for each dead letter of a replay or of its preview that matches the filters."""
+    """Called for each dead letter of a replay, or of its preview, that matches the filters."""
 
     def on_sent(self, dead_letter: DeadLetterRecord) -> None:
         """Report a dead letter that the broker has acknowledged; in a preview, one that would be sent."""
@@ -202,7 +202,7 @@ class ReplayObserver(Protocol):
 class EventPublisher(Protocol):
     @property
     def rate(self) -> Rate:
-        """The rate of events."""
+        """Events per second."""
 
     def publish(self, kind: str, order_uids: Sequence[str]) -> None: ...
 

@@ -82,7 +82,7 @@ class BatchGate:
 
 
 class LoopSetup:
-    """A consumer of a topic without an id, and what surrounds it."""
+    """A consumer of a topic without an id, with its fakes."""
 
     def __init__(
         self,

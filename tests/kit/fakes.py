@@ -198,7 +198,7 @@ class FakeTableDistributor:
 
 
 class FakeClock:
-    """Seconds of time.monotonic() and time.time(), which pass only when a test says so."""
+    """Seconds of time.monotonic() and time.time(), which pass only when a test advances them."""
 
     def __init__(self) -> None:
         self.now = 1_000_000.0

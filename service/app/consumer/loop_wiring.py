@@ -46,7 +46,7 @@ _PROPERTIES: Final = {"auto.offset.reset": "error"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoopDependencies:
-    """What the loop uses. `connect` creates the group's member with the given properties added."""
+    """The loop's collaborators. `connect` creates the group's member, with these properties added to its own."""
 
     group: ConsumerGroup
     connect: Callable[[dict[str, Any]], Consumer]

@@ -21,7 +21,7 @@ CITUS: Final = """\
 SELECT current_setting('citus.shard_count', true) IS NOT NULL, to_regclass('pg_dist_partition') IS NOT NULL"""
 """Whether the server has loaded the library, and whether the database has the extension."""
 IS_COORDINATOR: Final = "SELECT groupid = 0 FROM pg_dist_local_group"
-"""Whether this node is the coordinator of Citus, and not a worker."""
+"""Whether this node is the coordinator of Citus."""
 _OURS: Final = "(SELECT to_regclass(name) FROM unnest(%(tables)s::text[]) name)"
 SIZES: Final = f"SELECT relname, pg_relation_size(oid) FROM pg_class WHERE oid IN {_OURS}"
 """The bytes of each table, without indexes: what its distribution copies."""
@@ -45,7 +45,7 @@ SELECT nodeid, success, result FROM run_command_on_all_nodes(format(
 
 
 class PostgresTableDistributor:
-    """Implements usecases.ports.TableDistributor. For one thread. `writers` is the application name of consumers."""
+    """Implements usecases.ports.TableDistributor. Not thread-safe. `writers` is the application name of consumers."""
 
     def __init__(self, settings: ConnectionSettings, writers: str, shard_count: int) -> None:
         self._dsn = settings.dsn

@@ -64,7 +64,7 @@ class WritePlan(NamedTuple):
 
 
 class PostgresOrderStore:
-    """Implements usecases.ports.OrderStore. For one thread."""
+    """Implements usecases.ports.OrderStore. Not thread-safe."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""How a consumer stops: it drains, then it leaves the group."""
+"""Stops a consumer: it drains, then it leaves the group."""
 
 from dataclasses import dataclass
 from time import monotonic

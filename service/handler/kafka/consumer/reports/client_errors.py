@@ -1,4 +1,4 @@
-"""Logs the errors that the client reports, with what to do, and passes a fatal one on."""
+"""Logs the errors that the client reports, with a remedy, and records fatal ones."""
 
 from confluent_kafka import KafkaError, Message
 from structlog.typing import FilteringBoundLogger
