@@ -1,4 +1,4 @@
-"""The connection settings of each process."""
+"""How the processes connect to PostgreSQL."""
 
 from enum import StrEnum
 

@@ -2,8 +2,6 @@
 
 from typing import Final, Literal, NamedTuple, Self
 
-from msgspec import Struct
-
 from service.entities.order import Order
 
 CompareBy = Literal["timestamp", "offset"]
@@ -39,8 +37,10 @@ class RecordCoordinates(NamedTuple):
         return self.version > other.version
 
 
-class VersionedOrder(Struct, frozen=True):
+class VersionedOrder(NamedTuple):
     """An order and its version."""
 
     order: Order
     source: RecordCoordinates
+    prepared: object = None
+    """The order as the store encoded it ahead of the write; opaque to other packages."""

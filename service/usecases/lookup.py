@@ -24,9 +24,9 @@ from service.usecases.minimum_lsn import MinimumLsn
 from service.usecases.ports import OrderReader
 
 MAX_CONCURRENT_QUERIES: Final = 2
-"""The database executes one while this process handles the result of the other."""
+"""PostgreSQL executes one while this process handles the result of the other."""
 MAX_UIDS_PER_QUERY: Final = 16
-"""Few, because a document may have 1 MiB."""
+"""Few, because a document may have a mebibyte."""
 
 
 class LookupResult(NamedTuple):
@@ -47,14 +47,14 @@ class QueriedOrder(NamedTuple):
 
 
 class CacheUse(Enum):
-    """How the cache is used. Without notifications, it may contain outdated orders."""
+    """What the cache is used for. Without notifications, it may hold outdated orders."""
 
     FULL = auto()
     """Notifications arrive: cached orders are served, and results of queries are cached."""
     SERVE_ONLY = auto()
-    """Notifications do not arrive, and the database cannot be read: only cached orders can be served."""
+    """They do not arrive, and the database cannot be read: cached orders are all that can be served."""
     BYPASSED = auto()
-    """Notifications do not arrive, but the database can be read: every order is queried."""
+    """They do not arrive, but the database can be read."""
 
 
 _BYPASSED: Final = CacheUse.BYPASSED

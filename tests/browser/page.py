@@ -11,9 +11,13 @@ READS, READS_ALL = "r" * 24, "a" * 24
 Store = Callable[..., object]
 
 
+def search(page: Page) -> Locator:
+    return page.get_by_role("combobox", name="Search orders")
+
+
 def look_up(page: Page, uid: str) -> None:
-    page.get_by_label("Order UID").fill(uid)
-    page.get_by_label("Order UID").press("Enter")
+    search(page).fill(uid)
+    search(page).press("Enter")
 
 
 def look_up_status(page: Page) -> Locator:

@@ -14,7 +14,7 @@ from local.ports import HOST, free_port, is_free
 from local.process import Process
 from service.handler.http.routes.page import page_folder
 from service.pkg.shutdown_event import ShutdownEvent
-from tests.browser.page import UID, Store, events, figure, rows
+from tests.browser.page import UID, Store, events, figure, rows, search
 from tests.kit.processes import Service
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ schemes = pytest.mark.parametrize("scheme", ["light", "dark"])
 
 
 @schemes
-@pytest.mark.parametrize("path", [f"#/orders/{UID}", "#/orders/unknown", "#/dead-letters", "#/nothing"])
+@pytest.mark.parametrize("path", [f"#/orders/{UID}", f"#/orders/{UID}?tab=json", "#/orders/unknown", "#/search?q=none", "#/dead-letters", "#/nothing"])
 def test_views_pass_axe(visit: "Visit", shared_service: Service, path: str, scheme: Any) -> None:
     visit.page.emulate_media(color_scheme=scheme)
     visit.page.goto(f"{shared_service.url}/{path}")
@@ -79,20 +79,20 @@ def test_the_page_works_by_keyboard(visit: "Visit", service: Service) -> None:
     page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
     page.keyboard.press("Enter")
-    page.keyboard.press("Tab")
-    expect(page.get_by_label("Order UID")).to_be_focused()
+    page.keyboard.press("/")
+    expect(search(page)).to_be_focused()
     page.keyboard.type(UID)
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name=UID)).to_be_visible()
-    page.get_by_label("Order UID").focus()
+    search(page).focus()
     seen = set()
     for _ in range(12):
         page.keyboard.press("Tab")
         seen.add(page.evaluate("document.activeElement.textContent.trim() || document.activeElement.ariaLabel"))
-    assert {"Link to this order", "Copy link", "JSON document"} <= seen
+    assert {"Copy as curl", "Copy link", "JSON document"} <= seen
 
 
-@pytest.mark.parametrize("path", ["", f"#/orders/{UID}", "#/dead-letters"])
+@pytest.mark.parametrize("path", ["", f"#/orders/{UID}", f"#/orders/{UID}?tab=json", "#/search?q=none", "#/dead-letters"])
 def test_a_narrow_screen_scrolls_only_vertically(visit: "Visit", service: Service, store: Store, path: str) -> None:
     page = visit.page
     page.set_viewport_size({"width": 320, "height": 640})

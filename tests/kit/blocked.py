@@ -1,4 +1,4 @@
-"""Runs calls in threads, and waits until a lock of PostgreSQL blocks them."""
+"""Calls in other threads that are blocked by a lock of PostgreSQL."""
 
 from collections.abc import Callable
 from concurrent.futures import Future

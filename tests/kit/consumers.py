@@ -1,4 +1,4 @@
-"""Helpers for tests of consumer processes: messages, offsets, stored rows and locks."""
+"""What tests of consumer processes share: messages, offsets, stored rows and locks."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager

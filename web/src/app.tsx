@@ -4,16 +4,19 @@ import { useRoute, useStats } from "./hooks";
 import { title, type Route } from "./route";
 import type { Polled } from "./system";
 import type { Stats } from "./types";
+import { useFeed, type FollowedFeed } from "./use-feed";
 import { DeadLetters } from "./views/dead-letters";
 import { Header } from "./views/header";
 import { KeyForm } from "./views/key-form";
 import { Live } from "./views/live";
 import { LookUp } from "./views/look-up";
 import { Recent } from "./views/recent";
+import { SearchResult } from "./views/search-result";
 
 export function App(): JSX.Element {
   const route = useRoute();
   const stats = useStats();
+  const followed = useFeed();
   const main = useRef<HTMLElement>(null);
   useTitle(route);
   useFocus(main, route);
@@ -23,26 +26,36 @@ export function App(): JSX.Element {
       <Header route={route} stats={stats} />
       <main id="main" ref={main} tabIndex={-1}>
         <KeyForm />
-        <View route={route} stats={stats} />
+        <View route={route} stats={stats} followed={followed} />
       </main>
     </>
   );
 }
 
-function View({ route, stats }: { route: Route; stats: Polled<Stats> }): JSX.Element {
-  if (route.name === "dead-letters") return <DeadLetters />;
-  if (route.name === "unknown") return <Unknown />;
-  const id = route.name === "order" ? route.id : null;
-  return (
-    <>
-      <LookUp id={id} />
-      {/* Hidden while an order is shown, so that going back keeps the page, the filters and the feed. */}
-      <div class="columns" hidden={id !== null}>
-        <Recent />
-        <Live stats={stats} />
-      </div>
-    </>
-  );
+interface ViewProps {
+  route: Route;
+  stats: Polled<Stats>;
+  followed: FollowedFeed;
+}
+
+function View({ route, stats, followed }: ViewProps): JSX.Element {
+  switch (route.name) {
+    case "orders":
+      return (
+        <div class="columns">
+          <Recent filter={route.filter} cursors={route.cursors} followed={followed} />
+          <Live stats={stats} followed={followed} />
+        </div>
+      );
+    case "order":
+      return <LookUp id={route.id} tab={route.tab} />;
+    case "search":
+      return <SearchResult text={route.text} />;
+    case "dead-letters":
+      return <DeadLetters reason={route.reason} cursors={route.cursors} />;
+    case "unknown":
+      return <Unknown />;
+  }
 }
 
 function Unknown(): JSX.Element {

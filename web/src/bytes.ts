@@ -19,6 +19,18 @@ export function asText(bytes: Uint8Array, isTruncated: boolean): string | null {
   }
 }
 
+/** Return the offset of the first byte that is not UTF-8, or the length. */
+export function firstInvalidByte(bytes: Uint8Array): number {
+  let valid = 0;
+  let end = bytes.length;
+  while (valid < end) {
+    const middle = Math.ceil((valid + end) / 2);
+    if (asText(bytes.subarray(0, middle), true) === null) end = middle - 1;
+    else valid = middle;
+  }
+  return valid;
+}
+
 /** Return a hex dump: offset, sixteen bytes, and their printable characters. */
 export function asHex(bytes: Uint8Array): string {
   const lines: string[] = [];
@@ -34,7 +46,8 @@ function hexLine(offset: number, bytes: number[]): string {
   return `${offset.toString(16).padStart(6, "0")}  ${hex.padEnd(BYTES_PER_LINE * 3 - 1)}  ${printable}`;
 }
 
-function showHidden(text: string): string {
+/** Make hidden characters visible. */
+export function showHidden(text: string): string {
   return text.replace(HIDDEN, (character) => {
     if (character === "\n") return "↵\n";
     return `⟨U+${character.charCodeAt(0).toString(16).toUpperCase().padStart(4, "0")}⟩`;

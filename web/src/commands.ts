@@ -11,3 +11,9 @@ export function showCommand({ partition, offset }: DeadLetter): string {
 export function replayCommand({ partition, offset }: DeadLetter): string {
   return `orders dlq replay ${partition} ${offset}`;
 }
+
+/** The key is a placeholder: it must not get into a shell's history by a copy. `url` is the page's own. */
+export function curlCommand(url: string, hasKey: boolean): string {
+  const key = hasKey ? ` -H "X-API-Key: $ORDERS_API_KEY"` : "";
+  return `curl -sS${key} '${url.replaceAll("'", "%27")}'`;
+}

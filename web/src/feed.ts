@@ -32,6 +32,8 @@ const KINDS: readonly string[] = ["stored", "replaced", "reset"];
 export class Feed {
   /** Number of rows so far, including those that were dropped. */
   total = 0;
+  /** Number of orders stored so far, without replaced ones. */
+  stored = 0;
   private readonly rows = new RingBuffer<Row>(MAX_ROWS);
   private rate: Rate | null = null;
   /** Server time minus browser time. */
@@ -84,6 +86,7 @@ export class Feed {
     const at = data.at === undefined ? this.serverTime(now) : Date.parse(data.at);
     this.clockOffset = Math.max(this.clockOffset, at - now); // no event arrives before its own time
     this.total += 1;
+    if (kind === "stored") this.stored += 1;
     this.rows.push({ number: this.total, kind, orderUid: data.order_uid ?? "", at });
     if (kind === "reset") this.rate?.gap(data.since === undefined ? this.lastEventAt : Date.parse(data.since), at);
     else this.rate?.count(at);

@@ -1,5 +1,5 @@
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
-import type { Success, Result } from "./api";
+import { isTemporary, type Success, type Result } from "./api";
 import { useAccess, useApi } from "./context";
 import { poll } from "./poll";
 import { parseRoute, type Route } from "./route";
@@ -56,25 +56,40 @@ export interface Loaded<T> {
   reload: () => void;
 }
 
-/** Loads when `load` or the API key changes, and on `reload`. A null `load` loads nothing. */
+const MIN_RETRY_DELAY_MS = 3_000;
+
+/**
+ * Loads when `load` or the API key changes, on `reload`, and again after a temporary failure.
+ * A null `load` loads nothing. While it loads again, the last result stays.
+ */
 export function useLoaded<T>(load: Load<T> | null): Loaded<T> {
   const { key } = useAccess();
   const [reloads, setReloads] = useState(0);
   const [loaded, setLoaded] = useState<Omit<Loaded<T>, "reload">>({ result: null, lastSuccess: null, isLoading: load !== null });
   const previousLoad = useRef<Load<T> | null>(null);
+  const reload = useCallback(() => setReloads((last) => last + 1), []);
   useEffect(() => {
     const isReload = load === previousLoad.current;
     previousLoad.current = load;
     if (!load) return setLoaded({ result: null, lastSuccess: null, isLoading: false });
     const controller = new AbortController();
-    setLoaded((last) => ({ ...last, isLoading: true }));
+    setLoaded((last) => ({ ...last, result: isReload ? last.result : null, isLoading: true }));
     void load(controller.signal).then((result) => {
       if (controller.signal.aborted) return;
       setLoaded((last) => ({ result, lastSuccess: result.ok ? result : isReload ? last.lastSuccess : null, isLoading: false }));
     });
     return () => controller.abort();
   }, [load, key, reloads]);
-  return { ...loaded, reload: useCallback(() => setReloads((last) => last + 1), []) };
+  useRetry(loaded.result, reload);
+  return { ...loaded, reload };
+}
+
+function useRetry(result: Result<unknown> | null, reload: () => void): void {
+  useEffect(() => {
+    if (!result || result.ok || !isTemporary(result)) return;
+    const timer = setTimeout(reload, Math.max(MIN_RETRY_DELAY_MS, result.retryAfter * 1_000));
+    return () => clearTimeout(timer);
+  }, [result, reload]);
 }
 
 /** Calls a stable function at an interval, but not while the document is hidden. A null `call` does nothing. */
@@ -86,21 +101,3 @@ export function useInterval(intervalMs: number, call: (() => void) | null): void
   }, [intervalMs, call]);
 }
 
-export interface Paging {
-  /** The cursor of the current page; null for the first. */
-  cursor: string | null;
-  first: () => void;
-  newer: () => void;
-  older: (cursor: string) => void;
-}
-
-/** Cursors only lead to older pages, so the cursors of newer pages are kept. */
-export function usePaging(): Paging {
-  const [cursors, setCursors] = useState<string[]>([]);
-  return {
-    cursor: cursors.at(-1) ?? null,
-    first: () => setCursors([]),
-    newer: () => setCursors((passed) => passed.slice(0, -1)),
-    older: (cursor) => setCursors((passed) => [...passed, cursor]),
-  };
-}

@@ -3,6 +3,7 @@ import { Access } from "./access";
 import { Api } from "./api";
 import { App } from "./app";
 import { ApiContext } from "./context";
+import "./css/tokens.css";
 import "./css/base.css";
 import "./css/parts.css";
 import "./css/views.css";

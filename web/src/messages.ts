@@ -14,6 +14,8 @@ export interface StatusMessages {
 
 export const ID_RULE = "An order UID has 1 to 64 letters, digits, hyphens or underscores.";
 
+export const NOTHING_FOUND = "No order UID, track number or customer id equals this text. Upper and lower case differ.";
+
 export const ORDER: StatusMessages = {
   missing: "No order with this UID.",
   forbidden: "The API key lacks the scope read.",
@@ -54,15 +56,21 @@ export function failureMessage(failure: Failure, messages: StatusMessages): stri
   }
 }
 
-/** Describe the state of a lookup. `id` is null before the first one; `result` is null while it runs. */
-export function lookUpMessage(id: string | null, result: Result<unknown> | null): string {
-  if (id === null) return "";
+/** Describe the state of a lookup. `result` is null while it runs. */
+export function lookUpMessage(id: string, result: Result<unknown> | null): string {
   if (!isOrderId(id)) return ID_RULE;
   if (!result) return "Looking up …";
   return result.ok ? foundMessage(result) : failureMessage(result, ORDER);
 }
 
-export function isHit({ headers }: Success<unknown>): boolean {
+/** Describe the state of a search. `result` is null while it runs. */
+export function searchMessage(result: Result<unknown[]> | null): string {
+  if (!result) return "Searching …";
+  if (!result.ok) return failureMessage(result, ORDERS);
+  return result.body.length > 0 ? "" : NOTHING_FOUND;
+}
+
+function isHit({ headers }: Success<unknown>): boolean {
   return headers.get("x-cache") === "hit";
 }
 

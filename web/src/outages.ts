@@ -1,5 +1,4 @@
 import { shortTime } from "./format";
-import { STATISTICS, failureMessage } from "./messages";
 import type { Polled } from "./system";
 import type { Stats } from "./types";
 
@@ -7,7 +6,7 @@ type Dependency = Stats["dependencies"]["kafka"];
 
 /** Return a sentence for each outage: since when, what still works, and what does not. */
 export function outageMessages({ value, failure }: Polled<Stats>, now: Date): string[] {
-  if (failure?.status === 0) return [`${failureMessage(failure, STATISTICS)} The figures are out of date.`];
+  if (failure?.status === 0) return ["Cannot reach the service. The figures are out of date; the page connects again by itself."];
   if (!value) return [];
   const { postgresql, notifications, kafka } = value.dependencies;
   const lines: string[] = [];

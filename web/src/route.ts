@@ -1,22 +1,68 @@
-/** Routes are URL fragments, because all paths belong to the API. */
+/** Filters of the list of orders. Keys are the names of the API's parameters; "" does not filter. */
+export interface OrderFilter {
+  customer_id: string;
+  track_number: string;
+}
+
+export type OrderTab = "overview" | "json";
+
+/**
+ * Routes are URL fragments, because all paths belong to the API. They hold everything that a reload must restore.
+ * `cursors` are those of the pages passed so far; the last one is the current page's.
+ */
 export type Route =
-  | { name: "start" }
-  | { name: "order"; id: string }
-  | { name: "dead-letters" }
+  | { name: "orders"; filter: OrderFilter; cursors: string[] }
+  | { name: "order"; id: string; tab: OrderTab }
+  | { name: "search"; text: string }
+  | { name: "dead-letters"; reason: string; cursors: string[] }
   | { name: "unknown" };
 
-const ORDER = "#/orders/";
+export const START: Route = { name: "orders", filter: { customer_id: "", track_number: "" }, cursors: [] };
+const ORDER = "/orders/";
 const ORDER_ID = /^[A-Za-z0-9_-]{1,64}$/;
+const TABS: readonly string[] = ["overview", "json"] satisfies OrderTab[];
 
 export function parseRoute(fragment: string): Route {
-  if (fragment === "" || fragment === "#" || fragment === "#/") return { name: "start" };
-  if (fragment === "#/dead-letters") return { name: "dead-letters" };
-  if (fragment.startsWith(ORDER)) return { name: "order", id: decode(fragment.slice(ORDER.length)) };
+  const [path = "", query = ""] = split(fragment.replace(/^#/, ""));
+  const parameters = new URLSearchParams(query);
+  const text = (name: string) => parameters.get(name) ?? "";
+  const cursors = parameters.getAll("cursor");
+  if (path === "" || path === "/") {
+    return { name: "orders", filter: { customer_id: text("customer_id"), track_number: text("track_number") }, cursors };
+  }
+  if (path === "/search") return { name: "search", text: text("q") };
+  if (path === "/dead-letters") return { name: "dead-letters", reason: text("reason"), cursors };
+  if (path.startsWith(ORDER)) return { name: "order", id: decode(path.slice(ORDER.length)), tab: tabOf(text("tab")) };
   return { name: "unknown" };
 }
 
+/** The inverse of parseRoute. */
+export function fragmentOf(route: Route): string {
+  switch (route.name) {
+    case "orders":
+      return fragment("/", { ...route.filter, cursor: route.cursors });
+    case "order":
+      return fragment(ORDER + encodeURIComponent(route.id), { tab: route.tab === "overview" ? "" : route.tab });
+    case "search":
+      return fragment("/search", { q: route.text });
+    case "dead-letters":
+      return fragment("/dead-letters", { reason: route.reason, cursor: route.cursors });
+    case "unknown":
+      return "#/";
+  }
+}
+
 export function orderFragment(id: string): string {
-  return ORDER + encodeURIComponent(id);
+  return fragmentOf({ name: "order", id, tab: "overview" });
+}
+
+/** The list of orders with this customer id or track number. */
+export function listFragment(filter: Partial<OrderFilter>): string {
+  return fragmentOf({ name: "orders", filter: { customer_id: "", track_number: "", ...filter }, cursors: [] });
+}
+
+export function goTo(route: Route): void {
+  location.hash = fragmentOf(route);
 }
 
 export function isOrderId(text: string): boolean {
@@ -27,11 +73,28 @@ export function title(route: Route): string {
   switch (route.name) {
     case "order":
       return `${route.id} · Orders`;
+    case "search":
+      return `${route.text} · Search · Orders`;
     case "dead-letters":
       return "Dead letters · Orders";
     default:
       return "Orders";
   }
+}
+
+function fragment(path: string, parameters: Record<string, string | string[]>): string {
+  const pairs = Object.entries(parameters).flatMap(([name, values]) => [values].flat().map((value) => [name, value]));
+  const query = new URLSearchParams(pairs.filter(([, value]) => value !== "")).toString();
+  return query === "" ? `#${path}` : `#${path}?${query}`;
+}
+
+function split(text: string): string[] {
+  const mark = text.indexOf("?");
+  return mark < 0 ? [text] : [text.slice(0, mark), text.slice(mark + 1)];
+}
+
+function tabOf(text: string): OrderTab {
+  return TABS.includes(text) ? (text as OrderTab) : "overview";
 }
 
 function decode(text: string): string {

@@ -1,24 +1,30 @@
 import { useEffect, useState } from "preact/hooks";
 import { useAccess, useApi } from "./context";
 import { Feed } from "./feed";
+import { FrameScheduler } from "./frames";
 import { EventStream, type StreamState } from "./stream";
 
-/** Follows the API's events. Renders at most once per animation frame. */
-export function useFeed(): { feed: Feed; state: StreamState } {
+export interface FollowedFeed {
+  feed: Feed;
+  state: StreamState;
+  frames: FrameScheduler;
+}
+
+/** Follows the API's events. Renders only when the state changes; `useFrames` renders new events. */
+export function useFeed(): FollowedFeed {
   const api = useApi();
   const { key } = useAccess();
   const [feed] = useState(() => new Feed());
+  const [frames] = useState(() => new FrameScheduler());
   const [state, setState] = useState<StreamState>({ kind: "connecting" });
-  const [, setDrawnTotal] = useState(0);
   useEffect(() => {
-    const frame = new FrameScheduler(() => setDrawnTotal(feed.total));
     const stream = new EventStream({
       open: (headers, signal) => api.open("events", signal, headers),
       onOpen: (headers, isResumed) => feed.onConnected(Date.now(), Date.parse(headers.get("date") ?? ""), isResumed),
       onData: () => feed.onDataReceived(Date.now()),
       onEvents: (events) => {
         feed.addEvents(events, Date.now());
-        frame.request();
+        frames.request();
       },
       onState: (now) => {
         if (now.kind !== "connected") feed.onDisconnected();
@@ -28,26 +34,14 @@ export function useFeed(): { feed: Feed; state: StreamState } {
     stream.start();
     return () => {
       stream.stop();
-      frame.cancel();
+      frames.cancel();
     };
-  }, [api, feed, key]);
-  return { feed, state };
+  }, [api, feed, frames, key]);
+  return { feed, state, frames };
 }
 
-/** Draws once per animation frame, however often it is requested. */
-class FrameScheduler {
-  private requested: number | null = null;
-
-  constructor(private readonly draw: () => void) {}
-
-  request(): void {
-    this.requested ??= requestAnimationFrame(() => {
-      this.requested = null;
-      this.draw();
-    });
-  }
-
-  cancel(): void {
-    if (this.requested !== null) cancelAnimationFrame(this.requested);
-  }
+/** Renders at most once per animation frame, after new events. */
+export function useFrames(frames: FrameScheduler): void {
+  const [, setDrawn] = useState(0);
+  useEffect(() => frames.subscribe(() => setDrawn((last) => last + 1)), [frames]);
 }

@@ -8,7 +8,6 @@ function found(cache: string): Success<unknown> {
 }
 
 test("the message follows the state of the lookup", () => {
-  expect(lookUpMessage(null, null)).toBe("");
   expect(lookUpMessage("a b", null)).toBe(ID_RULE);
   expect(lookUpMessage("a1", null)).toBe("Looking up …");
   expect(lookUpMessage("a1", found("hit"))).toBe("Found in memory in 3 ms.");

@@ -1,18 +1,33 @@
 import { expect, test } from "vitest";
-import { isOrderId, orderFragment, parseRoute, title } from "../src/route";
+import { START, fragmentOf, isOrderId, listFragment, orderFragment, parseRoute, title, type Route } from "../src/route";
 
 test.each(["", "#", "#/"])("%j is the start", (fragment) => {
-  expect(parseRoute(fragment)).toEqual({ name: "start" });
+  expect(parseRoute(fragment)).toEqual(START);
 });
 
-test("an order's fragment is parsed back to its id, whatever it contains", () => {
-  for (const id of ["b563feb7b2b84b6test", "a b/ü?#%"]) {
-    expect(parseRoute(orderFragment(id))).toEqual({ name: "order", id });
-  }
+test.each<Route>([
+  START,
+  { name: "orders", filter: { customer_id: "a&b=c d", track_number: "ü#%" }, cursors: ["1.a", "-2.b"] },
+  { name: "order", id: "b563feb7b2b84b6test", tab: "overview" },
+  { name: "order", id: "a b/ü?#%", tab: "json" },
+  { name: "search", text: "100 % ?&#" },
+  { name: "dead-letters", reason: "invalid", cursors: ["0.12-1.3"] },
+])("%j is parsed back from its address", (route) => {
+  expect(parseRoute(fragmentOf(route))).toEqual(route);
 });
 
 test("a stray percent sign is kept", () => {
-  expect(parseRoute("#/orders/100%")).toEqual({ name: "order", id: "100%" });
+  expect(parseRoute("#/orders/100%")).toMatchObject({ name: "order", id: "100%" });
+});
+
+test("an unknown tab is the overview", () => {
+  expect(parseRoute("#/orders/a?tab=none")).toEqual({ name: "order", id: "a", tab: "overview" });
+});
+
+test("addresses are short", () => {
+  expect(fragmentOf(START)).toBe("#/");
+  expect(orderFragment("a1")).toBe("#/orders/a1");
+  expect(listFragment({ customer_id: "c" })).toBe("#/?customer_id=c");
 });
 
 test("other fragments are unknown", () => {
@@ -20,9 +35,9 @@ test("other fragments are unknown", () => {
 });
 
 test("the title names the view", () => {
-  expect(title({ name: "start" })).toBe("Orders");
-  expect(title({ name: "order", id: "a1" })).toBe("a1 · Orders");
-  expect(title({ name: "dead-letters" })).toBe("Dead letters · Orders");
+  expect(title(START)).toBe("Orders");
+  expect(title({ name: "order", id: "a1", tab: "overview" })).toBe("a1 · Orders");
+  expect(title({ name: "dead-letters", reason: "", cursors: [] })).toBe("Dead letters · Orders");
 });
 
 test("an order UID has 1 to 64 letters, digits, hyphens or underscores", () => {

@@ -1,9 +1,10 @@
 import type { JSX } from "preact";
-import { useCallback, useState } from "preact/hooks";
+import { useCallback } from "preact/hooks";
 import { withQuery, type Result } from "../api";
 import { REASONS } from "../commands";
 import { useApi } from "../context";
-import { useLoaded, usePaging, type Load } from "../hooks";
+import { useLoaded, type Load } from "../hooks";
+import { fragmentOf, goTo } from "../route";
 import { firstNonEmptyPage } from "../search";
 import { DEAD_LETTERS, failureMessage } from "../messages";
 import type { DeadLetterPage } from "../types";
@@ -12,10 +13,8 @@ import { Pager } from "./parts";
 
 const PAGE_SIZE = "20";
 
-export function DeadLetters(): JSX.Element {
-  const paging = usePaging();
-  const [reason, setReason] = useState("");
-  const { result, isLoading, reload } = useLoaded(useLoad(reason, paging.cursor));
+export function DeadLetters({ reason, cursors }: { reason: string; cursors: string[] }): JSX.Element {
+  const { result, isLoading, reload } = useLoaded(useLoad(reason, cursors.at(-1) ?? null));
   const page = result?.ok ? result.body : null;
   const isEmpty = page?.dead_letters.length === 0;
   return (
@@ -24,17 +23,14 @@ export function DeadLetters(): JSX.Element {
         <h2 id="dead-letters-title">Dead letters</h2>
         <ReasonFilter
           reason={reason}
-          onChange={(chosen) => {
-            setReason(chosen);
-            paging.first();
-          }}
+          onChange={(chosen) => goTo({ name: "dead-letters", reason: chosen, cursors: [] })}
         />
         <button type="button" onClick={reload}>
           Refresh
         </button>
       </div>
       <p role="status" aria-label="Dead letters" class={result?.ok === false ? "bad" : ""}>
-        {isLoading ? "Loading …" : statusMessage(result)}
+        {statusMessage(result)}
       </p>
       <ol class="cards">
         {page?.dead_letters.map((deadLetter) => (
@@ -43,8 +39,9 @@ export function DeadLetters(): JSX.Element {
       </ol>
       <Pager
         label="Pages of dead letters"
-        paging={paging}
+        cursors={cursors}
         next={page?.next_cursor ?? null}
+        linkTo={(passed) => fragmentOf({ name: "dead-letters", reason, cursors: passed })}
         older={isEmpty ? "Search older" : "Older"}
       />
     </section>
@@ -64,7 +61,7 @@ function useLoad(reason: string, cursor: string | null): Load<DeadLetterPage> {
 }
 
 function statusMessage(result: Result<DeadLetterPage> | null): string {
-  if (!result) return "";
+  if (!result) return "Loading …";
   if (!result.ok) return failureMessage(result, DEAD_LETTERS);
   const { dead_letters, next_cursor } = result.body;
   if (dead_letters.length > 0) return "";

@@ -4,23 +4,24 @@ import type { Route } from "../route";
 import type { Polled } from "../system";
 import type { Stats } from "../types";
 import { Outages } from "./outages";
+import { Search } from "./search";
 import { SystemStrip } from "./system-strip";
 
 export function Header({ route, stats }: { route: Route; stats: Polled<Stats> }): JSX.Element {
-  const isDeadLetters = route.name === "dead-letters";
   return (
     <header>
       <div class="bar">
         <h1>Orders</h1>
         <nav aria-label="Main">
-          <a href="#/" aria-current={ariaCurrent(route.name === "start", route.name === "order")}>
+          <a href="#/" aria-current={ariaCurrent(route.name === "orders", route.name === "order" || route.name === "search")}>
             Orders
           </a>
-          <a href="#/dead-letters" aria-current={ariaCurrent(isDeadLetters, false)}>
+          <a href="#/dead-letters" aria-current={ariaCurrent(route.name === "dead-letters", false)}>
             Dead letters
           </a>
           <a href="docs">API</a>
         </nav>
+        <Search route={route} />
         <ForgetKey />
       </div>
       <SystemStrip stats={stats} />

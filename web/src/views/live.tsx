@@ -7,7 +7,7 @@ import { orderFragment } from "../route";
 import type { StreamState } from "../stream";
 import type { Polled } from "../system";
 import type { Stats } from "../types";
-import { useFeed } from "../use-feed";
+import { useFrames, type FollowedFeed } from "../use-feed";
 import { Scroll } from "./parts";
 import { RateFigure } from "./rate-figure";
 
@@ -17,9 +17,10 @@ interface Paused {
   total: number;
 }
 
-export function Live({ stats }: { stats: Polled<Stats> }): JSX.Element {
+export function Live({ stats, followed }: { stats: Polled<Stats>; followed: FollowedFeed }): JSX.Element {
   const reason = noEventsReason(stats);
-  const { feed, state } = useFeed();
+  const { feed, state, frames } = followed;
+  useFrames(frames);
   const [paused, setPaused] = useState<Paused | null>(null);
   const toggle = () => setPaused(paused ? null : { rows: feed.newestFirst(), total: feed.total });
   return (

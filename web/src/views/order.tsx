@@ -1,48 +1,66 @@
 import type { JSX } from "preact";
+import { useState } from "preact/hooks";
 import type { Success } from "../api";
-import { duration, fromIso, fromUnix, money } from "../format";
-import { orderFragment } from "../route";
-import { isHit } from "../messages";
+import { curlCommand } from "../commands";
+import { useAccess } from "../context";
+import { fromIso, fromUnix, money } from "../format";
+import { parseTree } from "../json-tree";
+import { fragmentOf, listFragment, orderFragment, type OrderTab } from "../route";
 import type { Order } from "../types";
 import { Copy } from "./copy";
 import { Items } from "./items";
+import { Json } from "./json";
 import { Fact, Facts, Scroll } from "./parts";
 import { Time } from "./time";
 
-export function OrderView({ response }: { response: Success<Order> }): JSX.Element {
+const TAB_NAMES: Record<OrderTab, string> = { overview: "Overview", json: "JSON document" };
+
+export function OrderView({ response, tab }: { response: Success<Order>; tab: OrderTab }): JSX.Element {
   const order = response.body;
   return (
     <article class="panel" aria-labelledby="order-title">
       <div class="title">
         <h2 id="order-title">{order.order_uid}</h2>
-        <CacheBadge response={response} />
-        <DeepLink id={order.order_uid} />
+        <CopyButtons id={order.order_uid} />
       </div>
+      <Tabs id={order.order_uid} current={tab} />
+      {tab === "json" ? <Document text={response.text} /> : <OverviewTab order={order} />}
+    </article>
+  );
+}
+
+function Tabs({ id, current }: { id: string; current: OrderTab }): JSX.Element {
+  return (
+    <nav class="tabs" aria-label="Views of the order">
+      {(Object.keys(TAB_NAMES) as OrderTab[]).map((tab) => (
+        <a key={tab} href={fragmentOf({ name: "order", id, tab })} aria-current={tab === current ? "page" : undefined}>
+          {TAB_NAMES[tab]}
+        </a>
+      ))}
+    </nav>
+  );
+}
+
+function OverviewTab({ order }: { order: Order }): JSX.Element {
+  return (
+    <>
       <Overview order={order} />
       <div class="columns even">
         <Delivery order={order} />
         <Payment order={order} />
       </div>
       <Items items={order.items} payment={order.payment} />
-      <Document text={response.text} />
-    </article>
+    </>
   );
 }
 
-function CacheBadge({ response }: { response: Success<Order> }): JSX.Element {
+function CopyButtons({ id }: { id: string }): JSX.Element {
+  const { key } = useAccess();
+  const url = new URL(`orders/${id}`, document.baseURI).href;
   return (
-    <span class="timing">
-      <span class="badge">{isHit(response) ? "hit" : "miss"}</span> {duration(response.milliseconds)}
-    </span>
-  );
-}
-
-function DeepLink({ id }: { id: string }): JSX.Element {
-  const address = new URL(orderFragment(id), location.href).href;
-  return (
-    <span class="links">
-      <a href={orderFragment(id)}>Link to this order</a>
-      <Copy label="Copy link" text={address} />
+    <span class="title end">
+      <Copy label="Copy link" text={new URL(orderFragment(id), location.href).href} />
+      <Copy label="Copy as curl" text={curlCommand(url, key !== null)} />
     </span>
   );
 }
@@ -53,7 +71,9 @@ function Overview({ order }: { order: Order }): JSX.Element {
     <Facts>
       <Fact name="Track number">{order.track_number}</Fact>
       <Fact name="Entry">{order.entry}</Fact>
-      <Fact name="Customer id">{order.customer_id}</Fact>
+      <Fact name="Customer id">
+        {order.customer_id} (<a href={listFragment({ customer_id: order.customer_id })}>all orders of the customer</a>)
+      </Fact>
       <Fact name="Created, local time">{created ? <Time at={created} /> : order.date_created}</Fact>
       <Fact name="Created, UTC">{created ? <Time at={created} isUtc /> : order.date_created}</Fact>
       <Fact name="Locale">{order.locale}</Fact>
@@ -104,13 +124,16 @@ function Payment({ order: { payment } }: { order: Order }): JSX.Element {
 }
 
 function Document({ text }: { text: string }): JSX.Element {
+  const [isAsAnswered, setAsAnswered] = useState(false);
   return (
-    <details>
-      <summary>JSON document</summary>
-      <Copy label="Copy JSON" text={text} />
-      <Scroll label="JSON">
-        <pre class="wrap">{text}</pre>
-      </Scroll>
-    </details>
+    <>
+      <p class="title">
+        <button type="button" aria-pressed={isAsAnswered} onClick={() => setAsAnswered(!isAsAnswered)}>
+          As answered
+        </button>
+        <Copy label="Copy JSON" text={text} />
+      </p>
+      <Scroll label="JSON">{isAsAnswered ? <pre class="wrap">{text}</pre> : <Json text={text} root={parseTree(text)} />}</Scroll>
+    </>
   );
 }

@@ -1,5 +1,4 @@
 import type { ComponentChildren, JSX } from "preact";
-import type { Paging } from "../hooks";
 
 /** Scrolls instead of the page. Focusable, so that it can be scrolled by keyboard. */
 export function Scroll({ label, children }: { label: string; children: ComponentChildren }): JSX.Element {
@@ -25,25 +24,31 @@ export function Fact({ name, children }: { name: string; children: ComponentChil
 
 interface PagerProps {
   label: string;
-  paging: Paging;
+  /** Those of the pages passed so far, and of the current page. */
+  cursors: string[];
   next: string | null;
+  /** Returns the address of the page whose cursor is the last one. */
+  linkTo: (cursors: string[]) => string;
   /** Label of the button for the next page. */
   older?: string;
 }
 
-export function Pager({ label, paging, next, older = "Older" }: PagerProps): JSX.Element {
-  const isFirst = paging.cursor === null;
+export function Pager({ label, cursors, next, linkTo, older = "Older" }: PagerProps): JSX.Element | null {
+  const isFirst = cursors.length === 0;
+  if (isFirst && next === null) return null;
+  const go = (to: string[]) => (location.hash = linkTo(to));
   return (
     <nav class="pager" aria-label={label}>
-      <button type="button" disabled={isFirst} onClick={paging.first}>
+      <button type="button" disabled={isFirst} onClick={() => go([])}>
         First
       </button>
-      <button type="button" disabled={isFirst} onClick={paging.newer}>
+      <button type="button" disabled={isFirst} onClick={() => go(cursors.slice(0, -1))}>
         Newer
       </button>
-      <button type="button" disabled={next === null} onClick={() => next !== null && paging.older(next)}>
+      <button type="button" disabled={next === null} onClick={() => next !== null && go([...cursors, next])}>
         {older}
       </button>
+      <span class="hint">Page {cursors.length + 1}</span>
     </nav>
   );
 }

@@ -2,52 +2,109 @@ import type { JSX } from "preact";
 import { useCallback, useState } from "preact/hooks";
 import { withQuery, type Result } from "../api";
 import { useApi } from "../context";
-import { fromIso, money } from "../format";
-import { useInterval, useLoaded, usePaging, type Load } from "../hooks";
-import { orderFragment } from "../route";
+import { fromIso, integer, money } from "../format";
+import { useLoaded, type Load } from "../hooks";
+import { START, fragmentOf, orderFragment, type OrderFilter } from "../route";
 import { ORDERS, failureMessage } from "../messages";
 import type { OrderPage, Summary } from "../types";
-import { Filters, NO_FILTERS, type FilterValues } from "./filters";
+import { useFrames, type FollowedFeed } from "../use-feed";
 import { Pager, Scroll } from "./parts";
 import { ShortTime } from "./time";
 
 const PAGE_SIZE = "20";
-/** Only the first page is reloaded: on other pages, orders would move while the user reads. */
-const RELOAD_INTERVAL_MS = 5_000;
+const FILTER_NAMES: Record<keyof OrderFilter, string> = { customer_id: "Customer id", track_number: "Track number" };
 
-export function Recent(): JSX.Element {
-  const paging = usePaging();
-  const [filters, setFilters] = useState(NO_FILTERS);
-  const { result, lastSuccess, isLoading, reload } = useLoaded(useLoad(filters, paging.cursor));
-  useInterval(RELOAD_INTERVAL_MS, paging.cursor === null ? reload : null);
+interface RecentProps {
+  filter: OrderFilter;
+  cursors: string[];
+  followed: FollowedFeed;
+}
+
+export function Recent({ filter, cursors, followed }: RecentProps): JSX.Element {
+  const { result, lastSuccess, isLoading, reload } = useLoaded(useLoad(filter, cursors.at(-1) ?? null));
+  const isFiltered = Object.values(filter).some((value) => value !== "");
   return (
     <section class="panel" aria-labelledby="recent-title" aria-busy={isLoading}>
       <div class="title">
-        <h2 id="recent-title">Recent orders</h2>
+        <h2 id="recent-title">{isFiltered ? "Matching orders" : "Recent orders"}</h2>
         <button type="button" onClick={reload}>
           Refresh
         </button>
+        {!isFiltered && cursors.length === 0 && lastSuccess && (
+          <NewOrders key={lastSuccess} followed={followed} onShow={reload} />
+        )}
       </div>
-      <Filters
-        onChange={(values) => {
-          setFilters(values);
-          paging.first();
-        }}
-      />
+      <FilterChips filter={filter} />
       <p role="status" aria-label="Recent orders" class={result?.ok === false ? "bad" : ""}>
         {statusMessage(result)}
       </p>
-      {lastSuccess && <OrdersTable orders={lastSuccess.body.orders} />}
-      <Pager label="Pages of recent orders" paging={paging} next={lastSuccess ? lastSuccess.body.next_cursor : null} />
+      {lastSuccess && lastSuccess.body.orders.length > 0 && <OrdersTable orders={lastSuccess.body.orders} />}
+      {result?.ok && result.body.orders.length === 0 && <NoOrders isFiltered={isFiltered} />}
+      <Pager
+        label="Pages of recent orders"
+        cursors={cursors}
+        next={lastSuccess ? lastSuccess.body.next_cursor : null}
+        linkTo={(passed) => fragmentOf({ name: "orders", filter, cursors: passed })}
+      />
     </section>
   );
 }
 
-function useLoad(filters: FilterValues, cursor: string | null): Load<OrderPage> {
+/** Counts the orders stored since it was mounted, which is when the list was loaded, instead of moving the list while the user reads it. */
+function NewOrders({ followed, onShow }: { followed: FollowedFeed; onShow: () => void }): JSX.Element | null {
+  useFrames(followed.frames);
+  const [before] = useState(followed.feed.stored);
+  const count = followed.feed.stored - before;
+  if (count === 0) return null;
+  return (
+    <button type="button" class="primary" onClick={onShow}>
+      Show {integer(count)} new
+    </button>
+  );
+}
+
+function FilterChips({ filter }: { filter: OrderFilter }): JSX.Element | null {
+  const set = (Object.keys(FILTER_NAMES) as (keyof OrderFilter)[]).filter((name) => filter[name] !== "");
+  if (set.length === 0) return null;
+  return (
+    <p class="chips">
+      {set.map((name) => (
+        <span key={name} class="badge">
+          {FILTER_NAMES[name]}: {filter[name]}{" "}
+          <a
+            href={fragmentOf({ name: "orders", filter: { ...filter, [name]: "" }, cursors: [] })}
+            aria-label={`Remove the filter by ${FILTER_NAMES[name].toLowerCase()}`}
+          >
+            ✕
+          </a>
+        </span>
+      ))}
+    </p>
+  );
+}
+
+function NoOrders({ isFiltered }: { isFiltered: boolean }): JSX.Element {
+  return (
+    <div class="empty hint">
+      {isFiltered ? (
+        <p>
+          Filters compare whole values. <a href={fragmentOf(START)}>Show all orders</a>
+        </p>
+      ) : (
+        <p>
+          Orders appear here when a consumer has stored them. To send some, run <code>orders generate --count 100</code>.
+        </p>
+      )}
+    </div>
+  );
+}
+
+function useLoad(filter: OrderFilter, cursor: string | null): Load<OrderPage> {
   const api = useApi();
+  const { customer_id, track_number } = filter;
   return useCallback(
-    (signal) => api.get(withQuery("orders", { ...filters, cursor, limit: PAGE_SIZE }), signal),
-    [api, filters, cursor],
+    (signal) => api.get(withQuery("orders", { customer_id, track_number, cursor, limit: PAGE_SIZE }), signal),
+    [api, customer_id, track_number, cursor],
   );
 }
 

@@ -109,10 +109,7 @@ class CacheResponder:
         return response
 
     def _may_read(self, key: str) -> bool:
-        if self._keys is None:
-            return True
-        holder = self._keys.holder(key)
-        return holder is not None and KeyScope.READ in holder.scopes
+        return self._keys is None or KeyScope.READ in (self._keys.scopes(key) or ())
 
     def _render(self, value: bytes, request: PlainRequest) -> Response:
         tag, request_id = value[:ETAG_BYTES], request.request_id or new_request_id()

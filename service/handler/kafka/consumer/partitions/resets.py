@@ -21,7 +21,6 @@ class OffsetResets:
 
     def __init__(
         self,
-        *,
         client: Consumer,
         topic: str,
         progress: Progress,

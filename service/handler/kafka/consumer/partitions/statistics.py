@@ -1,4 +1,4 @@
-"""The fields of librdkafka's statistics that the consumer uses."""
+"""The part of librdkafka's statistics that is used."""
 
 from typing import Final, NamedTuple
 

@@ -50,7 +50,6 @@ class TopicCheck:
 
     def __init__(
         self,
-        *,
         client: Consumer,
         topic: str,
         identity: TopicIdentity,
