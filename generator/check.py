@@ -11,7 +11,7 @@ from service.config import Settings
 from service.entities.order import MAX_AGE_SECONDS
 from service.errors import UsageError
 from service.handler.kafka.client.diagnostics import require_kafka
-from service.pkg.argtypes import duration_up_to, non_negative_float
+from service.pkg.argtypes import duration_or_seconds, duration_up_to
 from service.pkg.exit_codes import ExitCode
 from service.pkg.output import echo
 from service.repo.connection_errors import require_postgres
@@ -27,11 +27,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_plan_options(parser)
     parser.add_argument(
         "--wait",
-        type=non_negative_float,
+        type=duration_or_seconds,
         default=DEFAULT_LAG_TIMEOUT_SECONDS,
-        metavar="SECONDS",
-        help="how long to wait until the consumer has no lag; 0 does not wait "
-        f"(default: {DEFAULT_LAG_TIMEOUT_SECONDS:.0f})",
+        metavar="DURATION",
+        help="how long to wait until the consumer has no lag, such as 5m; 0 does not wait "
+        f"(default: {DEFAULT_LAG_TIMEOUT_SECONDS:.0f}s)",
     )
     parser.add_argument(
         "--after-crash",

@@ -24,7 +24,7 @@ from local.outages import Outages
 from local.ports import HOST, require_free
 from local.sources import Sources
 from service.errors import ServerUnavailable, Stopped, UsageError
-from service.pkg.argtypes import port, positive_float
+from service.pkg.argtypes import duration_or_seconds, port, positive_float
 from service.pkg.exit_codes import ExitCode
 from service.pkg.shutdown_event import ShutdownEvent
 
@@ -45,7 +45,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=port, default=8000, help="port of the API and the web page (default: 8000)")
     parser.add_argument("--rate", type=positive_float, default=50, help="orders to generate per second (default: 50)")
     parser.add_argument(
-        "--duration", type=positive_float, metavar="S", help="stop after S seconds (default: run until interrupted)"
+        "--duration",
+        type=duration_or_seconds,
+        metavar="DURATION",
+        help="stop after this long, such as 10m (default: run until interrupted)",
     )
     parser.add_argument("--bootstrap-servers", help="use this Kafka instead of starting one")
     parser.add_argument("--dsn", help="use this PostgreSQL instead of starting one")

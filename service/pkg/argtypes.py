@@ -1,12 +1,16 @@
 """Types of command-line arguments for argparse. All raise ArgumentTypeError."""
 
 import math
+import re
 from argparse import ArgumentTypeError
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
+from typing import Final
 
 from service.pkg.network import MAX_PORT
 from service.pkg.units import parse_age
+
+_COMPOUND_DURATION: Final = re.compile(r"(\d+d)?(\d+h)?(\d+m)?(\d+s)?", re.ASCII)
 
 
 def non_negative_int(text: str) -> int:
@@ -33,12 +37,6 @@ def positive_float(text: str) -> float:
     return number
 
 
-def non_negative_float(text: str) -> float:
-    if not 0 <= (number := _number(text)) < math.inf:
-        raise ArgumentTypeError("must be a number, 0 or greater")
-    return number
-
-
 def rate(text: str) -> float:
     """Return a number per second; 0 means unlimited."""
     if not 0 <= (number := _number(text)) < math.inf:
@@ -54,21 +52,37 @@ def fraction(text: str) -> float:
 
 def timestamp(text: str) -> datetime:
     """Parse RFC 3339 such as `2026-11-23T10:00:00Z`. A time zone is required."""
+    return _timestamp(text, "must be a timestamp with a time zone, such as 2026-11-23T10:00:00Z")
+
+
+def timestamp_or_age(text: str) -> datetime:
+    """Parse a timestamp, or an age such as `90m` or `40d`: the time this long ago."""
     try:
-        parsed = datetime.fromisoformat(text)
-    except ValueError:
-        parsed = datetime.min  # noqa: DTZ901 - has no time zone, so it is rejected below
-    if parsed.tzinfo is None:
-        raise ArgumentTypeError("must be a timestamp with a time zone, such as 2026-11-23T10:00:00Z")
-    return parsed
+        return datetime.now(UTC) - timedelta(seconds=duration(text))
+    except OverflowError:
+        raise ArgumentTypeError("must be at most 2000 years ago") from None
+    except ArgumentTypeError:
+        return _timestamp(
+            text, "must be a timestamp with a time zone, such as 2026-11-23T10:00:00Z, or an age such as 40d"
+        )
 
 
 def duration(text: str) -> float:
-    """Return the seconds of a duration such as `90m` or `40d`."""
+    """Return the seconds of a duration such as `90m`, `40d` or `1h30m`. A number alone is rejected."""
+    compound = _COMPOUND_DURATION.fullmatch(text.strip())
+    parts = filter(None, compound.groups()) if compound and compound[0] else [text]
     try:
-        return float(parse_age(text))
+        seconds = sum(float(parse_age(part)) for part in parts)
     except ValueError as error:
         raise ArgumentTypeError(str(error)) from None
+    if not math.isfinite(seconds):
+        raise ArgumentTypeError("is too long")
+    return seconds
+
+
+def duration_or_seconds(text: str) -> float:
+    """Return the seconds of a duration, in which a number alone is seconds."""
+    return duration(text if math.isnan(_number(text)) else f"{text}s")
 
 
 def duration_up_to(max_seconds: int) -> Callable[[str], float]:
@@ -80,6 +94,16 @@ def duration_up_to(max_seconds: int) -> Callable[[str], float]:
         return seconds
 
     return limited
+
+
+def _timestamp(text: str, expected: str) -> datetime:
+    try:
+        parsed = datetime.fromisoformat(text)
+    except ValueError:
+        parsed = datetime.min  # noqa: DTZ901 - has no time zone, so it is rejected below
+    if parsed.tzinfo is None:
+        raise ArgumentTypeError(expected)
+    return parsed
 
 
 def _integer(text: str) -> int:

@@ -7,7 +7,7 @@ import argparse
 
 from service.app.commands.support.kafka_clients import stopped_group
 from service.config import Settings
-from service.pkg.argtypes import timestamp
+from service.pkg.argtypes import timestamp_or_age
 from service.pkg.exit_codes import ExitCode
 from service.pkg.output import echo
 from service.pkg.timestamps import to_milliseconds
@@ -17,10 +17,10 @@ from service.usecases import rewind
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--to-timestamp",
-        type=timestamp,
+        type=timestamp_or_age,
         required=True,
         metavar="TIME",
-        help="reread messages since this time, such as 2026-11-23T10:00:00Z",
+        help="reread messages since this time, such as 2026-11-23T10:00:00Z, or 90m for the last 90 minutes",
     )
     parser.add_argument("--dry-run", action="store_true", help="print what would be reread, and change nothing")
 

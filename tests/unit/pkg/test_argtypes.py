@@ -1,8 +1,9 @@
 from argparse import ArgumentTypeError
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from service.pkg.argtypes import duration, timestamp
+from service.pkg.argtypes import duration, duration_or_seconds, timestamp, timestamp_or_age
 from service.pkg.timestamps import to_milliseconds
 
 DAY = 86_400
@@ -11,6 +12,35 @@ DAY = 86_400
 @pytest.mark.parametrize(("text", "seconds"), [("40d", 40 * DAY), ("1.5h", 5_400), ("500ms", 0.5), (" 10 s ", 10)])
 def test_a_duration_is_a_number_with_a_unit(text: str, seconds: float) -> None:
     assert duration(text) == seconds
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("1h30m", 5_400), ("1d12h", 1.5 * DAY), ("2m5s", 125), ("1d1h1m1s", DAY + 3_661)]
+)
+def test_a_duration_can_combine_units_from_large_to_small(text: str, seconds: float) -> None:
+    assert duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["30m1h", "1h1h", "1h30", "1h 30m", "1.5h30m", "h30m"])
+def test_any_other_combination_is_rejected(text: str) -> None:
+    with pytest.raises(ArgumentTypeError):
+        duration(text)
+
+
+def test_an_infinite_duration_is_rejected() -> None:
+    with pytest.raises(ArgumentTypeError, match="too long"):
+        duration("9" * 400 + "d")
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("0", 0), ("60", 60), (" 1.5 ", 1.5), ("90m", 5_400), ("1h30m", 5_400)])
+def test_a_number_alone_can_be_allowed_as_seconds(text: str, seconds: float) -> None:
+    assert duration_or_seconds(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "-1", "inf", "nan", "1h30"])
+def test_other_texts_are_not_seconds(text: str) -> None:
+    with pytest.raises(ArgumentTypeError):
+        duration_or_seconds(text)
 
 
 @pytest.mark.parametrize("text", ["40", "40 ", "", "0"])
@@ -30,3 +60,20 @@ def test_a_timestamp_has_a_time_zone() -> None:
     for wrong in ("yesterday", "2026-11-23", "2026-11-23T10:00:00"):
         with pytest.raises(ArgumentTypeError, match="with a time zone"):
             timestamp(wrong)
+
+
+def test_a_time_can_be_an_age() -> None:
+    before = datetime.now(UTC)
+    assert before <= timestamp_or_age("1h30m") + timedelta(minutes=90) <= datetime.now(UTC)
+    assert timestamp_or_age("1970-01-01T00:00:00Z") == datetime.fromtimestamp(0, UTC)
+
+
+@pytest.mark.parametrize("text", ["40", "yesterday", "2026-11-23T10:00:00"])
+def test_any_other_text_is_neither_a_time_nor_an_age(text: str) -> None:
+    with pytest.raises(ArgumentTypeError, match=r"with a time zone, .* or an age such as 40d"):
+        timestamp_or_age(text)
+
+
+def test_an_age_before_the_first_year_is_rejected() -> None:
+    with pytest.raises(ArgumentTypeError, match="at most 2000 years ago"):
+        timestamp_or_age("999999d")
