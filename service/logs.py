@@ -1,19 +1,21 @@
-"""Structured logs on standard error: one JSON object per line, with a fixed event and fields.
+"""Structured logs on standard error: a fixed event and fields, as one JSON object per line or as text.
 
 Never log a payload or the text of a driver's error: psycopg's holds the failing row.
 """
 
 import logging
+import os
 import sys
 from typing import Literal
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-Format = Literal["json", "text"]
+Format = Literal["auto", "json", "text"]
+"""`auto` is `text` on a terminal, else `json`."""
 
 
-def configure(level: str = "info", fmt: Format = "json") -> None:
+def configure(level: str = "info", fmt: Format = "auto") -> None:
     """Write the records of structlog and of the standard library to standard error in one format."""
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -44,9 +46,9 @@ def configure(level: str = "info", fmt: Format = "json") -> None:
 
 
 def _renderer(fmt: Format) -> Processor:
-    if fmt == "json":
+    if fmt == "json" or (fmt == "auto" and not sys.stderr.isatty()):
         return structlog.processors.JSONRenderer(sort_keys=False)
-    return structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    return structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty() and not os.environ.get("NO_COLOR"))
 
 
 def _summarize_exception(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

@@ -1,16 +1,15 @@
 """The command line: mode -> settings -> logs -> command -> exit code (`pkg/exit_codes.py`)."""
 
-import argparse
+import json
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from importlib import import_module
-from importlib.metadata import version
-from types import ModuleType
-from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
-from service.errors import CommandError, InvalidSettings, OrdersError, UsageError
+from service.command_line import COMMANDS, import_command, parse, parser
+from service.errors import InvalidSettings, OrdersError, UsageError
 from service.pkg import output
 from service.pkg.exit_codes import ExitCode
 from service.pkg.shutdown_event import ShutdownEvent
@@ -19,55 +18,26 @@ if TYPE_CHECKING:
     from service.config import Settings
 
 
-class Command(NamedTuple):
-    """A command is a module with a `run` (`app/run.py`) and optionally `add_arguments(parser)`, imported when it runs.
-
-    Settings are loaded and logging is configured before `run` is called.
-    """
-
-    summary: str
-    module: str
-
-
-COMMANDS: Final = {
-    "consumer": Command("read orders from Kafka and store them", "service.app.consumer.command"),
-    "api": Command("serve orders over HTTP from memory", "service.app.api.command"),
-    "migrate": Command("create or upgrade the schema, and create missing topics", "service.app.commands.migrate"),
-    "wait-for-migrations": Command("block until the schema is up to date", "service.app.commands.wait_for_migrations"),
-    "generate": Command("produce valid and faulty orders, reproducible by seed", "generator.generate"),
-    "check": Command("compare the tables and the dead-letter topic with the generated orders", "generator.check"),
-    "dlq": Command("list, show and replay dead letters", "service.app.commands.dlq"),
-    "rewind": Command("set the consumer group back to a point in time", "service.app.commands.rewind"),
-    "skip-batch": Command(
-        "save a batch that cannot be decompressed to a file, and move the group past it",
-        "service.app.commands.skip_batch",
-    ),
-    "erase": Command(
-        "delete orders, skip their later messages, and list their dead letters", "service.app.commands.erase"
-    ),
-    "prune": Command("delete orders that are older than a given age", "service.app.commands.prune"),
-    "distribute": Command("distribute the tables over the nodes of Citus", "service.app.commands.distribute"),
-    "smoke": Command("send one order through Kafka and PostgreSQL, and read it back from the API", "generator.smoke"),
-    "doctor": Command(
-        "check Kafka and PostgreSQL, and print the settings without secrets", "service.app.commands.doctor"
-    ),
-    "demo": Command("run everything on this machine, with its own Kafka and PostgreSQL", "local.demo"),
-    "bench": Command("run the benchmarks on real servers", "bench.command"),
-}
-NOT_INSTALLED: Final = {
-    "local": "`orders demo` needs a checkout of the repository: run `make demo`, or `pip install -e '.[demo]'` there",
-    "bench": "`orders bench` needs a checkout of the repository: run `make bench`",
-}
-
-
 def run() -> NoReturn:
     """Run one command and end the process: the console script `orders` and `python -m service`."""
+    _exit_at_ctrl_c()
     code = main()
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):  # `main` has reported it
             stream.flush()
     # Not sys.exit: while Python and OpenSSL clean up, a TLS handshake in a thread of librdkafka crashes the process.
     os._exit(code)
+
+
+def _exit_at_ctrl_c() -> None:
+    """Let Ctrl-C end the process while modules are imported: an exception there could be lost or change its type."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # it is ignored in a background job
+        signal.signal(signal.SIGINT, lambda *_: os._exit(ExitCode.INTERRUPTED))
+
+
+def _raise_at_ctrl_c() -> None:
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -126,8 +96,11 @@ def _log_unhandled(error: Exception) -> None:
 def _run(arguments: list[str], stop: ShutdownEvent) -> int:
     """Run the command; without one, the mode that `ORDERS_MODE` selects."""
     name = next((each for each in arguments if each in COMMANDS), None)
-    module = _import(name) if name else None
-    options = _parser(name, module).parse_args(arguments)
+    module = import_command(name) if name else None
+    options = parse(parser({name: module} if name and module else {}), arguments)
+    if options.version:
+        output.echo(_version(is_json=options.is_json_requested))
+        return ExitCode.DONE
 
     from service import config, logs
     from service.app.run import run_command
@@ -136,39 +109,15 @@ def _run(arguments: list[str], stop: ShutdownEvent) -> int:
     settings = config.load()
     logs.configure(settings.log.level, options.log_format or settings.log.format)
     if module is None:
-        module = _import(_mode(settings))
+        module = import_command(_mode(settings))
+    _raise_at_ctrl_c()
     return run_command(module.run, options, settings, stop)
 
 
-def _import(name: str) -> ModuleType:
-    """Import the module of a command. Raises CommandError if its package is not installed."""
-    module = COMMANDS[name].module
-    try:
-        return import_module(module)
-    except ModuleNotFoundError as error:
-        if error.name not in NOT_INSTALLED:
-            raise
-        raise CommandError(NOT_INSTALLED[error.name]) from None
+def _version(*, is_json: bool) -> str:
+    from importlib.metadata import version
 
-
-def _parser(name: str | None, module: ModuleType | None) -> argparse.ArgumentParser:
-    """Return a parser for all commands, with the arguments of command `name`."""
-    parser = argparse.ArgumentParser(
-        prog="orders",
-        description="Reads orders from Kafka, stores them in PostgreSQL, and serves them over HTTP from memory.",
-        epilog="Set options with environment variables ORDERS_<GROUP>__<NAME>; `orders doctor` prints them. "
-        "Without a command, ORDERS_MODE=consumer|api selects one.",
-    )
-    parser.add_argument("--version", action="version", version=f"orders {version('orders')}")
-    parser.add_argument(
-        "--log-format", choices=("json", "text"), help="format of the logs (default: ORDERS_LOG__FORMAT)"
-    )
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for each, (summary, _) in COMMANDS.items():
-        command = commands.add_parser(each, help=summary, description=summary)
-        if each == name and (add_arguments := getattr(module, "add_arguments", None)):
-            add_arguments(command)
-    return parser
+    return json.dumps({"version": version("orders")}) if is_json else f"orders {version('orders')}"
 
 
 def _mode(settings: "Settings") -> str:

@@ -250,8 +250,8 @@ class RetentionSettings(SettingsGroup):
 class LogSettings(SettingsGroup):
     level: Literal["debug", "info", "warning", "error"] = "info"
     """Minimum level of log records."""
-    format: Literal["json", "text"] = "json"
-    """`text` is human-readable."""
+    format: Literal["auto", "json", "text"] = "auto"
+    """`auto` is `text` on a terminal, else `json`. `NO_COLOR` disables the colors of `text`."""
 
 
 class MigrationSettings(SettingsGroup):

@@ -10,7 +10,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from service import main
+from service.command_line import COMMANDS
 
 ROOT = Path(__file__).parents[2]
 CHECKOUT_COMMANDS = {"demo": "pip install -e '.[demo]'", "bench": "make bench"}
@@ -40,7 +40,7 @@ def orders(wheel: Path, cwd: Path, *arguments: str, **settings: str) -> subproce
     )
 
 
-@pytest.mark.parametrize("command", [name for name in main.COMMANDS if name not in CHECKOUT_COMMANDS])
+@pytest.mark.parametrize("command", [name for name in COMMANDS if name not in CHECKOUT_COMMANDS])
 def test_every_command_prints_its_usage(command: str, wheel: Path, tmp_path: Path) -> None:
     done = orders(wheel, tmp_path, command, "--help")
     assert done.returncode == 0, done.stderr

@@ -52,7 +52,8 @@ MAY_IMPORT: Mapping[str, set[str]] = {
     "service.logs": {"service.pkg"},
     "service.metrics": {"service.pkg", "service.unlocked_metrics"},
     "service.unlocked_metrics": set(),
-    "service.main": {ERRORS, "service.pkg", "service.config", "service.logs", "service.app"},
+    "service.command_line": {ERRORS},
+    "service.main": {ERRORS, "service.pkg", "service.config", "service.logs", "service.app", "service.command_line"},
     "service.__main__": {"service.main"},
     # Beside the service, which imports none of them: main finds their commands by name.
     "migrations": {SCHEMA, "service.config"},  # env.py is where the `alembic` command enters

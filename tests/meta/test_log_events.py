@@ -17,10 +17,11 @@ INTRODUCTION = """\
 # Logs
 
 Each line on standard error is a JSON object with `event` (a fixed sentence), `level`, `timestamp`
-and the fields below. `--log-format text` and `ORDERS_LOG__FORMAT=text` select a format that is
-easier to read. `ORDERS_LOG__LEVEL` sets the minimum level. No line contains order data (except an
-`order_uid`), keys or passwords. An exception appears as `error` (its type) and `at` (its location).
-Messages of librdkafka appear unchanged.
+and the fields below. On a terminal, except in the image, it is text that is easier to read.
+`--log-format` and `ORDERS_LOG__FORMAT` select one of the two (`json`, `text`), and
+`ORDERS_LOG__LEVEL` the minimum level. No line contains order data (except an `order_uid`), keys or
+passwords. An exception appears as `error` (its type) and `at` (its location). Messages of
+librdkafka appear unchanged.
 
 | level | event | fields |
 |---|---|---|

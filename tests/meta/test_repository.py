@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from service.main import COMMANDS
+from service.command_line import COMMANDS
 
 ROOT = Path(__file__).parents[2]
 WAITS = ROOT / "tests" / "kit" / "waiting.py"

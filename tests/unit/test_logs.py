@@ -89,6 +89,25 @@ def test_messages_of_the_driver_are_not_logged(capsys: pytest.CaptureFixture[str
     assert written(capsys) == []
 
 
+@pytest.mark.parametrize(
+    ("is_terminal", "no_color", "expected"), [(True, "", "\x1b["), (True, "1", "[info"), (False, "", '{"event"')]
+)
+def test_logs_are_text_with_colors_on_a_terminal_and_json_elsewhere(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    is_terminal: bool,  # noqa: FBT001
+    no_color: str,
+    expected: str,
+) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: is_terminal)
+    monkeypatch.setenv("NO_COLOR", no_color)
+    logs.configure()
+    structlog.get_logger().info("ready", port=8000)
+    text = capsys.readouterr().err
+    assert expected in text
+    assert ("\x1b[" in text) == (expected == "\x1b[")
+
+
 def test_configuring_twice_does_not_duplicate_lines(capsys: pytest.CaptureFixture[str]) -> None:
     logs.configure()
     logs.configure()

@@ -1,5 +1,6 @@
 """The command line: which command runs, and its exit code."""
 
+import json
 import signal
 import subprocess
 import sys
@@ -35,7 +36,7 @@ def _bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def ran(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the commands that ran; each is replaced by a stub."""
     names: list[str] = []
-    monkeypatch.setattr(main, "_import", lambda name: module_with(recorder(name, names)))
+    monkeypatch.setattr(main, "import_command", lambda name: module_with(recorder(name, names)))
     return names
 
 
@@ -54,7 +55,7 @@ def module_with(run: Callable[..., int]) -> ModuleType:
 
 
 def run_with(monkeypatch: pytest.MonkeyPatch, run: Callable[..., int]) -> None:
-    monkeypatch.setattr(main, "_import", lambda _: module_with(run))
+    monkeypatch.setattr(main, "import_command", lambda _: module_with(run))
 
 
 def only_line(capsys: pytest.CaptureFixture[str]) -> str:
@@ -215,6 +216,28 @@ def test_an_interrupt_ends_without_a_traceback(monkeypatch: pytest.MonkeyPatch) 
     assert main.main(["doctor"]) == 130
 
 
+IMPORT_INTERRUPTED = """
+import signal, sys
+from service import main
+
+def interrupt(_):
+    try:
+        signal.raise_signal(signal.SIGINT)
+    except KeyboardInterrupt:
+        raise ImportError("as some packages do") from None
+
+main.import_command = interrupt
+sys.argv = ["orders", "doctor"]
+main.run()
+"""
+
+
+def test_an_interrupt_during_an_import_ends_without_a_traceback() -> None:
+    command = [sys.executable, "-c", IMPORT_INTERRUPTED]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)  # noqa: S603
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "")
+
+
 def test_an_interrupt_in_c_code_ends_without_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     error = SystemError("returned a result with an exception set")
     error.__cause__ = KeyboardInterrupt()
@@ -324,6 +347,11 @@ def test_help_works_with_invalid_settings(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
-        main.main(["--version"])
-    assert (ended.value.code, capsys.readouterr().out) == (0, f"orders {version('orders')}\n")
+    assert main.main(["--version"]) == 0
+    assert capsys.readouterr().out == f"orders {version('orders')}\n"
+
+
+@pytest.mark.parametrize("arguments", [["--version", "--json"], ["--json", "--version"]])
+def test_the_version_can_be_printed_as_json(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.main(arguments) == 0
+    assert json.loads(capsys.readouterr().out) == {"version": version("orders")}

@@ -6,21 +6,19 @@ import sys
 import pytest
 
 from local.process import environment_without_settings
-from service.main import COMMANDS
+from service.command_line import COMMANDS
 
 LOADED = """
 import sys
 from service import config, logs, main
-main._import(sys.argv[1])
+main.import_command(sys.argv[1])
 print(*{name.partition(".")[0] for name in sys.modules})
 """
 VERSION = """
 import sys
 from service.main import main
-try:
-    main(["--version"])
-except SystemExit:
-    print(*{name.partition(".")[0] for name in sys.modules})
+main(["--version"])
+print(*{name.partition(".")[0] for name in sys.modules})
 """
 MIGRATING = {"migrate", "wait-for-migrations", "doctor", "distribute"}
 GENERATING = {"generate", "check", "smoke"}
