@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
-from typing import Final
+from typing import Any, Final
 
 from generator.options import add_plan_options, plan_from
 from generator.verify import Verification, verify
@@ -13,7 +13,7 @@ from service.errors import UsageError
 from service.handler.kafka.client.diagnostics import require_kafka
 from service.pkg.argtypes import duration_or_seconds, duration_up_to
 from service.pkg.exit_codes import ExitCode
-from service.pkg.output import echo
+from service.pkg.report import add_json_option, reporting
 from service.repo.connection_errors import require_postgres
 
 DEFAULT_LAG_TIMEOUT_SECONDS: Final = 60.0
@@ -44,6 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="TIME",
         help="accept that orders created longer ago than this are missing (default: ORDERS_RETENTION__MAX_AGE)",
     )
+    add_json_option(parser)
 
 
 def run(args: argparse.Namespace, settings: Settings, _stop: object) -> int:
@@ -62,20 +63,30 @@ def run(args: argparse.Namespace, settings: Settings, _stop: object) -> int:
         max_age_seconds=args.older_than or settings.retention.max_age,
     )
     is_exact = verification.is_exact(allow_repeated=args.after_crash)
-    echo(_report(verification))
-    echo("exact" if is_exact else "NOT EXACT")
+    with reporting(args) as report:
+        tables = _tables(verification)
+        report.add(is_exact=is_exact, **tables)
+        report.line(_text(tables))
+        report.line("exact" if is_exact else "NOT EXACT")
     return ExitCode.DONE if is_exact else ExitCode.FAILED
 
 
-def _report(verification: Verification) -> str:
+def _tables(verification: Verification) -> dict[str, Any]:
     reached = verification.progress
-    total = {"expected": verification.expected_messages, "produced": reached.produced, "lag": reached.lag}
-    reasons = {reason: asdict(counts) for reason, counts in verification.dead_letters.rows.items()}
+    reasons = verification.dead_letters.rows.items()
+    return {
+        "messages": {"expected": verification.expected_messages, "produced": reached.produced, "lag": reached.lag},
+        "orders": asdict(verification.orders),
+        "dead_letters": {str(reason): asdict(counts) for reason, counts in reasons},
+    }
+
+
+def _text(tables: Mapping[str, Any]) -> str:
     return "\n".join(
         (
-            _table("messages", {"": total}),
-            _table("orders", {"": asdict(verification.orders)}),
-            _table("dead letters", reasons),
+            _table("messages", {"": tables["messages"]}),
+            _table("orders", {"": tables["orders"]}),
+            _table("dead letters", tables["dead_letters"]),
         )
     )
 

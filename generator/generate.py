@@ -18,7 +18,7 @@ from service.handler.kafka.client.connection_errors import BOOTSTRAP_SERVERS
 from service.handler.kafka.client.diagnostics import diagnosed, require_kafka
 from service.pkg.argtypes import rate
 from service.pkg.exit_codes import ExitCode
-from service.pkg.output import echo
+from service.pkg.report import Report, add_json_option, reporting
 from service.pkg.shutdown_event import ShutdownEvent
 from service.pkg.timestamps import rfc3339
 
@@ -29,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--topic", help="overrides ORDERS_KAFKA__TOPIC")
     parser.add_argument("--bootstrap-servers", type=bootstrap_servers, help="overrides ORDERS_KAFKA__BOOTSTRAP_SERVERS")
     parser.add_argument("--list-faults", action="store_true", help="list all faults and exit")
+    add_json_option(parser)
 
 
 def run(args: argparse.Namespace, settings: Settings, stop: ShutdownEvent) -> int:
@@ -36,23 +37,32 @@ def run(args: argparse.Namespace, settings: Settings, stop: ShutdownEvent) -> in
 
     SIGINT and SIGTERM stop the run, and are no failure, because nothing else ends an unlimited one.
     """
-    if args.list_faults:
-        _list_faults()
-        return ExitCode.DONE
+    with reporting(args) as report:
+        if args.list_faults:
+            _list_faults(report)
+            return ExitCode.DONE
+        return _run(args, settings, report, stop)
+
+
+def _run(args: argparse.Namespace, settings: Settings, report: Report, stop: ShutdownEvent) -> int:
     plan = replace(plan_from(args), until=args.until or _latest_date(args.count))
     kafka = _kafka(args, settings)
     setting = "--bootstrap-servers" if args.bootstrap_servers else BOOTSTRAP_SERVERS
     require_kafka(kafka, setting=setting)
     with diagnosed(kafka, setting):
-        tally = _produce(plan, kafka, args.rate, stop)
+        tally = _produce(plan, kafka, args.rate, report, stop)
     if plan.until:
-        echo(f"to generate the same messages again, add --until {rfc3339(plan.until)}")
+        report.add(until=rfc3339(plan.until))
+        report.line(f"to generate the same messages again, add --until {rfc3339(plan.until)}")
     return ExitCode.DONE if tally.complete else ExitCode.FAILED
 
 
-def _list_faults() -> None:
+def _list_faults(report: Report) -> None:
+    report.add(
+        faults=[{"reason": each.reason, "name": each.name, "field": each.field or None} for each in FULL_CATALOG]
+    )
     for fault in FULL_CATALOG:
-        echo(f"{fault.reason:<12} {fault.name:<26} {fault.field}".rstrip())
+        report.line(f"{fault.reason:<12} {fault.name:<26} {fault.field}".rstrip())
 
 
 def _latest_date(count: int) -> datetime | None:
@@ -66,13 +76,15 @@ def _kafka(args: argparse.Namespace, settings: Settings) -> KafkaSettings:
     return settings.kafka.model_copy(update={name: value for name, value in given.items() if value})
 
 
-def _produce(plan: Plan, kafka: KafkaSettings, per_second: float, stop: ShutdownEvent) -> Tally:
+def _produce(plan: Plan, kafka: KafkaSettings, per_second: float, report: Report, stop: ShutdownEvent) -> Tally:
     producer = open_producer(kafka.bootstrap_servers, kafka.topic, kafka.properties, compress=plan.too_large)
     stop.set_at_signals()
     limiter, progress, started = RateLimiter(per_second), ProgressLine(sys.stderr, plan.count), time.monotonic()
     tally = produce(stream(plan), producer, kafka.topic, limiter=limiter, stop=stop, on_progress=progress)
     progress.close()
-    echo(_summary(tally, time.monotonic() - started))
+    seconds = time.monotonic() - started
+    report.add(sent=dict(tally.sent), delivered=tally.delivered, failed=dict(tally.failed), seconds=round(seconds, 3))
+    report.line(_summary(tally, seconds))
     return tally
 
 

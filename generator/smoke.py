@@ -5,6 +5,7 @@ import json
 from functools import partial
 from http import HTTPStatus
 from http.client import HTTPException
+from pathlib import Path
 from secrets import randbits
 from ssl import SSLCertVerificationError, SSLError
 from time import monotonic
@@ -22,8 +23,8 @@ from service.handler.http.keys import KeyScope, key_with
 from service.handler.kafka.client.diagnostics import require_kafka
 from service.pkg.exit_codes import ExitCode
 from service.pkg.network import os_error_phrase
-from service.pkg.output import echo
 from service.pkg.polling import Poller, poll
+from service.pkg.report import Report, add_json_option, reporting
 from service.pkg.shutdown_event import ShutdownEvent
 
 DEADLINE_SECONDS: Final = 60.0
@@ -32,28 +33,44 @@ CONNECT_TIMEOUT_SECONDS: Final = 3.0
 """How long to wait for the first response of the API before the command fails."""
 RETRY_INTERVAL_SECONDS: Final = 0.5
 MAX_RESPONSE_BYTES: Final = 2**20
+INVALID_ORDER_UID: Final = "~"
+"""The API checks the key, rejects this, and reads nothing."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--url", type=_base_url, required=True, help="base URL of the API, such as http://127.0.0.1:8000"
     )
+    parser.add_argument(
+        "--key-file", type=Path, metavar="FILE",
+        help="file with only an API key, such as /dev/stdin (default: a key from ORDERS_AUTH__KEYS_FILE, if set)",
+    )  # fmt: skip
+    add_json_option(parser)
 
 
 def run(args: argparse.Namespace, settings: Settings, stop: ShutdownEvent) -> int:
     """Produce a new order and read it back; return the exit code. Raises CommandError, DeadlineExceeded."""
     stop.set_at_signals()
-    poller = Poller(DEADLINE_SECONDS, echo, stop)
-    key = _key(settings)
+    with reporting(args) as report:
+        _run(args, settings, report, stop)
+    return ExitCode.DONE
+
+
+def _run(args: argparse.Namespace, settings: Settings, report: Report, stop: ShutdownEvent) -> None:
+    poller = Poller(DEADLINE_SECONDS, report.line, stop)
+    key = _key_from(args.key_file) if args.key_file else _configured_key(settings)
     require_kafka(settings.kafka)
-    _require_api(args.url, stop)
+    _require_api(args.url, key, stop)
     message = next(stream(Plan(count=1, seed=randbits(63), until=None)))
     started_at = monotonic()
     _send(message, settings.kafka, stop)
-    echo(f"produced order {message.key.decode()} to topic {settings.kafka.topic}")
+    uid = message.key.decode()
+    report.add(order_uid=uid, topic=settings.kafka.topic, url=args.url, is_read_back=False)
+    report.line(f"produced order {uid} to topic {settings.kafka.topic}")
     poller.until(partial(_read_back, args.url, key, message), "the API's response")
-    echo(f"read the same order from {args.url} after {monotonic() - started_at:.2f} s")
-    return ExitCode.DONE
+    seconds = monotonic() - started_at
+    report.add(is_read_back=True, seconds=round(seconds, 3))
+    report.line(f"read the same order from {args.url} after {seconds:.2f} s")
 
 
 def _send(message: Message, kafka: KafkaSettings, stop: ShutdownEvent) -> None:
@@ -67,7 +84,20 @@ def _send(message: Message, kafka: KafkaSettings, stop: ShutdownEvent) -> None:
 def _ignore(_: Tally) -> None: ...
 
 
-def _key(settings: Settings) -> str:
+def _key_from(path: Path) -> str:
+    """Return the only word in the file. Raises CommandError."""
+    try:
+        key = path.read_text(encoding="ascii").strip()
+    except OSError as error:
+        raise CommandError(f"--key-file: cannot read {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        key = ""
+    if len(key.split()) != 1 or not key.isprintable():
+        raise CommandError(f"--key-file: {path} must contain only an API key")
+    return key
+
+
+def _configured_key(settings: Settings) -> str:
     """Return an API key from the file of keys; empty if no file is set."""
     try:
         return key_with(settings.auth.keys_file, KeyScope.READ) if settings.auth.keys_file else ""
@@ -77,11 +107,11 @@ def _key(settings: Settings) -> str:
 
 def _read_back(url: str, key: str, message: Message) -> None:
     """Verify that the API returns the order. Raises TryAgain if it does not yet, CommandError if it is another one."""
-    request = Request(f"{url}/orders/{message.key.decode()}", headers={"X-API-Key": key})  # noqa: S310 - http only
     try:
-        with urlopen(request, timeout=RESPONSE_TIMEOUT_SECONDS) as response:  # noqa: S310
+        with urlopen(_request(url, message.key.decode(), key), timeout=RESPONSE_TIMEOUT_SECONDS) as response:  # noqa: S310
             body = response.read(MAX_RESPONSE_BYTES)
     except HTTPError as error:
+        _require_accepted(error.code, url, key)
         raise TryAgain(_waiting_for(error.code)) from None
     except (HTTPException, OSError) as error:
         raise TryAgain(f"the API at {url}: {_cause(error)}") from None
@@ -89,11 +119,24 @@ def _read_back(url: str, key: str, message: Message) -> None:
         raise CommandError("the API returned a different document than the one produced")
 
 
-def _require_api(url: str, stop: ShutdownEvent) -> None:
-    """Block until there is an HTTP response. Raises CommandError, Stopped."""
+def _request(url: str, uid: str, key: str) -> Request:
+    return Request(f"{url}/orders/{uid}", headers={"X-API-Key": key} if key else {})  # noqa: S310 - http only
+
+
+def _require_accepted(status: int, url: str, key: str) -> None:
+    """Raise CommandError if the API rejects the key, which no retry changes."""
+    if status == HTTPStatus.UNAUTHORIZED:
+        problem = "rejects the API key" if key else "requires an API key"
+        raise CommandError(f"the API at {url} {problem} (401 Unauthorized). Set --key-file or ORDERS_AUTH__KEYS_FILE.")
+    if status == HTTPStatus.FORBIDDEN:
+        raise CommandError(f"the API at {url} denies access (403 Forbidden). The key needs the scope {KeyScope.READ}.")
+
+
+def _require_api(url: str, key: str, stop: ShutdownEvent) -> None:
+    """Block until there is an HTTP response. Raises CommandError, also if the key is rejected; Stopped."""
     started_at = monotonic()
     problem = poll(
-        lambda: _problem(url, CONNECT_TIMEOUT_SECONDS - (monotonic() - started_at)),
+        lambda: _problem(url, key, CONNECT_TIMEOUT_SECONDS - (monotonic() - started_at)),
         lambda problem: problem is None,
         seconds=CONNECT_TIMEOUT_SECONDS - 2 * RETRY_INTERVAL_SECONDS,
         interval=RETRY_INTERVAL_SECONDS,
@@ -104,10 +147,12 @@ def _require_api(url: str, stop: ShutdownEvent) -> None:
         raise CommandError(f"cannot reach the API at {url}: {problem} (after {seconds:.0f} s). Check --url.")
 
 
-def _problem(url: str, seconds: float) -> str | None:
+def _problem(url: str, key: str, seconds: float) -> str | None:
+    """Return why there is no HTTP response. Raises CommandError if the key is rejected."""
     try:
-        urlopen(f"{url}/", timeout=seconds).close()  # noqa: S310 - http only
-    except HTTPError:
+        urlopen(_request(url, INVALID_ORDER_UID, key), timeout=seconds).close()  # noqa: S310 - http only
+    except HTTPError as error:
+        _require_accepted(error.code, url, key)
         return None
     except (HTTPException, OSError) as error:
         return _cause(error)

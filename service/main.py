@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 
 
 def run() -> NoReturn:
-    """Run one command and end the process: the console script `orders` and `python -m service`."""
-    _exit_at_ctrl_c()
+    """Run one command and end the process."""
     code = main()
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):  # `main` has reported it
@@ -29,13 +28,8 @@ def run() -> NoReturn:
     os._exit(code)
 
 
-def _exit_at_ctrl_c() -> None:
-    """Let Ctrl-C end the process while modules are imported: an exception there could be lost or change its type."""
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # it is ignored in a background job
-        signal.signal(signal.SIGINT, lambda *_: os._exit(ExitCode.INTERRUPTED))
-
-
 def _raise_at_ctrl_c() -> None:
+    """Replace the handler of `service/__main__.py`: the command can clean up."""
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -5,8 +5,10 @@ import sys
 from service.errors import NotConfirmed, UsageError
 
 
-def require_terminal(command: str) -> None:
-    """Raise UsageError if the user of the command cannot be asked."""
+def require_terminal(command: str, *, is_json: bool = False) -> None:
+    """Raise UsageError if the user of the command cannot be asked, also because a program reads its output."""
+    if is_json:
+        raise UsageError(f"{command}: --json cannot ask for confirmation. Use --yes or --dry-run.")
     if not sys.stdin.isatty():
         raise UsageError(
             f"{command}: cannot ask for confirmation: standard input is not a terminal. Use --yes or --dry-run."

@@ -153,6 +153,15 @@ def test_correct_tables_and_dead_letters_pass(harness: Harness, capsys: pytest.C
     assert cells(out, "dead letters", "invalid")["found"] == cells(out, "dead letters", "invalid")["expected"] != "0"
 
 
+def test_json_has_the_counts(harness: Harness, capsys: pytest.CaptureFixture[str]) -> None:
+    assert harness.check("--json") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["is_exact"] is True
+    assert report["messages"] == {"expected": 300, "produced": 300, "lag": 0}
+    assert report["orders"]["missing"] == 0
+    assert report["dead_letters"]["invalid"]["found"] > 0
+
+
 def test_until_must_match_the_generator_run(harness: Harness) -> None:
     assert harness.check("--until", "2026-03-01T12:30:00Z") == 0
     assert harness.check("--until", "2026-03-01T12:30:01Z") == 1

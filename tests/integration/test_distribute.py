@@ -1,5 +1,6 @@
 """`orders distribute` on PostgreSQL without Citus, and with stand-ins of its functions and catalogs."""
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from urllib.parse import urlsplit
@@ -65,6 +66,15 @@ def placements(admin: psycopg.Connection) -> dict[str, tuple[str, int]]:
 
 
 # Without Citus, or with a part of it
+
+
+def test_json_has_the_tables_and_what_prevents_their_distribution(distribute: Distribute) -> None:
+    code, output, _ = distribute("--dry-run", "--json")
+    report = json.loads("".join(output))
+    assert code == 1
+    assert [table["statement"] for table in report["remaining"]] == STATEMENTS
+    assert (report["distributed"], report["is_dry_run"]) == ([], True)
+    assert "Citus is not installed" in report["obstacles"][0]
 
 
 def test_without_citus_the_dry_run_prints_the_statements_and_both_fail(distribute: Distribute) -> None:

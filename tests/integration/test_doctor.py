@@ -52,7 +52,7 @@ class Results:
 
     def of(self, settings: Settings, *, code: int) -> dict[str, str]:
         """Run the doctor; return the failed checks or, if `code` is 0, the passed ones: result by name."""
-        assert doctor.run(argparse.Namespace(), settings, ShutdownEvent()) == code
+        assert doctor.run(argparse.Namespace(json=False), settings, ShutdownEvent()) == code
         sign = "✗" if code else "✓"
         lines = [line for line in self._capsys.readouterr().out.splitlines() if line.startswith(sign)]
         return {line[2:24].strip(): line[25:] for line in lines}
@@ -115,11 +115,31 @@ def test_unreachable_servers_are_reported_separately_and_without_passwords(
 ) -> None:
     kafka = healthy.kafka.model_copy(update={"bootstrap_servers": "nowhere.invalid:9092"})
     postgres = PostgresSettings(dsn="postgresql://me:hunter2@127.0.0.1:1/orders")
-    assert doctor.run(argparse.Namespace(), Settings(kafka=kafka, postgres=postgres), ShutdownEvent()) == 1
+    assert doctor.run(argparse.Namespace(json=False), Settings(kafka=kafka, postgres=postgres), ShutdownEvent()) == 1
     output = capsys.readouterr().out
     assert "nowhere.invalid: host name does not resolve" in output
     assert "127.0.0.1:1: connection refused" in output
     assert "hunter2" not in output
+
+
+def test_json_has_the_settings_and_the_result_of_each_check(
+    healthy: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = Settings(kafka=healthy.kafka, postgres=PostgresSettings(dsn="postgresql://me:hunter2@127.0.0.1:1/x"))
+    assert doctor.run(argparse.Namespace(json=True), settings, ShutdownEvent()) == 1
+    output = capsys.readouterr().out
+    assert "hunter2" not in output
+    report = json.loads(output)
+    assert report["settings"]["ORDERS_KAFKA__TOPIC"] == healthy.kafka.topic
+    checks = {check["name"]: check for check in report["checks"]}
+    assert checks["PostgreSQL"] == {
+        "name": "PostgreSQL",
+        "outcome": "failed",
+        "description": checks["PostgreSQL"]["description"],
+        "hint": "check ORDERS_POSTGRES__DSN",
+    }
+    assert "connection refused" in checks["PostgreSQL"]["description"]
+    assert (checks["Kafka"]["outcome"], checks["schema"]["outcome"]) == ("passed", "skipped")
 
 
 def test_checks_of_unresponsive_servers_time_out(

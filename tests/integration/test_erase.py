@@ -1,12 +1,14 @@
 """`orders erase` with a real Kafka and PostgreSQL, a consumer and an API."""
 
+import json
+
 import httpx2
 import pytest
 from msgspec.json import encode
 
 from service.config import KafkaSettings, PostgresSettings, Settings
 from service.entities.dead_letter_headers import Header
-from service.errors import CommandError, NotConfirmed, PostgresUnreachable
+from service.errors import CommandError, NotConfirmed, PostgresUnreachable, UsageError
 from service.handler.kafka.client import diagnostics as connecting
 from service.pkg.shutdown_event import ShutdownEvent
 from tests.kit.erase_command import erased, produce, run, store, stored
@@ -139,6 +141,28 @@ def test_either_orders_or_an_age_is_required(both_settings: Settings, arguments:
     with pytest.raises(SystemExit) as ended:
         run(both_settings, *arguments)
     assert ended.value.code == 2
+
+
+def test_json_has_the_state_of_each_order_and_the_dead_letters(
+    both_settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store(both_settings, "there")
+    produce(both_settings, [Sent(b"hello", b"typo", headers=[(Header.REASON, b"undecodable")])])
+    assert run(both_settings, "--dry-run", "--json", "there", "typo") == 0
+    preview = json.loads(capsys.readouterr().out)
+    assert run(both_settings, "--yes", "--json", "there", "typo") == 0
+    result = json.loads(capsys.readouterr().out)
+    assert [order["state"] for order in preview["orders"]] == ["stored", "not-stored"]
+    assert result == {
+        "is_dry_run": False,
+        "orders": [{"order_uid": "there", "state": "erased"}, {"order_uid": "typo", "state": "not-stored"}],
+        "dead_letters": [{"order_uid": "typo", "partition": 0, "offset": 0, "reason": "undecodable"}],
+    }
+
+
+def test_json_requires_yes_or_a_dry_run(both_settings: Settings) -> None:
+    with pytest.raises(UsageError, match="erase: --json cannot ask for confirmation"):
+        run(both_settings, "--json", "a")
 
 
 # Confirmation and dry run

@@ -1,5 +1,6 @@
 """`orders erase --undo`: an erasure is undone unless the topic may have a record of the order."""
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -53,6 +54,24 @@ def test_records_without_a_key_or_with_broken_json_prevent_undo_and_tombstones_d
         "not un",
     ]
     assert erased(both_settings.postgres.dsn) == 2
+
+
+def test_json_has_the_state_of_each_order_also_if_undo_fails(
+    both_settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(both_settings, "--yes", "a", "b")
+    produce(both_settings, [Sent(encode(order_document(order_uid="a")))], both_settings.kafka.topic)
+    capsys.readouterr()
+    with pytest.raises(CommandError, match="1 of 3 erasures were not undone"):
+        run(both_settings, "--undo", "--json", "a", "b", "c")
+    assert json.loads(capsys.readouterr().out) == {
+        "is_dry_run": False,
+        "orders": [
+            {"order_uid": "a", "state": "erased", "record": f"{both_settings.kafka.topic}, partition 0, offset 0"},
+            {"order_uid": "b", "state": "undone", "record": None},
+            {"order_uid": "c", "state": "not-erased"},
+        ],
+    }
 
 
 def test_a_record_that_arrives_during_undo_is_reported(

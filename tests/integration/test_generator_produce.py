@@ -73,6 +73,15 @@ def test_the_topic_receives_the_stream_byte_for_byte(
     assert "delivered 2,000, failed 0" in capsys.readouterr().out
 
 
+def test_json_has_the_counts(kafka_server: Kafka, topic: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(kafka_server, topic, "--count", "20", "--invalid", "0.5", "--json") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report.pop("seconds") > 0
+    assert sum(report["sent"].values()) == report["delivered"] == 20
+    assert report.keys() == {"sent", "delivered", "failed", "until"}
+    assert report["failed"] == {}
+
+
 def test_dates_end_at_the_start_of_the_run_and_until_reproduces_it(
     kafka_server: Kafka, topic: str, reader: Consumer, capsys: pytest.CaptureFixture[str]
 ) -> None:

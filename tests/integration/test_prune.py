@@ -1,6 +1,7 @@
 """`orders prune` with a real Kafka and PostgreSQL, a consumer and an API."""
 
 import argparse
+import json
 import re
 from datetime import UTC, datetime, timedelta
 
@@ -104,6 +105,23 @@ def test_a_dry_run_prints_how_many_would_be_deleted_and_deletes_none(
         (line,) = capsys.readouterr().out.splitlines()
         assert line.startswith("orders created before 20")
         assert line.endswith("Z: 2 would be deleted")
+
+
+def test_json_has_the_number_of_orders(database: str, capsys: pytest.CaptureFixture[str]) -> None:
+    store(database, a=401, b=402, c=399)
+    assert run(database, "--older-than", "400d", "--dry-run", "--json") == 0
+    preview = json.loads(capsys.readouterr().out)
+    with capture_logs():
+        assert run(database, "--older-than", "400d", "--yes", "--json") == 0
+    result = json.loads(capsys.readouterr().out)
+    assert preview.keys() == {"created_before", "is_dry_run", "expired"}
+    assert (preview["is_dry_run"], preview["expired"]) == (True, 2)
+    assert (result["is_dry_run"], result["deleted"]) == (False, 2)
+
+
+def test_json_requires_yes_or_a_dry_run(database: str) -> None:
+    with pytest.raises(UsageError, match="prune: --json cannot ask for confirmation"):
+        run(database, "--older-than", "400d", "--json")
 
 
 def test_the_user_is_asked_for_confirmation_with_the_number_of_orders(

@@ -1,6 +1,7 @@
 """`orders rewind` on a real Kafka."""
 
 import argparse
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -83,6 +84,16 @@ def test_a_dry_run_prints_what_would_be_read_and_changes_nothing(
     commit_offsets(kafka, {0: 10})
     assert run_rewind(kafka, NOON, "--dry-run") == {0: 10}
     assert capsys.readouterr().out.splitlines() == ["partition 0: 10 -> 0", "10 offsets would be read again"]
+
+
+def test_json_lists_each_partition(kafka: KafkaSettings, capsys: pytest.CaptureFixture[str]) -> None:
+    commit_offsets(kafka, {0: 10, 1: 2})
+    run_rewind(kafka, NOON + timedelta(minutes=4), "--json")
+    assert json.loads(capsys.readouterr().out) == {
+        "partitions": [{"partition": 0, "from": 10, "to": 4}, {"partition": 1, "from": 2, "to": 2}],
+        "offsets_to_reread": 6,
+        "is_dry_run": False,
+    }
 
 
 @pytest.mark.parametrize("protocol", ["classic", "consumer"])

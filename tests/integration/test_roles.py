@@ -322,7 +322,7 @@ def test_doctor_lists_the_missing_privileges(
         ("consumer", migrated.read, f"✗ privileges             permission denied: {missing}"),
     ):
         doctor.run(
-            argparse.Namespace(),
+            argparse.Namespace(json=False),
             Settings(mode=mode, kafka=kafka, postgres=PostgresSettings(dsn=login)),
             ShutdownEvent(),
         )

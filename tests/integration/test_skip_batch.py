@@ -1,6 +1,7 @@
 """`orders skip-batch` on a real Kafka, with batches beyond the client's limit."""
 
 import argparse
+import json
 import resource
 from base64 import b64decode
 from collections.abc import Callable, Iterator
@@ -103,7 +104,7 @@ def max_file_size(size: int) -> Iterator[None]:
 
 
 def test_the_batch_is_saved_and_the_group_continues_after_it(
-    harness: Harness, kafka: KafkaSettings, tmp_path: Path
+    harness: Harness, kafka: KafkaSettings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before, after = order_document(), order_document()
     harness.produce(*orders([before]))
@@ -116,7 +117,16 @@ def test_the_batch_is_saved_and_the_group_continues_after_it(
     assert consumer.stop() == 0
     assert (harness.stored(), harness.committed()[0]) == (uids(before), 1)
 
-    skip(kafka, 1, "--dry-run")
+    capsys.readouterr()
+    skip(kafka, 1, "--dry-run", "--json")
+    assert json.loads(capsys.readouterr().out) == {
+        "partition": 0,
+        "first_offset": 1,
+        "next_offset": 1 + COUNT,
+        "messages": COUNT,
+        "file": None,
+        "is_dry_run": True,
+    }
     assert harness.committed()[0] == 1
     file = tmp_path / "first"
     skip(kafka, 1, "--to", file)

@@ -54,7 +54,7 @@ MAY_IMPORT: Mapping[str, set[str]] = {
     "service.unlocked_metrics": set(),
     "service.command_line": {ERRORS},
     "service.main": {ERRORS, "service.pkg", "service.config", "service.logs", "service.app", "service.command_line"},
-    "service.__main__": {"service.main"},
+    "service.__main__": {"service.main", "service.pkg"},
     # Beside the service, which imports none of them: main finds their commands by name.
     "migrations": {SCHEMA, "service.config"},  # env.py is where the `alembic` command enters
     "generator": SERVICE,

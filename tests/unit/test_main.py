@@ -218,7 +218,7 @@ def test_an_interrupt_ends_without_a_traceback(monkeypatch: pytest.MonkeyPatch) 
 
 IMPORT_INTERRUPTED = """
 import signal, sys
-from service import main
+from service import __main__, main
 
 def interrupt(_):
     try:
@@ -228,7 +228,7 @@ def interrupt(_):
 
 main.import_command = interrupt
 sys.argv = ["orders", "doctor"]
-main.run()
+__main__.run()
 """
 
 

@@ -9,7 +9,7 @@ from service.config import Settings
 from service.errors import CommandError, StatementTimedOut, StorageError
 from service.pkg.argtypes import positive_int
 from service.pkg.exit_codes import ExitCode
-from service.pkg.output import echo
+from service.pkg.report import Report, add_json_option, reporting
 from service.usecases.distribute import DistributionPlan, plan
 from service.usecases.ports import TableDistribution, TableDistributor
 
@@ -24,27 +24,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--shard-count", type=positive_int, default=_DEFAULT_SHARD_COUNT, metavar="N",
         help="number of shards, two to four per core of the nodes (default: %(default)s)",
     )  # fmt: skip
+    add_json_option(parser)
 
 
 def run(args: argparse.Namespace, settings: Settings, _stop: object) -> int:
     """Distribute the tables that are not yet distributed; return the exit code. Raises CommandError, StorageError."""
-    with closing(table_distributor(settings, args.shard_count)) as distributor:
+    with reporting(args) as report, closing(table_distributor(settings, args.shard_count)) as distributor:
         planned = plan(distributor)
+        tables = [
+            {"name": each.name, "statement": each.statement, "bytes": each.size_bytes} for each in planned.remaining
+        ]
+        report.add(remaining=tables, distributed=[], obstacles=[*planned.obstacles], is_dry_run=args.dry_run)
         if not planned.remaining and not planned.obstacles:
-            echo("all tables are distributed: nothing to do")
+            report.line("all tables are distributed: nothing to do")
             return ExitCode.DONE
         if args.dry_run:
-            _preview(planned)
+            _preview(planned, report)
         _require_possible(planned)
         if not args.dry_run:
-            for table in planned.remaining:
-                _distribute(table, distributor)
+            for done, table in enumerate(planned.remaining, 1):
+                _distribute(table, distributor, report)
+                report.add(remaining=tables[done:], distributed=tables[:done])
     return ExitCode.DONE
 
 
-def _preview(planned: DistributionPlan) -> None:
+def _preview(planned: DistributionPlan, report: Report) -> None:
     for table in planned.remaining:
-        echo(f"{table.statement};  -- copies {table.size_bytes / 2**20:,.1f} MiB of rows")
+        report.line(f"{table.statement};  -- copies {table.size_bytes / 2**20:,.1f} MiB of rows")
 
 
 def _require_possible(planned: DistributionPlan) -> None:
@@ -52,8 +58,8 @@ def _require_possible(planned: DistributionPlan) -> None:
         raise CommandError(f"cannot distribute the tables: {'; '.join(planned.obstacles)}")
 
 
-def _distribute(table: TableDistribution, distributor: TableDistributor) -> None:
-    echo(f"{table.statement};  -- copying {table.size_bytes / 2**20:,.1f} MiB of rows")
+def _distribute(table: TableDistribution, distributor: TableDistributor, report: Report) -> None:
+    report.line(f"{table.statement};  -- copying {table.size_bytes / 2**20:,.1f} MiB of rows")
     try:
         distributor.distribute(table)
     except StatementTimedOut as error:

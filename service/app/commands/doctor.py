@@ -13,7 +13,7 @@ from service.config.redaction import redacted
 from service.config.sources import DELIMITER
 from service.errors import OrdersError
 from service.pkg.exit_codes import ExitCode
-from service.pkg.output import echo
+from service.pkg.report import add_json_option, reporting
 from service.usecases.diagnose import CheckOutcome, CheckResult, run_checks
 
 CHECK_TIMEOUT_SECONDS: Final = 15.0
@@ -26,26 +26,45 @@ _SIGNS: Final = {
 }
 
 
-def run(_args: argparse.Namespace, settings: Settings, _stop: object) -> int:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_json_option(parser)
+
+
+def run(args: argparse.Namespace, settings: Settings, _stop: object) -> int:
     """Print the settings without secrets and the result of each check; return DONE if all checks pass, else FAILED.
 
     A warning counts as passed.
     """
-    for line in _variables("ORDERS", redacted(settings)):
-        echo(line)
-    echo("")
-    code = ExitCode.DONE
-    for result in run_checks(checks(settings), CHECK_TIMEOUT_SECONDS, _describe):
-        echo(_text(result))
-        if result.is_failure:
-            code = ExitCode.FAILED
-    return code
+    with reporting(args) as report:
+        variables = dict(_variables("ORDERS", redacted(settings)))
+        for name, value in variables.items():
+            report.line(f"{name}={value}")
+        report.line("")
+        results = []
+        for result in run_checks(checks(settings), CHECK_TIMEOUT_SECONDS, _describe):
+            report.line(_text(result))
+            results.append(result)
+        report.add(settings=variables, checks=[_fields(result) for result in results])
+    return ExitCode.FAILED if any(result.is_failure for result in results) else ExitCode.DONE
+
+
+def _fields(result: CheckResult) -> dict[str, str | None]:
+    outcome = result.outcome.name.lower()
+    return {
+        "name": result.check.name,
+        "outcome": outcome,
+        "description": result.description,
+        "hint": result.check.hint if _has_hint(result) else None,
+    }
 
 
 def _text(result: CheckResult) -> str:
     line = f"{_SIGNS[result.outcome]} {result.check.name:<22} {result.description}"
-    has_hint = result.outcome in {CheckOutcome.WARNING, CheckOutcome.FAILED}
-    return f"{line}\n  {'':<22} {result.check.hint}" if has_hint else line
+    return f"{line}\n  {'':<22} {result.check.hint}" if _has_hint(result) else line
+
+
+def _has_hint(result: CheckResult) -> bool:
+    return result.outcome in {CheckOutcome.WARNING, CheckOutcome.FAILED}
 
 
 def _describe(error: Exception) -> str:
@@ -59,10 +78,11 @@ def _describe(error: Exception) -> str:
     return type(error).__name__
 
 
-def _variables(prefix: str, values: Mapping[str, Any]) -> Iterator[str]:
+def _variables(prefix: str, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield name and value of each environment variable."""
     for name, value in values.items():
         variable = f"{prefix}{DELIMITER if prefix != 'ORDERS' else '_'}{name.upper()}"
         if isinstance(value, dict) and name != "properties":
             yield from _variables(variable, value)
         else:
-            yield f"{variable}={value if isinstance(value, str) else '' if value is None else json.dumps(value)}"
+            yield variable, value if isinstance(value, str) else "" if value is None else json.dumps(value)

@@ -5,8 +5,9 @@ confirmation, and `--undo` lets such an order be stored again.
 """
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from typing import Any
 
 import msgspec
 
@@ -15,6 +16,7 @@ from service.app.commands.support.dead_letter_text import table_by_order
 from service.app.commands.support.kafka_clients import admin_client, connected_consumer, dead_letter_topic
 from service.app.commands.support.storage_failures import explained
 from service.config import KafkaSettings, Settings
+from service.entities.dead_letter_record import DeadLetterRecord
 from service.entities.order import MAX_UID_LENGTH, OrderUid
 from service.errors import CommandError, KafkaRequestFailed, Stopped, UsageError
 from service.handler.kafka.client import properties, topics
@@ -23,8 +25,8 @@ from service.handler.kafka.dead_letters import reading
 from service.handler.kafka.operations.order_records import KafkaOrderRecords
 from service.pkg.argtypes import duration
 from service.pkg.exit_codes import ExitCode
-from service.pkg.output import echo
 from service.pkg.prompt import require_confirmation, require_terminal
+from service.pkg.report import Report, add_json_option, reporting
 from service.pkg.shutdown_event import ShutdownEvent
 from service.repo.operations.erasures import Erasures
 from service.usecases.erase import UndoResult, require_no_older_records, undo
@@ -49,73 +51,103 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--undo", action="store_true",
         help="let these orders be stored again, unless the order topic has a record of them",
     )  # fmt: skip
+    add_json_option(parser)
 
 
 def run(args: argparse.Namespace, settings: Settings, stop: ShutdownEvent) -> int:
     """Erase orders, or undo or forget erasures; return the exit code. Raises OrdersError."""
     stop.set_at_signals()  # first, because Ctrl-C could be lost while C code creates a client
     properties.verify(settings.kafka)
+    with reporting(args) as report:
+        report.add(is_dry_run=args.dry_run)
+        _run(args, settings, report, stop)
+    return ExitCode.DONE
+
+
+def _run(args: argparse.Namespace, settings: Settings, report: Report, stop: ShutdownEvent) -> None:
     uids = [*dict.fromkeys(args.order_uid)]
     if args.forget_older_than is not None:
         if args.undo:
             raise UsageError("erase: --undo needs the order_uids and cannot be combined with --forget-older-than")
-        _forget(args.forget_older_than, settings, stop, dry_run=args.dry_run)
+        _forget(args.forget_older_than, settings, report, stop, dry_run=args.dry_run)
     elif args.undo:
-        _undo(uids, settings, stop)
+        _undo(uids, settings, report, stop)
     elif args.dry_run:
-        _preview(uids, settings, stop)
-        _list_dead_letters(uids, settings.kafka, stop)
+        _preview(uids, settings, report, stop)
+        _list_dead_letters(uids, settings.kafka, report, stop)
     else:
         if not args.yes:
-            _confirm(uids, settings, stop)
-        _erase(uids, settings, stop)
-    return ExitCode.DONE
+            require_terminal("erase", is_json=args.json)
+            _confirm(uids, settings, report, stop)
+        _erase(uids, settings, report, stop)
 
 
-def _confirm(uids: Sequence[str], settings: Settings, stop: ShutdownEvent) -> None:
-    """Return if the user confirms. Raises NotConfirmed otherwise, UsageError if there is no terminal."""
-    require_terminal("erase")
-    _preview(uids, settings, stop)
-    echo("Stored orders are deleted permanently; --undo does not restore them.")
+def _confirm(uids: Sequence[str], settings: Settings, report: Report, stop: ShutdownEvent) -> None:
+    """Return if the user confirms. Raises NotConfirmed otherwise."""
+    _preview(uids, settings, report, stop)
+    report.line("Stored orders are deleted permanently; --undo does not restore them.")
     with stop.interruptible():
         require_confirmation(f"Erase {len(uids):,} {'order' if len(uids) == 1 else 'orders'}?", "nothing was erased")
 
 
-def _preview(uids: Sequence[str], settings: Settings, stop: ShutdownEvent) -> None:
+def _preview(uids: Sequence[str], settings: Settings, report: Report, stop: ShutdownEvent) -> None:
     with stop.interruptible(), _erasures(settings) as erasures:
         stored, erased = erasures.status(uids)
-    for uid in uids:
-        if uid in stored:
-            echo(f"{uid}: stored, would be erased")
-        elif uid in erased:
-            echo(f"{uid}: already erased")
-        else:
-            echo(f"{uid}: not stored, later messages would be skipped")
+    _report_each(
+        report,
+        {uid: "stored" if uid in stored else "erased" if uid in erased else "not-stored" for uid in uids},
+        {
+            "stored": "stored, would be erased",
+            "erased": "already erased",
+            "not-stored": "not stored, later messages would be skipped",
+        },
+    )
 
 
-def _erase(uids: Sequence[str], settings: Settings, stop: ShutdownEvent) -> None:
+def _erase(uids: Sequence[str], settings: Settings, report: Report, stop: ShutdownEvent) -> None:
     with stop.interruptible(), _erasures(settings) as erasures:
         stored = erasures.erase(uids)
-    for uid in uids:
-        echo(f"{uid}: {'erased' if uid in stored else 'was not stored, later messages will be skipped'}")
+    _report_each(
+        report,
+        {uid: "erased" if uid in stored else "not-stored" for uid in uids},
+        {
+            "erased": "erased",
+            "not-stored": "was not stored, later messages will be skipped",
+        },
+    )
     try:
         with diagnosed(settings.kafka):
-            _list_dead_letters(uids, settings.kafka, stop)
+            _list_dead_letters(uids, settings.kafka, report, stop)
     except (KafkaRequestFailed, Stopped) as error:
         raise CommandError(f"erased, but listing the dead letters failed: {error}") from None
 
 
-def _undo(uids: Sequence[str], settings: Settings, stop: ShutdownEvent) -> None:
+def _report_each(report: Report, states: Mapping[str, str], texts: Mapping[str, str]) -> None:
+    """Report the state of each order, and print the text of its state."""
+    report.add(orders=[{"order_uid": uid, "state": state} for uid, state in states.items()])
+    for uid, state in states.items():
+        report.line(f"{uid}: {texts[state]}")
+
+
+def _undo(uids: Sequence[str], settings: Settings, report: Report, stop: ShutdownEvent) -> None:
     with connected_consumer(settings.kafka, {}) as consumer, _erasures(settings) as erasures:
         result = undo(uids, erasures, KafkaOrderRecords(consumer, settings.kafka.topic, stop.is_set))
+    report.add(orders=[_undo_outcome(uid, result) for uid in uids])
     for uid in uids:
-        echo(f"{uid}: {_undo_message(uid, result)}")
+        report.line(f"{uid}: {_undo_message(uid, result)}")
     if result.existing:
         raise CommandError(f"{len(result.existing):,} of {len(uids):,} erasures were not undone")
     if result.arrived:
         raise CommandError(
             "records that arrived in the meantime may have been skipped: run `orders rewind` to read them again"
         )
+
+
+def _undo_outcome(uid: str, result: UndoResult) -> dict[str, Any]:
+    if uid not in result.erased:
+        return {"order_uid": uid, "state": "not-erased"}
+    record = result.existing.get(uid) or result.arrived.get(uid)
+    return {"order_uid": uid, "state": "erased" if uid in result.existing else "undone", "record": record}
 
 
 def _undo_message(uid: str, result: UndoResult) -> str:
@@ -128,21 +160,37 @@ def _undo_message(uid: str, result: UndoResult) -> str:
     return "undone"
 
 
-def _list_dead_letters(uids: Sequence[str], kafka: KafkaSettings, stop: ShutdownEvent) -> None:
+def _list_dead_letters(uids: Sequence[str], kafka: KafkaSettings, report: Report, stop: ShutdownEvent) -> None:
+    theirs: list[dict[str, Any]] = []
     with dead_letter_topic(kafka) as topic:
-        for line in table_by_order(reading.search(topic, uids, stop), uids, topic.name):
-            echo(line)
-    echo(f"records in {kafka.topic} and {kafka.dead_letter_topic} remain until these topics' retention deletes them")
+        for line in table_by_order(_collected(reading.search(topic, uids, stop), theirs), uids, topic.name):
+            report.line(line)
+    report.add(dead_letters=theirs)
+    report.line(
+        f"records in {kafka.topic} and {kafka.dead_letter_topic} remain until these topics' retention deletes them"
+    )
 
 
-def _forget(older_than: float, settings: Settings, stop: ShutdownEvent, *, dry_run: bool) -> None:
+def _collected(
+    searched: Iterable[tuple[DeadLetterRecord, str | None]], theirs: list[dict[str, Any]]
+) -> Iterator[tuple[DeadLetterRecord, str | None]]:
+    """Yield all dead letters, and append to `theirs` those of an order."""
+    for dead_letter, uid in searched:
+        if uid is not None:
+            place = {"partition": dead_letter.partition, "offset": dead_letter.offset}
+            theirs.append({"order_uid": uid, **place, "reason": dead_letter.reason})
+        yield dead_letter, uid
+
+
+def _forget(older_than: float, settings: Settings, report: Report, stop: ShutdownEvent, *, dry_run: bool) -> None:
     kafka = settings.kafka
     require_kafka(kafka)
     ages = topics.max_record_ages((kafka.topic, kafka.dead_letter_topic), admin_client(kafka))
     require_no_older_records(older_than, ages)
     with stop.interruptible(), _erasures(settings) as erasures:
         count = erasures.count_older_than(older_than) if dry_run else erasures.forget_older_than(older_than)
-    echo(f"{count:,} erasures {'would be ' if dry_run else ''}forgotten")
+    report.add(forgotten=count)
+    report.line(f"{count:,} erasures {'would be ' if dry_run else ''}forgotten")
 
 
 @contextmanager

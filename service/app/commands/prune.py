@@ -14,8 +14,8 @@ from service.entities.order import MAX_AGE_SECONDS
 from service.errors import CommandError, Stopped, UsageError
 from service.pkg.argtypes import duration_up_to, rate
 from service.pkg.exit_codes import ExitCode
-from service.pkg.output import echo
 from service.pkg.prompt import require_confirmation, require_terminal
+from service.pkg.report import Report, add_json_option, reporting
 from service.pkg.shutdown_event import ShutdownEvent
 from service.pkg.timestamps import rfc3339
 from service.usecases.ports import ExpiredOrders
@@ -38,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--rate", type=rate, default=_DEFAULT_RATE, metavar="ORDERS_PER_SECOND",
         help="delete at most this many orders per second; 0 for no limit (default: %(default)g)",
     )  # fmt: skip
+    add_json_option(parser)
 
 
 def run(args: argparse.Namespace, settings: Settings, stop: ShutdownEvent) -> int:
@@ -47,22 +48,29 @@ def run(args: argparse.Namespace, settings: Settings, stop: ShutdownEvent) -> in
     if max_age is None:
         raise UsageError("prune: --older-than is required, because ORDERS_RETENTION__MAX_AGE is not set")
     if not (args.dry_run or args.yes):
-        require_terminal("prune")
+        require_terminal("prune", is_json=args.json)
     cutoff = RetentionPolicy.of_seconds(max_age).cutoff(datetime.now(UTC))
-    with closing(expired_orders(settings.postgres, cutoff)) as orders:
+    with reporting(args) as report, closing(expired_orders(settings.postgres, cutoff)) as orders:
+        report.add(created_before=rfc3339(cutoff), is_dry_run=args.dry_run)
         if settings.retention.max_age is None or max_age < settings.retention.max_age:
-            echo("ORDERS_RETENTION__MAX_AGE is longer or not set: consumers store redelivered orders again.")
+            report.line("ORDERS_RETENTION__MAX_AGE is longer or not set: consumers store redelivered orders again.")
         with stop.interruptible(), explained():
             if not args.yes:
-                echo(f"orders created before {rfc3339(cutoff)}: {orders.count():,} would be deleted")
+                _preview(orders, cutoff, report)
             if not (args.yes or args.dry_run):
                 require_confirmation("Delete them permanently?", "nothing was deleted")
             if not args.dry_run:
-                _prune(orders, args.rate, cutoff, stop)
+                _prune(orders, args.rate, cutoff, report, stop)
     return ExitCode.DONE
 
 
-def _prune(orders: ExpiredOrders, per_second: float, cutoff: datetime, stop: ShutdownEvent) -> None:
+def _preview(orders: ExpiredOrders, cutoff: datetime, report: Report) -> None:
+    count = orders.count()
+    report.add(expired=count)
+    report.line(f"orders created before {rfc3339(cutoff)}: {count:,} would be deleted")
+
+
+def _prune(orders: ExpiredOrders, per_second: float, cutoff: datetime, report: Report, stop: ShutdownEvent) -> None:
     deleted = 0
     try:
         for count in prune(orders, per_second, stop):
@@ -70,6 +78,7 @@ def _prune(orders: ExpiredOrders, per_second: float, cutoff: datetime, stop: Shu
     except Stopped:
         raise CommandError("stopped before the end: run the same command to continue") from None
     finally:
-        echo(f"orders created before {rfc3339(cutoff)}: {deleted:,} deleted")
+        report.add(deleted=deleted)
+        report.line(f"orders created before {rfc3339(cutoff)}: {deleted:,} deleted")
         log = structlog.get_logger("orders.prune")
         log.info("orders pruned", orders=deleted, created_before=rfc3339(cutoff))

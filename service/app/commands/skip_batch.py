@@ -12,7 +12,7 @@ from service.config import Settings
 from service.handler.kafka.operations.unreadable_batches import LARGEST_MAX_SIZE_BYTES
 from service.pkg.argtypes import non_negative_int
 from service.pkg.exit_codes import ExitCode
-from service.pkg.output import echo
+from service.pkg.report import add_json_option, reporting
 from service.pkg.units import parse_bytes
 from service.usecases import skip_batch
 
@@ -35,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="receive.message.max.bytes for this command, below 2GiB; it needs up to 200MiB more memory "
         "(default: %(default)s)",
     )  # fmt: skip
+    add_json_option(parser)
 
 
 def _size(text: str) -> int:
@@ -49,11 +50,19 @@ def _size(text: str) -> int:
 
 def run(args: argparse.Namespace, settings: Settings, _stop: object) -> int:
     """Save one batch and commit the offset after it; return the exit code. Raises OrdersError."""
-    with unreadable_batches(settings.kafka, args.max_size) as batches:
+    with reporting(args) as report, unreadable_batches(settings.kafka, args.max_size) as batches:
         if args.dry_run:
             batch, count = skip_batch.preview(batches, partition=args.partition, offset=args.offset)
-            echo(f"{batch}: {count:,} messages would be skipped")
+            report.line(f"{batch}: {count:,} messages would be skipped")
         else:
             batch, count = skip_batch.skip(batches, partition=args.partition, offset=args.offset, path=args.to)
-            echo(f"{batch}: saved {count:,} messages to {args.to}; consumers continue at offset {batch.end}")
+            report.line(f"{batch}: saved {count:,} messages to {args.to}; consumers continue at offset {batch.end}")
+        report.add(
+            partition=batch.partition,
+            first_offset=batch.begin,
+            next_offset=batch.end,
+            messages=count,
+            file=None if args.dry_run else str(args.to),
+            is_dry_run=args.dry_run,
+        )
     return ExitCode.DONE

@@ -1,6 +1,7 @@
 """The command line of `orders generate` and `orders check`."""
 
 import argparse
+import json
 from datetime import UTC, datetime
 
 import pytest
@@ -67,6 +68,12 @@ def test_the_catalog_is_printed_without_a_broker(capsys: pytest.CaptureFixture[s
     assert generate.run(parse("--list-faults"), Settings(), ShutdownEvent()) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[:2] for line in lines] == [[fault.reason, fault.name] for fault in FULL_CATALOG]
+
+
+def test_the_catalog_can_be_printed_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert generate.run(parse("--list-faults", "--json"), Settings(), ShutdownEvent()) == 0
+    faults = json.loads(capsys.readouterr().out)["faults"]
+    assert [(fault["reason"], fault["name"]) for fault in faults] == [(each.reason, each.name) for each in FULL_CATALOG]
 
 
 def test_check_rejects_an_endless_stream() -> None:

@@ -125,6 +125,9 @@ def test_ctrl_c_ends_a_command_that_waits_for_a_server(
 def test_ctrl_c_drains_a_service_which_exits_with_0(tmp_path: Path) -> None:
     log = tmp_path / "log"
     with command("consumer", redirected=f"2>{log}") as process:
-        eventually(lambda: "cannot reach Kafka" in log.read_text(), TIMEOUT_SECONDS)
-        process.send_signal(signal.SIGINT)
-        assert process.wait(TIMEOUT_SECONDS) == 0
+        try:
+            eventually(lambda: "cannot reach Kafka" in log.read_text(), TIMEOUT_SECONDS)
+            process.send_signal(signal.SIGINT)
+            assert process.wait(TIMEOUT_SECONDS) == 0
+        finally:
+            process.kill()
