@@ -12,6 +12,9 @@ REVISION = $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 IMAGE = orders:$(VERSION)
 PAGE := service/handler/http/static/page/index.html
 NPM := PATH="$(CURDIR)/$(BIN):$$PATH" npm --prefix web --silent
+# npm explains a failure in many lines: print the first that is a sentence.
+NPM_CAUSE := /^npm (error|ERR!)/ && !/(error|ERR!) (code|errno|syscall|path|dest) / \
+  {sub(/^npm (error|ERR!) */, ""); print "npm: " $$0; found = 1; exit} {last = $$0} END {if (!found) print "npm: " last}
 PIP := $(BIN)/pip --quiet --disable-pip-version-check
 # Resolves for the oldest supported Python, so that the lock files do not depend on the installed version.
 COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
@@ -21,7 +24,7 @@ help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
 demo: venv ## Run everything on this machine: Kafka, PostgreSQL, consumer, API, web page, generator (ARGS=--help for options)
-	@$(MAKE) --no-print-directory web || echo "cannot build the page: the demo runs without it" >&2
+	@$(MAKE) --no-print-directory web || echo "cannot build the page: the demo runs without it (later: make web)" >&2
 	@$(BIN)/orders demo $(ARGS)
 
 migrate: venv ## Migrate schema and topics on the servers of compose.yaml
@@ -124,12 +127,12 @@ $(PAGE): web/node_modules/.installed docs/openapi.json $(shell find web -name no
 
 web/node_modules/.installed: web/package-lock.json | venv
 	@echo "installing web/package-lock.json into web/node_modules"
-	@$(NPM) ci
+	@output=$$($(NPM) ci --loglevel error 2>&1) || { printf '%s\n' "$$output" | awk '$(NPM_CAUSE)' >&2; exit 1; }
 	@touch $@
 
 .venv/.installed: requirements-dev.lock pyproject.toml | .venv/bin/pip
-	@echo "installing requirements-dev.lock into .venv"
-	@$(PIP) install --require-hashes -r requirements-dev.lock
+	@echo "installing requirements-dev.lock into .venv (two to three minutes the first time)"
+	@$(BIN)/python .ci/install.py requirements-dev.lock
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 

@@ -20,8 +20,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from local import broker, postgres
 from local.commands import Commands, ReloadedCommands
+from local.guide import Running, guide
 from local.outages import Outages
-from local.ports import HOST, require_free
+from local.ports import HOST, free_port, require_free
 from local.sources import Sources
 from service.errors import ServerUnavailable, Stopped, UsageError
 from service.pkg.argtypes import duration_or_seconds, port, positive_float
@@ -82,7 +83,9 @@ def run(args: argparse.Namespace, settings: "Settings", stop: ShutdownEvent) -> 
     stop.set_at_signals()
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # ignored under nohup
         signal.signal(signal.SIGHUP, lambda *_: stop.set())
-    require_free(args.port, "the API (--port)")
+    require_free(
+        args.port, "the API", f"Choose another port with --port, such as make demo ARGS='--port {free_port()}'"
+    )
     with (
         suppress(Stopped),
         tempfile.TemporaryDirectory(prefix="orders-demo-") as folder,
@@ -121,11 +124,10 @@ class Demo:
 
     def start(self) -> Commands:
         """Start everything; return when orders are being generated. Raises ServerUnavailable, Stopped."""
+        servers = {**self._database(), **self._broker(), **self._keys()}
         environment = {
             **os.environ,
-            **self._database(),
-            **self._broker(),
-            **self._keys(),
+            **servers,
             "ORDERS_HTTP__PORT": str(self.args.port),
             "ORDERS_HTTP__HOST": HOST,
             "ORDERS_ADMIN__HOST": HOST,
@@ -134,13 +136,22 @@ class Demo:
         echo(f"logs: {self.folder}")
         commands = self.running.enter_context(self._commands(environment))
         commands.start()
-        self._print_address()
+        for line in guide(self._running(servers, commands)):
+            echo(line)
         return commands
 
-    def _print_address(self) -> None:
-        echo(f"web page, API and /docs (press Ctrl-C to stop everything):\n{self.url}")
-        if self.args.keys:
-            echo(f"API key: {self.key}")
+    def _running(self, servers: Mapping[str, str], commands: Commands) -> Running:
+        return Running(
+            url=self.url,
+            started={
+                name: value
+                for name, value in servers.items()
+                if value not in {self.args.dsn, self.args.bootstrap_servers}
+            },
+            metrics={"consumer": commands.consumer_admin, "API": commands.api_admin},
+            orders=os.path.relpath(Path(sys.executable).with_name("orders")),
+            key=self.key if self.args.keys else "",
+        )
 
     @property
     def url(self) -> str:

@@ -21,10 +21,10 @@ def free_port() -> int:
     raise ServerUnavailable(f"no port between {_PORTS.start} and {_PORTS.stop} is free")
 
 
-def require_free(port: int, user: str) -> None:
+def require_free(port: int, user: str, remedy: str = "") -> None:
     """Return if `user` can listen on `port`. Raises ServerUnavailable."""
     if problem := _problem(port):
-        raise ServerUnavailable(f"cannot listen on port {port} for {user}: {problem}")
+        raise ServerUnavailable(f"cannot listen on port {port} for {user}: {problem}{remedy and f'. {remedy}'}")
 
 
 def is_free(port: int) -> bool:

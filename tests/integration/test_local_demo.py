@@ -3,6 +3,7 @@
 import argparse
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -16,7 +17,9 @@ from socket import socket
 from typing import IO
 
 import httpx2
+import psycopg
 import pytest
+from confluent_kafka.admin import AdminClient
 
 from local.commands import Commands
 from local.demo import Demo, add_arguments
@@ -155,6 +158,24 @@ def test_the_first_url_printed_is_the_page_on_a_line_of_its_own(start: Start) ->
     assert first == f"http://{HOST}:{demo.port}"
 
 
+def test_the_printed_variables_and_addresses_reach_the_servers(start: Start) -> None:
+    demo = start("--broker", "mock")
+    eventually(demo.has_orders_and_hits, START_TIMEOUT_SECONDS, "orders are stored and served")
+    exported = re.findall(r"^  export (\w+)=(\S+)$", demo.printed, re.MULTILINE)
+    settings = {name: shlex.split(value)[0] for name, value in exported}
+    with psycopg.connect(settings["ORDERS_POSTGRES__DSN"]) as connection:
+        assert connection.execute("SELECT count(*) FROM orders").fetchone() != (0,)
+    assert {"orders", "orders.dlq"} <= AdminClient(
+        {"bootstrap.servers": settings["ORDERS_KAFKA__BOOTSTRAP_SERVERS"]}
+    ).list_topics(timeout=TIMEOUT_SECONDS).topics.keys()
+    for name in ("consumer", "API"):
+        url = re.search(rf"^metrics of the {name}: (\S+)$", demo.printed, re.MULTILINE)
+        assert url
+        assert "orders_" in httpx2.get(url[1]).text
+    (list_command,) = re.findall(r"^  curl '(\S+)'$", demo.printed, re.MULTILINE)
+    assert len(httpx2.get(list_command).json()["orders"]) == 3
+
+
 def test_the_mock_cluster_refuses_dead_letters_exactly_once(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ORDERS_DEAD_LETTERS__EXACTLY_ONCE", "true")
     demo = start("--broker", "mock")
@@ -269,7 +290,11 @@ def test_a_port_in_use_is_reported_in_one_line_with_port_and_option(start: Start
         port = listener.getsockname()[1]
         demo = start("--port", str(port))
         assert demo.process.wait(TIMEOUT_SECONDS) == 1
-    assert demo.printed == f"orders: cannot listen on port {port} for the API (--port): address already in use\n"
+    error = (
+        rf"orders: cannot listen on port {port} for the API: address already in use\. "
+        r"Choose another port with --port, such as make demo ARGS='--port \d+'\n"
+    )
+    assert re.fullmatch(error, demo.printed)
 
 
 def test_a_command_that_exits_ends_the_demo_with_the_last_lines_of_its_log(tmp_path: Path) -> None:

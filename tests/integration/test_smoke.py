@@ -16,7 +16,7 @@ TIMEOUT_SECONDS = 60.0
 def api(harness: Harness, tmp_path: Path) -> Service:
     path = tmp_path / "keys"
     path.write_text(f"read {READ}\ndead-letters {OTHER}\n")
-    return harness.spawn("api", settings=harness.settings | {"ORDERS_AUTH__KEYS_FILE": str(path)}).ready()
+    return harness.spawn("api", settings={**harness.settings, "ORDERS_AUTH__KEYS_FILE": str(path)}).ready()
 
 
 def smoke(harness: Harness, api: Service, *options: str) -> tuple[int, list[str]]:

@@ -42,7 +42,7 @@ def test_errors_of_the_kafka_client_are_translated_in_its_package() -> None:
 def test_only_commands_raise_command_errors() -> None:
     root = Path(service.__file__).parent
     found = [path.relative_to(root) for path in root.rglob("*.py") if "CommandError" in path.read_text("utf-8")]
-    assert {path.parts[0] for path in found} == {"errors.py", "main.py", "app"}
+    assert {path.parts[0] for path in found} == {"errors.py", "command_line.py", "app"}
 
 
 def _leaves_its_module(error: type[BaseException]) -> bool:

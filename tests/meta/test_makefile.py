@@ -42,3 +42,17 @@ def test_pre_commit_runs_the_commands_of_make_check_python_and_downloads_nothing
 
 def checkers(commands: str) -> list[str]:
     return re.findall(r"^\.venv/bin/(ruff \w+|mypy)", commands, re.MULTILINE)
+
+
+NPM_ERRORS = {
+    "npm error code ECONNREFUSED\nnpm error errno ECONNREFUSED\nnpm error FetchError: connection refused": (
+        "npm: FetchError: connection refused"
+    ),
+    "sh: 1: npm: not found": "npm: sh: 1: npm: not found",
+}
+
+
+@pytest.mark.parametrize(("output", "cause"), NPM_ERRORS.items(), ids=["npm's own", "other"])
+def test_the_cause_of_a_failed_npm_is_one_line(output: str, cause: str) -> None:
+    rule = "npm-cause:; @printf '%s\\n' \"$$OUTPUT\" | awk '$(NPM_CAUSE)'"
+    assert make("--eval", rule, "npm-cause", f"OUTPUT={output}") == f"{cause}\n"

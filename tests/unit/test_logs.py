@@ -90,7 +90,8 @@ def test_messages_of_the_driver_are_not_logged(capsys: pytest.CaptureFixture[str
 
 
 @pytest.mark.parametrize(
-    ("is_terminal", "no_color", "expected"), [(True, "", "\x1b["), (True, "1", "[info"), (False, "", '{"event"')]
+    ("is_terminal", "no_color", "expected"),
+    [(True, "", "\x1b["), (True, "1", "[info"), (False, "", '"event": "ready"')],
 )
 def test_logs_are_text_with_colors_on_a_terminal_and_json_elsewhere(
     monkeypatch: pytest.MonkeyPatch,

@@ -15,6 +15,7 @@ import structlog
 from service import logs, main
 from service.app.commands import wait_for_migrations
 from service.app.run import Run
+from service.command_line import COMMANDS
 from service.config import Settings
 from service.errors import CommandError, InvalidSettings, StorageUnavailable
 from service.pkg.shutdown_event import ShutdownEvent
@@ -66,7 +67,7 @@ def only_line(capsys: pytest.CaptureFixture[str]) -> str:
 
 
 def test_every_documented_command_exists() -> None:
-    assert set(NAMES) <= main.COMMANDS.keys()
+    assert set(NAMES) <= COMMANDS.keys()
 
 
 @pytest.mark.parametrize("name", NAMES)
