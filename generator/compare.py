@@ -8,10 +8,10 @@ from typing import Any
 
 from confluent_kafka import Message
 
+from generator.dead_letter_headers import Origin, last_headers, origin_of
 from generator.expected import dead_letter_digest, order_digest
 from service.entities.dead_letter import Reason
-from service.entities.dead_letter_headers import Header, Headers, read_origin
-from service.entities.version import RecordCoordinates
+from service.entities.dead_letter_headers import Header, Headers
 from service.handler.kafka.client.headers import headers_of
 
 
@@ -97,7 +97,7 @@ def compare_dead_letters(
 ) -> DeadLetterTable:
     """Compare dead letters; `expected` maps digest to reason. The origin of each must be in `topic`."""
     table = DeadLetterTable()
-    seen: dict[bytes, RecordCoordinates] = {}
+    seen: dict[bytes, Origin] = {}
     for reason in expected.values():
         table[reason].expected += 1
     for dead_letter in dead_letters:
@@ -110,14 +110,13 @@ def compare_dead_letters(
 def _count(
     dead_letter: Message,
     expected: Mapping[bytes, Reason],
-    seen: dict[bytes, RecordCoordinates],
+    seen: dict[bytes, Origin],
     table: DeadLetterTable,
     topic: str,
 ) -> None:
-    headers = headers_of(dead_letter)
     digest = dead_letter_digest(dead_letter.key(), dead_letter.value())
-    reason = _reason_in(headers)
-    origin = read_origin(headers)
+    headers = headers_of(dead_letter)
+    reason, origin = _reason_in(headers), origin_of(last_headers(headers))
     if digest not in expected or origin is None or origin.topic != topic:
         table[reason].unexpected += 1
     elif digest in seen:

@@ -189,7 +189,7 @@ class Demo:
             return {}
         path = self.folder / "keys"
         path.touch(mode=0o600)
-        path.write_text(f"read,dead-letters {self.key}\n")
+        path.write_text(f"demo read,dead-letters,replay {self.key}\n")
         return {"ORDERS_AUTH__KEYS_FILE": str(path)}
 
     def _kafka_or_mock(self) -> Mapping[str, str]:

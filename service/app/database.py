@@ -1,4 +1,4 @@
-"""How the processes connect to PostgreSQL."""
+"""The connection settings of each process."""
 
 from enum import StrEnum
 

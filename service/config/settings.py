@@ -140,8 +140,8 @@ class HttpSettings(SettingsGroup):
 
 class AuthSettings(SettingsGroup):
     keys_file: Path | None = None
-    """File of API keys. Each line holds scopes (`read,dead-letters`), a space and the key. If empty, anyone who can
-    reach the API can read orders, and the dead-letter endpoints are disabled."""
+    """File of API keys. Each line holds a name, scopes (`read,dead-letters,replay`) and the key, separated by spaces.
+    If empty, anyone who can reach the API can read orders, and the dead-letter endpoints are disabled."""
 
 
 class AdminSettings(SettingsGroup):

@@ -16,7 +16,7 @@ class Reason(StrEnum):
     TOO_LARGE = "too-large"
     """Larger than the consumer accepts."""
     REJECTED = "rejected"
-    """A valid order that PostgreSQL rejected, or that could not be stored within `retry.give_up_after`."""
+    """A valid order that the database rejected, or that could not be stored within `retry.give_up_after`."""
 
 
 class Violation(NamedTuple):

@@ -14,7 +14,7 @@ MAX_BIGINT: Final = 2**63 - 1
 MAX_ITEMS: Final = 1_000
 MAX_UID_LENGTH: Final = 64
 MAX_AGE_SECONDS: Final = 100 * 366 * 86_400
-"""The longest age that a setting may name: a time so long ago is within Python's and PostgreSQL's calendars."""
+"""The maximum age in a setting: a date that long ago is still within Python's and PostgreSQL's calendars."""
 UID_CHARACTER: Final = "[A-Za-z0-9_-]"
 """Pattern of one character of an `order_uid`."""
 

@@ -31,12 +31,12 @@ class Record(NamedTuple):
 
     @property
     def coordinates(self) -> RecordCoordinates:
-        """Its own coordinates; the timestamp is 0 if it has none."""
+        """The record's own coordinates. The timestamp is 0 if the record has none."""
         return RecordCoordinates(max(self.timestamp_ms, 0), self.partition, self.offset, self.topic)
 
     @property
     def source(self) -> RecordCoordinates:
-        """The coordinates that version the order; for a replayed message those of the original record."""
+        """The coordinates that are the order's version. A replayed message has those of its original record."""
         origin = read_origin(self.headers)
         if origin is None:
             return RecordCoordinates.of(self.timestamp_ms, self.partition, self.offset, self.topic)

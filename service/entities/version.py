@@ -2,6 +2,8 @@
 
 from typing import Final, Literal, NamedTuple, Self
 
+from msgspec import Struct
+
 from service.entities.order import Order
 
 CompareBy = Literal["timestamp", "offset"]
@@ -37,10 +39,8 @@ class RecordCoordinates(NamedTuple):
         return self.version > other.version
 
 
-class VersionedOrder(NamedTuple):
+class VersionedOrder(Struct, frozen=True):
     """An order and its version."""
 
     order: Order
     source: RecordCoordinates
-    prepared: object = None
-    """The order as the store encoded it ahead of the write; opaque to other packages."""

@@ -13,7 +13,7 @@ OnLoaded = Callable[[Key, Value], None]
 
 
 class BatchLoader(Generic[Key, Value]):
-    """All callers of a key share one load, until it ends or is detached. For one event loop.
+    """All callers of a key share one load, until it ends or is detached. Belongs to one event loop.
 
     `load` gets at most `max_keys` distinct keys and returns a value for each; at most `max_concurrent` calls run at
     once. `on_loaded` gets each value whose load was not detached, before a caller does.
@@ -27,7 +27,7 @@ class BatchLoader(Generic[Key, Value]):
         self._idle = max_concurrent
         self._max_keys = max_keys
         self._current: dict[Key, asyncio.Future[Value]] = {}
-        """Waiting and running loads that further callers join."""
+        """Pending and running loads, which new callers join."""
         self._waiting: deque[tuple[Key, asyncio.Future[Value]]] = deque()
         self._running: set[asyncio.Task[None]] = set()
 

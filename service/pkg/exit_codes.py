@@ -9,6 +9,6 @@ class ExitCode(IntEnum):
     USAGE = 2
     """Invalid arguments or settings: nothing was done."""
     INTERRUPTED = 130
-    """128 + 2: by Ctrl-C (SIGINT)."""
+    """128 + 2: interrupted by Ctrl-C (SIGINT)."""
     BROKEN_PIPE = 141
-    """128 + 13: the reader of standard output has closed it (SIGPIPE)."""
+    """128 + 13: the reader of standard output closed the pipe (SIGPIPE)."""

@@ -11,7 +11,7 @@ T = TypeVar("T")
 class RefreshingValue(Generic[T]):
     """Loads at most every `interval_seconds`, and makes a caller wait for at most `timeout_seconds`.
 
-    `load` returns None if the value is not available; it must not block forever. For one event loop.
+    `load` returns None if the value is not available; it must not block forever. Belongs to one event loop.
     """
 
     def __init__(

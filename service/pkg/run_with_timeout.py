@@ -1,4 +1,4 @@
-"""A timeout for blocking calls that have none, or exceed it."""
+"""A timeout for blocking calls that have none, or that exceed their own."""
 
 import asyncio
 import threading

@@ -20,7 +20,7 @@ GRACE_SECONDS: Final = 5.0
 _PREPARE_THRESHOLD: Final = 5
 """Executions of a statement on a connection after which it is prepared."""
 BACKEND_PID: Final = "SELECT pg_backend_pid()"
-"""Its result differs, through a pooler, from the process id that the client received on connecting."""
+"""Through a pooler, its result differs from the process id that the client received when it connected."""
 PLANNER_SETTINGS: Final = ("enable_seqscan", "jit")
 """Turned off: the planner prefers sequential scans of tables that were never analyzed, and would compile each read."""
 SERVER: Final = "SELECT pg_backend_pid(), pg_is_in_recovery()"

@@ -12,7 +12,7 @@ from service.errors import PostgresUnreachable
 from service.pkg.run_with_timeout import run_with_timeout
 
 CONNECT_TIMEOUT_SECONDS: Final = 3.0
-"""How long a command waits for a connection; with its own start it fails within 5 s."""
+"""How long a command waits for a connection. Including its startup, the command fails within 5 s."""
 DSN_VARIABLE: Final = "ORDERS_POSTGRES__DSN"
 CONNECTION_FAILED: Final = "the connection to PostgreSQL failed"
 _PHRASES: Final = (

@@ -32,10 +32,10 @@ class BatchLimits:
 class Batch:
     """Messages that are written together.
 
-    The reading thread fills a batch, and changes only `dropped` after it has submitted it to the writing thread. It
-    replaces the frozenset (an atomic store), which the writing thread reads before each attempt. If a partition is
-    dropped during an attempt, its orders are written twice, which is idempotent, or the broker rejects the commit
-    because of its generation.
+    The reading thread fills a batch and submits it to the writing thread. After that it changes only `dropped`, by
+    replacing the frozenset (an atomic store); the writing thread reads it before each attempt. If a partition is
+    dropped during an attempt, either its orders are written twice, which is idempotent, or the broker rejects the
+    commit because its generation is old.
     """
 
     orders: list[ConsumedOrder] = field(default_factory=list)
@@ -53,7 +53,7 @@ class Batch:
     bytes: int = 0
     items: int = 0
     probed_offsets: Mapping[int, int] = field(default_factory=dict)
-    """Offsets by partition. An order before its offset is at fault if PostgreSQL rejects it: probes showed that."""
+    """Offsets by partition. An order before its offset is at fault if the database rejects it: probes showed that."""
     dropped: frozenset[int] = frozenset()
     """Partitions that were revoked: their records belong to another member."""
 
@@ -103,7 +103,7 @@ class Batch:
         self.tombstones += 1
 
     def is_already_probed(self, rejected: ConsumedOrder) -> bool:
-        """Return whether a probe showed that a rejected order, and not PostgreSQL, is at fault."""
+        """Return whether a probe showed that a rejected order, not the database, is at fault."""
         return rejected.record.offset < self.probed_offsets.get(rejected.record.partition, 0)
 
     def drop(self, partitions: frozenset[int]) -> None:

@@ -1,4 +1,4 @@
-"""Finds the order on which PostgreSQL fails with an internal error, by bisecting the batch.
+"""Finds the order on which the database fails with an internal error, by bisecting the batch.
 
 Such an error does not say which order caused it, if one did: it can be a row that a worker of Citus
 rejects during a COPY, or a damaged index. No order is dead-lettered for it. The batch is retried like in any outage, so
@@ -21,8 +21,8 @@ class BisectingStore:
     """Implements ports.OrderStore with another one.
 
     If a batch fails with an internal error for the second time, it is bisected, and `on_bisected` is called with the
-    order, or with None if none was found. That takes log2(n) + 1 trials at most, none of which begins after
-    `max_seconds`.
+    order, or with None if none was found. This takes at most log2(n) + 1 trials, and no trial
+    starts after `max_seconds`.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Propagates changes that PostgreSQL notifies of: invalidates the cache first, then publishes events."""
+"""Propagates changes that the database reports: invalidates the cache first, then publishes events."""
 
 import asyncio
 from collections.abc import Callable
@@ -24,7 +24,7 @@ class ChangePropagation:
         self._publisher = publisher
         self._on_invalidate_all = on_invalidate_all
         self._verified_at: datetime | None = None
-        """Every notification sent before has been received."""
+        """Every notification sent before this time has been received."""
         self.listening = asyncio.Event()
         """Set while LISTEN is active."""
 

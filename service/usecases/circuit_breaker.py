@@ -16,7 +16,7 @@ class CircuitBreakerPolicy:
     max_consecutive: int
     """Opens after this many consecutive bad messages."""
     min_rejected: int
-    """Opens after this many rejected orders since PostgreSQL last stored one."""
+    """Opens after this many rejected orders since the database last stored one."""
 
 
 class BreakerState(Enum):
@@ -26,11 +26,11 @@ class BreakerState(Enum):
     OPEN_FOR_MESSAGES = auto()
     """Most messages were bad. The probe's dead letters are sent."""
     OPEN_FOR_ORDERS = auto()
-    """PostgreSQL rejected most orders. None of the probe's dead letters is sent."""
+    """The database rejected most orders. None of the probe's dead letters is sent."""
 
 
 class CircuitBreaker:
-    """Evaluates messages in the order of their consumption. For one thread."""
+    """Evaluates messages in the order in which they were consumed. Not thread-safe."""
 
     def __init__(self, policy: CircuitBreakerPolicy) -> None:
         self._policy = policy
@@ -46,7 +46,7 @@ class CircuitBreaker:
         return self.state is not BreakerState.CLOSED
 
     def evaluate_messages(self, flags: bytes | bytearray) -> str | None:
-        """Return why the circuit breaker opens at these messages (1 is bad, 0 is good), or None if it does not.
+        """Return why these messages (1 is bad, 0 is good) open the circuit breaker, or None if they do not.
 
         While open, each call is a probe: the circuit breaker closes if at most `ratio` of the messages is bad.
         """
@@ -61,9 +61,9 @@ class CircuitBreaker:
         return problem
 
     def evaluate_orders(self, flags: bytes | bytearray) -> str | None:
-        """Return why the circuit breaker opens at these orders (1 was rejected, 0 stored), or None if it does not.
+        """Return why these orders (1 was rejected, 0 stored) open the circuit breaker, or None if they do not.
 
-        Orders that were neither, such as redelivered ones, are left out. While rejections keep the circuit breaker
+        The caller omits orders that were neither, such as redelivered ones. While rejections keep the circuit breaker
         open, each call is a probe: one stored order shows that the rejected ones are at fault.
         """
         if not self._policy.enabled:
@@ -96,23 +96,23 @@ class CircuitBreaker:
         if rejected < orders and (not self._opened_by_ratio or rejected <= self._policy.ratio * orders):
             self.state = BreakerState.CLOSED
             return None
-        return f"PostgreSQL stored {orders - rejected} of the probed orders and rejected {rejected}"
+        return f"the database stored {orders - rejected} of the probed orders and rejected {rejected}"
 
     def _count_orders(self, flags: bytes | bytearray) -> str | None:
         rejected = sum(flags)
         self._rejected_since_stored = self._rejected_since_stored + rejected if rejected == len(flags) else 0
         if self._rejected_since_stored >= self._policy.min_rejected:
             self._opened_by_ratio = False
-            return f"PostgreSQL rejected the last {self._rejected_since_stored} orders and stored none between them"
+            return f"the database rejected the last {self._rejected_since_stored} orders and stored none between them"
         if not self._orders.bad and not rejected:
             self._orders.extend(flags)
         elif any(self._orders.add(flag) for flag in flags):
             self._opened_by_ratio = True
-            return f"PostgreSQL rejected more than {self._policy.ratio:.0%} of the last {self._policy.window} orders"
+            return f"the database rejected more than {self._policy.ratio:.0%} of the last {self._policy.window} orders"
         return None
 
     def _open(self, state: BreakerState) -> None:
-        """Reset the counts: only probes count while open, and only later messages after that."""
+        """Change the state, and reset the counts: from now on, only the probes count."""
         self.state = state
         self._messages, self._orders = _Window(self._policy), _Window(self._policy)
         self._consecutive = self._rejected_since_stored = 0

@@ -12,7 +12,7 @@ _HASH_DIGITS: Final = 12
 
 
 class DeadLetterFilters(NamedTuple):
-    """`since` is the time at which they arrived in the dead-letter topic, `order` is an `order_uid`."""
+    """`since` is the earliest time of arrival in the dead-letter topic; `order` is an `order_uid`."""
 
     reasons: frozenset[str] = frozenset()
     since: datetime | None = None

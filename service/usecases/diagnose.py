@@ -9,7 +9,7 @@ from service.pkg.run_with_timeout import run_with_timeout
 
 
 class Check(NamedTuple):
-    """`run` returns a description or raises. The check is skipped if one of those it `requires` has failed."""
+    """`run` returns a description or raises. A check is skipped if a check that it `requires` has failed."""
 
     name: str
     run: Callable[[], str]
@@ -36,7 +36,7 @@ class CheckResult(NamedTuple):
 
 
 def run_checks(checks: Iterable[Check], timeout: float, describe: Callable[[Exception], str]) -> Iterator[CheckResult]:
-    """Run one check after the other, each for at most `timeout` seconds. `describe` returns the text of an error."""
+    """Run the checks one by one, each for at most `timeout` seconds. `describe` returns the text of an error."""
     failed: set[str] = set()
     for check in checks:
         if missing := failed.intersection(check.requires):

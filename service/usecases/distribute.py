@@ -1,4 +1,4 @@
-"""Distributes the tables over the nodes of Citus, one after the other, and continues where an earlier run ended."""
+"""Distributes the tables over the nodes of Citus, one by one. A repeated run continues where the last one ended."""
 
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple

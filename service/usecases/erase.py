@@ -11,7 +11,7 @@ _DAY_SECONDS: Final = 86_400
 
 
 class UndoResult(NamedTuple):
-    """`existing` and `arrived`: the coordinates of records from before and from during the undo, by order."""
+    """Coordinates of records, by order: `existing` ones are older than the undo, `arrived` ones came during it."""
 
     erased: set[str]
     existing: Mapping[str, str]

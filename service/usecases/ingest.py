@@ -1,4 +1,4 @@
-"""Writes a batch: orders to PostgreSQL, dead letters to Kafka. Retries both until they succeed.
+"""Writes a batch: orders to the store, dead letters to their topic. Retries both until they succeed.
 
 The outcome says whether the batch's offsets may be committed. If Ingest raises, they must not be.
 """
@@ -36,7 +36,7 @@ class Decision(Enum):
     PAUSE = auto()
     """The circuit breaker is open: nothing of the batch was dead-lettered, and it must be read again."""
     REREAD = auto()
-    """A probe showed that PostgreSQL stores orders again: everything that was held back must be read again."""
+    """A probe showed that the database stores orders again: everything that was held back must be read again."""
 
 
 class Outcome(NamedTuple):
@@ -72,7 +72,7 @@ class _StoreResult:
 
     counts: StoreCounts = field(default_factory=StoreCounts)
     dead_letters: list[DeadLetter] = field(default_factory=list)
-    """Orders that PostgreSQL rejected, or that were not stored within `give_up_after`."""
+    """Orders that the database rejected, or that were not stored within `give_up_after`."""
     order_flags: bytearray = field(default_factory=bytearray)
     """1 for each rejected order, 0 for each stored one, for the circuit breaker."""
     is_store_available: bool | None = None
@@ -95,7 +95,7 @@ class _StoreResult:
 
 
 class _Retried(NamedTuple, Generic[_Result]):
-    """How a call ended that was retried."""
+    """The result of a call, after any retries."""
 
     result: _Result | None
     """None if the last attempt failed."""
@@ -105,10 +105,11 @@ class _Retried(NamedTuple, Generic[_Result]):
 
 
 class Ingest:
-    """Belongs to the writing thread, but for `is_waiting_to_retry`, which any thread may read."""
+    """Belongs to the writing thread. Only `is_waiting_to_retry` may be read by any thread."""
 
     def __init__(
         self,
+        *,
         store: OrderStore,
         dead_letters: DeadLetters,
         breaker: CircuitBreaker,
@@ -175,7 +176,7 @@ class Ingest:
         return result
 
     def _store_at_once(self, orders: list[ConsumedOrder], batch: Batch) -> _Retried[StoreCounts]:
-        """Retry until stored. Final are OrderRejected, StatementTimedOut (several orders), StorageUnavailable."""
+        """Retry until stored. The error is OrderRejected, StatementTimedOut (several orders) or StorageUnavailable."""
 
         def attempt() -> StoreCounts:
             orders[:] = batch.owned(orders)  # in place: after an error the caller splits what is left

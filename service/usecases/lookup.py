@@ -24,9 +24,9 @@ from service.usecases.minimum_lsn import MinimumLsn
 from service.usecases.ports import OrderReader
 
 MAX_CONCURRENT_QUERIES: Final = 2
-"""PostgreSQL executes one while this process handles the result of the other."""
+"""The database executes one while this process handles the result of the other."""
 MAX_UIDS_PER_QUERY: Final = 16
-"""Few, because a document may have a mebibyte."""
+"""Few, because a document may have 1 MiB."""
 
 
 class LookupResult(NamedTuple):
@@ -47,14 +47,14 @@ class QueriedOrder(NamedTuple):
 
 
 class CacheUse(Enum):
-    """What the cache is used for. Without notifications, it may hold outdated orders."""
+    """How the cache is used. Without notifications, it may contain outdated orders."""
 
     FULL = auto()
     """Notifications arrive: cached orders are served, and results of queries are cached."""
     SERVE_ONLY = auto()
-    """They do not arrive, and the database cannot be read: cached orders are all that can be served."""
+    """Notifications do not arrive, and the database cannot be read: only cached orders can be served."""
     BYPASSED = auto()
-    """They do not arrive, but the database can be read."""
+    """Notifications do not arrive, but the database can be read: every order is queried."""
 
 
 _BYPASSED: Final = CacheUse.BYPASSED

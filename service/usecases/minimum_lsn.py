@@ -13,7 +13,7 @@ UNKNOWN_LSN: Final = 2**64
 
 
 class MinimumLsn:
-    """The minimum of each notified order, and the shared one. For one event loop."""
+    """The minimum of each notified order, and the shared one. Belongs to one event loop."""
 
     def __init__(self) -> None:
         self._shared = 0

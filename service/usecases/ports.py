@@ -36,7 +36,10 @@ class StoreCounts(NamedTuple):
 
 class OrderStore(Protocol):
     def prepare(self, order: Order, source: RecordCoordinates, document: bytes) -> VersionedOrder:
-        """Encode an order ahead of the write. Safe in any thread. `document` is the JSON it was decoded from."""
+        """Return the order, with what the store can encode ahead of the write.
+
+        Safe in any thread. `document` is the JSON that the order was decoded from.
+        """
 
     def store(self, orders: Sequence[VersionedOrder]) -> StoreCounts:
         """Store orders in one transaction; the greatest version of an order wins.
@@ -50,7 +53,7 @@ class DeadLetters(Protocol):
     def send_and_commit(self, batch: Batch, dead_letters: Sequence[DeadLetter]) -> bool:
         """Block until the dead-letter topic has acknowledged every dead letter of a batch whose orders are stored.
 
-        Is called for every batch, even without dead letters. Returns whether the batch's offsets were committed in the
+        It is called for every batch, even one without dead letters. Returns whether the offsets were committed in the
         same transaction; if not, the caller commits them.
         Raises DeadLettersUnavailable with those that were not acknowledged, and Stopped.
         """
@@ -111,7 +114,7 @@ class ReadResult(NamedTuple):
 
 
 class Snapshot(NamedTuple):
-    """Uids and documents, which are read one after the other, and the `replay_lsn` of ReadResult for all of them.
+    """Uids and documents, read while the block runs, and the `replay_lsn` (see ReadResult) of all of them.
 
     A document is None if rows of the order are missing.
     """
@@ -178,14 +181,14 @@ class ReplayTarget(Protocol):
     """The order topic."""
 
     def send(self, dead_letters: Sequence[DeadLetterRecord]) -> Sequence[DeadLetterRecord]:
-        """Block until all are acknowledged but those that are too large for the topic, which are returned.
+        """Block until all are acknowledged; return those that are too large for the topic.
 
         Raises KafkaRequestFailed.
         """
 
 
 class ReplayObserver(Protocol):
-    """Is called for each dead letter of a replay or of its preview that matches the filters."""
+    """Called for each dead letter of a replay, or of its preview, that matches the filters."""
 
     def on_sent(self, dead_letter: DeadLetterRecord) -> None:
         """Report a dead letter that the broker has acknowledged; in a preview, one that would be sent."""
@@ -199,7 +202,7 @@ class ReplayObserver(Protocol):
 class EventPublisher(Protocol):
     @property
     def rate(self) -> Rate:
-        """The rate of events."""
+        """Events per second."""
 
     def publish(self, kind: str, order_uids: Sequence[str]) -> None: ...
 
@@ -317,7 +320,8 @@ class TableDistributor(Protocol):
     def foreign_keys_of_others(self) -> Sequence[str]:
         """Return the foreign keys between these tables and others."""
 
-    def connected_writers(self) -> int: ...
+    def connected_writers(self) -> int:
+        """Return how many consumers are connected to any node. Needs Citus."""
 
     def distribute(self, table: TableDistribution) -> None:
         """Copy the rows of the table to the nodes, which blocks its writers for as long."""

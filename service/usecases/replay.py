@@ -14,9 +14,9 @@ from service.usecases.dead_letter_filters import DeadLetterFilters
 from service.usecases.ports import ReplayObserver, ReplaySource, ReplayTarget
 
 MAX_CHUNK_MESSAGES: Final = 500
-"""Sent, acknowledged and committed together: a crash repeats at most this many."""
+"""Maximum number of dead letters that are sent and committed together, and are repeated after a crash."""
 MAX_CHUNK_BYTES: Final = 64 * 2**20
-"""A chunk ends when its values reach this size, which the client holds a second time."""
+"""A chunk ends when its values reach this size, because the client keeps a second copy of them."""
 
 
 class NamedDeadLetters(NamedTuple):
@@ -36,7 +36,7 @@ class ReplayPlan:
     limit: int = 0
     rate: float = 0
     named: NamedDeadLetters | None = None
-    """All of these, if set, are sent each time, and no offset is committed."""
+    """If set, each run sends exactly these, and no offset is committed."""
 
     def group(self, group_id: str) -> str:
         """Return the group whose committed offsets are the progress of this replay. Each plan has its own."""

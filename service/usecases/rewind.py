@@ -1,4 +1,4 @@
-"""Rereads the order topic from a point in time: which offsets the consumer group commits for it."""
+"""Calculates the offsets that make a consumer group reread the order topic from a point in time."""
 
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
@@ -22,6 +22,6 @@ class Rewind(NamedTuple):
 
 
 def plan(committed: Mapping[int, int], wanted: Mapping[int, int]) -> Rewind:
-    """Return how to read again from the wanted offsets, by partition. Moving forward would skip messages."""
+    """Return the commits that move the group back to these offsets, never forward: that would skip messages."""
     earlier = {partition: wanted[partition] for partition, offset in committed.items() if wanted[partition] < offset}
     return Rewind(committed, earlier)

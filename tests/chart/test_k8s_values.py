@@ -80,6 +80,19 @@ def test_pods_meet_the_restricted_standard(name: str) -> None:
             assert {"requests", "limits"} <= set(container["resources"])
 
 
+@pytest.mark.parametrize("name", ["distribute", "erase"])
+def test_jobs_use_the_names_of_the_release(name: str) -> None:
+    objects, (job,) = render(), documents(name)
+    (container,) = job["spec"]["template"]["spec"]["containers"]
+    (settings,) = container["envFrom"]
+    assert one(objects, "ConfigMap", settings["configMapRef"]["name"])
+    for each in container["env"]:
+        if "valueFrom" in each:
+            reference = each["valueFrom"]["secretKeyRef"]
+            secret = one(objects, "Secret", reference["name"])
+            assert reference["key"] in secret.get("data", {}) | secret.get("stringData", {})
+
+
 def test_the_strimzi_values_use_the_names_in_the_manifests() -> None:
     kafka, user = one(documents("strimzi"), "Kafka"), one(documents("strimzi"), "KafkaUser")
     topics = {each["metadata"]["name"] for each in documents("strimzi") if each["kind"] == "KafkaTopic"}

@@ -14,7 +14,14 @@ PROGRAMS = ("kubeconform", "go")
 EXAMPLES = {file.stem: file for file in sorted((ROOT / "k8s" / "values").glob("*.yaml"))}
 MANIFESTS = [
     ROOT / "k8s" / name
-    for name in ("erase.yaml", "generator.yaml", "kafka-ui.yaml", "kube-prometheus.yaml", "skip-batch.yaml")
+    for name in (
+        "distribute.yaml",
+        "erase.yaml",
+        "generator.yaml",
+        "kafka-ui.yaml",
+        "kube-prometheus.yaml",
+        "skip-batch.yaml",
+    )
 ]
 
 

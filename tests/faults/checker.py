@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import msgspec
 from confluent_kafka import Message
 
+from generator.dead_letter_headers import last_headers, origin_of
 from generator.expected import dead_letter_digest, order_digest
 from service.entities.dead_letter import Reason
 from service.entities.dead_letter_headers import Header
@@ -173,9 +174,9 @@ class Checker:
     def _check_dead_letters(self, dead_letters: Iterable[Message]) -> None:
         found: Counter[Position] = Counter()
         for dead_letter in dead_letters:
-            headers = _headers(dead_letter)
-            origin = _origin(headers)
-            coordinates = origin[1:] if origin else (-1, -1)
+            headers = headers_in(dead_letter)
+            origin = origin_of(headers)
+            coordinates = (origin.partition, origin.offset) if origin else (-1, -1)
             expected = self._dead_letters.get(coordinates, [])
             found[coordinates] += 1
             if not expected:
@@ -192,20 +193,14 @@ class Checker:
 def _version(message: Message) -> Version:
     """Return the version of the message's order: a replayed order keeps its original version."""
     current = Version(message.timestamp()[1], message.partition() or 0, message.offset() or 0)
-    return _origin(_headers(message)) or current
+    origin = origin_of(headers_in(message))
+    return Version(*origin[:3]) if origin else current
 
 
-def _headers(message: Message) -> dict[str, bytes]:
+def headers_in(message: Message) -> dict[str, bytes]:
     """Return the last value of each name, without nulls."""
-    headers: Any = message.headers() or ()
-    return {name: value for name, value in headers if value is not None}
-
-
-def _origin(headers: dict[str, bytes]) -> Version | None:
-    """Return the first version of a dead-lettered or replayed message; None if a header is missing or malformed."""
-    texts = [headers.get(name, b"") for name in (Header.TIMESTAMP, Header.PARTITION, Header.OFFSET)]
-    is_complete = Header.TOPIC in headers and all(text.isdigit() for text in texts)
-    return Version(*map(int, texts)) if is_complete else None
+    headers: Any = message.headers()
+    return last_headers(headers)
 
 
 def _matches(dead_letter: Message, headers: dict[str, bytes], expected: ExpectedDeadLetter) -> bool:

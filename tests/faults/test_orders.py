@@ -8,11 +8,11 @@ import confluent_kafka
 import msgspec
 import pytest
 
+from generator.dead_letter_headers import origin_of
 from generator.orders import encode
 from generator.stream import Message, Plan, stream
 from service.entities.dead_letter import Reason
-from service.entities.dead_letter_headers import read_origin
-from service.handler.kafka.client.headers import headers_of
+from tests.faults.checker import headers_in
 from tests.faults.nemesis import rejecting
 from tests.faults.workload import MIX, Workload
 from tests.kit.harness import metric
@@ -26,6 +26,7 @@ MAX_WRITE_SECONDS = 5.0
 PROBE_AT_ONCE = {"ORDERS_CIRCUIT_BREAKER__RETRY_AFTER": "100ms"}
 MIN_REJECTED = 10
 """Rejections that open the circuit breaker, by default."""
+NAMED = "PostgreSQL fails with an internal error on one order"
 SLOW_RATE = 50
 """Orders per second."""
 MEMORY_MIB = 256
@@ -56,6 +57,19 @@ def test_postgresql_rejects_orders_of_a_large_batch(workload: Workload, position
         workload.settle()
     assert workload.assert_exact().dead_lettered == len(positions)
     assert 0 < write_seconds(member) < MAX_WRITE_SECONDS
+
+
+def test_postgresql_fails_with_an_internal_error_on_one_order(workload: Workload) -> None:
+    """The error does not say which order causes it, so the consumer searches for it, and dead-letters nothing."""
+    messages = [*stream(Plan(count=BATCH, seed=workload.seed))]
+    faulty = messages[3_000].key.decode()
+    workload.produce_messages(iter(messages)).wait(60)
+    with rejecting(workload, f"NEW.order_uid = '{faulty}'", "XX000"):
+        (member,) = workload.members(1)
+        eventually(lambda: bool(member.logged(NAMED)), 60, "the order is named")
+        assert [line["order_uid"] for line in member.logged(NAMED)] == [faulty]
+    workload.fault_ended()
+    assert workload.assert_exact().dead_lettered == 0
 
 
 def test_postgresql_rejects_every_order_of_a_slow_stream(workload: Workload) -> None:
@@ -99,7 +113,7 @@ def test_orders_are_stored_behind_orders_that_postgresql_always_rejects(workload
 
 
 def origin(dead_letter: confluent_kafka.Message) -> tuple[int, int] | None:
-    found = read_origin(headers_of(dead_letter))
+    found = origin_of(headers_in(dead_letter))
     return found and (found.partition, found.offset)
 
 

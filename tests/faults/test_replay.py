@@ -8,8 +8,8 @@ import msgspec
 from generator.orders import encode
 from generator.stream import Message, Plan, stream
 from service.entities.dead_letter import Reason
-from service.entities.dead_letter_headers import read_replays
-from service.handler.kafka.client.headers import headers_of
+from service.entities.dead_letter_headers import Header
+from tests.faults.checker import headers_in
 from tests.faults.nemesis import rejecting
 from tests.faults.test_orders import IS_POISON, poisoned
 from tests.faults.workload import Workload
@@ -63,4 +63,4 @@ def newer(orders: list[Message]) -> list[Message]:
 def planned_reason_unless_replayed(workload: Workload, message: confluent_kafka.Message) -> Reason | None:
     """An order that PostgreSQL rejected is stored when it is replayed; an invalid message stays invalid."""
     reason = workload.planned_reason(message)
-    return None if reason == "rejected" and read_replays(headers_of(message)) else reason
+    return None if reason == "rejected" and headers_in(message).get(Header.REPLAYS, b"0") != b"0" else reason

@@ -228,7 +228,7 @@ def test_any_last_event_id_opens_a_stream_within_the_buffer(event_id: str) -> No
 # Settings and files
 
 lines = st.text(st.characters(codec="utf-8"), max_size=60) | st.tuples(
-    st.sampled_from(["read", "dead-letters", "read,dead-letters", "read,", "#", ""]),
+    st.sampled_from(["read", "dead-letters", "read,dead-letters", "read,", "a replay", "b.c read", "a", "#", ""]),
     st.from_regex(r"[A-Za-z0-9._~+/=-]{18,30}", fullmatch=True),
 ).map(" ".join)
 files = st.lists(lines, max_size=6).map(lambda several: "\n".join(several).encode()) | st.binary(max_size=100)
@@ -250,13 +250,14 @@ def test_a_key_file_is_accepted_or_rejected_without_quoting_it(folder: Path, con
         assert re.fullmatch(r"(line \d+: )?[a-zA-Z0-9 ,'.:_~+/=-]+", str(keys))
         assert all(word not in str(keys) for word in content.decode(errors="replace").split() if len(word) >= 18)
     else:
-        assert keys.scopes(presented) is None or presented.encode() in content
+        assert keys.holder(presented) is None or presented.encode() in content
         lines = [line.split() for line in content.decode("utf-8-sig", "replace").split("\n")]
         words = [line for line in lines if line and not line[0].startswith("#")]
         assert len(keys) + len(keys.problems) == len(words)
-        found = {key: keys.scopes(key) for _, key in (line for line in words if len(line) == len(("scopes", "key")))}
-        assert {scope for scopes in found.values() for scope in scopes or ()} <= {*KeyScope}
-        assert sum(scopes is not None for scopes in found.values()) >= 1
+        found = [holder for *_, key in words if (holder := keys.holder(key))]
+        assert found
+        assert {scope for holder in found for scope in holder.scopes} <= {*KeyScope}
+        assert all(holder.name for holder in found if KeyScope.REPLAY in holder.scopes)
 
 
 def outcome_of(call: Callable[..., T], argument: Any) -> T | Exception:

@@ -234,6 +234,23 @@ def test_connected_consumers_must_be_stopped(
     assert errors == ["orders: cannot distribute the tables: 2 consumers are connected: stop them first"]
 
 
+def test_consumers_of_other_nodes_must_be_stopped(
+    distribute: Distribute, coordinator: psycopg.Connection, database: str
+) -> None:
+    citus.create_run_command(coordinator, is_second_reachable=True, second_result="2")
+    with connected_consumer(database):
+        code, _, errors = distribute()
+    assert (code, placements(coordinator)) == (1, {})
+    assert errors == ["orders: cannot distribute the tables: 3 consumers are connected: stop them first"]
+
+
+def test_a_node_that_does_not_respond_prevents_it(distribute: Distribute, coordinator: psycopg.Connection) -> None:
+    citus.create_run_command(coordinator, is_second_reachable=False, second_result="connection refused")
+    code, _, errors = distribute()
+    assert (code, placements(coordinator)) == (1, {})
+    assert errors == ["orders: could not count the consumers on the Citus nodes 2: make them reachable from this node"]
+
+
 @pytest.mark.parametrize(
     ("change", "problem"),
     [

@@ -116,9 +116,14 @@ def consumer_of(harness: Harness, batches: Interruption, decoded: list[datetime]
     decoder = Decoder(decoding_rules(), on_unknown=lambda _: None, on_mismatch=lambda _: None, now=now)
     log = structlog.get_logger("test")
     ingest = Ingest(
-        batches.store, FakeDeadLetters(), CircuitBreaker(circuit_breaker_policy()), retry_backoff(), batches.stop,
-        RetryReport(metrics, log), batches,
-    )  # fmt: skip
+        store=batches.store,
+        dead_letters=FakeDeadLetters(),
+        breaker=CircuitBreaker(circuit_breaker_policy()),
+        backoff=retry_backoff(),
+        stop=batches.stop,
+        observer=RetryReport(metrics, log),
+        middleware=batches,
+    )
     return build_consumer(
         LoopDependencies(
             group=group,

@@ -35,9 +35,9 @@ def test_unknown_orders_are_new(store: OrderStore) -> None:
 
 @pytest.mark.parametrize("text", ["plain", "tab \t, line \n\r, backslash \\"])
 def test_a_prepared_order_is_stored_unchanged(store: OrderStore, text: str) -> None:
-    order, source, _ = versioned(1, order_uid="a", entry=text)
+    plain = versioned(1, order_uid="a", entry=text)
     document = encode(order_document(order_uid="a", entry=text))
-    assert store.store([store.prepare(order, source, document)]) == StoreCounts(new=1)
+    assert store.store([store.prepare(plain.order, plain.source, document)]) == StoreCounts(new=1)
     assert store.store([versioned(2, order_uid="a", entry=text)]) == StoreCounts(unchanged=1)
 
 

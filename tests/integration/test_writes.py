@@ -90,7 +90,7 @@ def test_any_text_survives_an_insert_and_a_replacement(writer: PostgresOrderStor
     assert writer.store(orders) == StoreCounts(new=len(orders) // 2, replaced=len(plain))
     for each in orders:
         assert stored_order(admin, each.order.order_uid) == each.order
-    assert writer.store([each._replace(source=each.source._replace(offset=9_999)) for each in orders]) == StoreCounts(
+    assert writer.store([replace(each, source=each.source._replace(offset=9_999)) for each in orders]) == StoreCounts(
         unchanged=len(orders)
     )
 
@@ -116,7 +116,7 @@ def test_any_date_survives_a_round_trip(writer: PostgresOrderStore, admin: psyco
     writer.store([dated])
     assert stored_order(admin, "a") == dated.order
     assert column(admin, f"SELECT {DOCUMENT}::json ->> 'date_created' {FROM_ORDERS}") in {date, date.rstrip("0Z") + "Z"}
-    assert writer.store([dated._replace(source=versioned(2).source)]) == StoreCounts(unchanged=1)
+    assert writer.store([replace(dated, source=versioned(2).source)]) == StoreCounts(unchanged=1)
 
 
 def test_the_greatest_numbers_and_most_items_survive_a_round_trip(

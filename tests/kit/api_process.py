@@ -1,4 +1,4 @@
-"""What tests of an API process share: orders, requests, probes and a locked table."""
+"""Helpers for tests of an API process: orders, requests, probes and a locked table."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""Calls in other threads that are blocked by a lock of PostgreSQL."""
+"""Runs calls in threads, and waits until a lock of PostgreSQL blocks them."""
 
 from collections.abc import Callable
 from concurrent.futures import Future

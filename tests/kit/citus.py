@@ -5,7 +5,7 @@ second call and of a missing colocation. They distribute nothing: rows stay wher
 """
 
 import psycopg
-from psycopg.sql import SQL, Identifier
+from psycopg.sql import SQL, Identifier, Literal
 
 SHARD_COUNT_SETTING = "ALTER DATABASE {} SET citus.shard_count = 32"
 """A server that has loaded Citus knows this setting. Applies to new connections."""
@@ -85,8 +85,8 @@ CREATE OR REPLACE FUNCTION run_command_on_all_nodes(
   OUT nodeid int, OUT success bool, OUT result text
 ) RETURNS SETOF record LANGUAGE plpgsql AS $$
 BEGIN
-  EXECUTE command;
-  RETURN QUERY VALUES (1, true, ''), (2, {is_second_reachable}, '');
+  EXECUTE command INTO result;
+  RETURN QUERY VALUES (1, true, result), (2, {is_second_reachable}, {second_result});
 END $$
 """
 """The real one executes the command on each node, in a transaction of its own."""
@@ -102,7 +102,7 @@ def create_extension(admin: psycopg.Connection) -> None:
     create_run_command(admin, is_second_reachable=True)
 
 
-def create_run_command(admin: psycopg.Connection, *, is_second_reachable: bool) -> None:
-    """Create the function, or replace it."""
-    statement = RUN_COMMAND.format(is_second_reachable=is_second_reachable)
-    admin.execute(statement.encode())
+def create_run_command(admin: psycopg.Connection, *, is_second_reachable: bool, second_result: str = "0") -> None:
+    """Create the function, or replace it. The second node always returns `second_result`."""
+    values = {"is_second_reachable": Literal(is_second_reachable), "second_result": Literal(second_result)}
+    admin.execute(SQL(RUN_COMMAND).format(**values))

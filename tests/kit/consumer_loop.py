@@ -82,7 +82,7 @@ class BatchGate:
 
 
 class LoopSetup:
-    """A consumer of a topic without an id, and what surrounds it."""
+    """A consumer of a topic without an id, with its fakes."""
 
     def __init__(
         self,
@@ -97,9 +97,14 @@ class LoopSetup:
         self.dead_letters = dead_letters or FakeDeadLetters()
         self.batches = BatchGate()
         self.ingest = Ingest(
-            self.store, self.dead_letters, CircuitBreaker(policy or circuit_breaker_policy()), UNTIL_STOPPED, self.stop,
-            RetryReport(metrics, structlog.get_logger()), self.batches,
-        )  # fmt: skip
+            store=self.store,
+            dead_letters=self.dead_letters,
+            breaker=CircuitBreaker(policy or circuit_breaker_policy()),
+            backoff=UNTIL_STOPPED,
+            stop=self.stop,
+            observer=RetryReport(metrics, structlog.get_logger()),
+            middleware=self.batches,
+        )
         self.admin = FakeAdmin()
         self.metrics = metrics
         self.created: list[ScriptedConsumer] = []

@@ -1,4 +1,4 @@
-"""What tests of consumer processes share: messages, offsets, stored rows and locks."""
+"""Helpers for tests of consumer processes: messages, offsets, stored rows and locks."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager

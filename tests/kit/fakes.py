@@ -39,8 +39,8 @@ class FakeStore:
         self._reports_index = reports_index
 
     @staticmethod
-    def prepare(order: Order, source: RecordCoordinates, document: bytes) -> VersionedOrder:
-        return VersionedOrder(order, source, document)
+    def prepare(order: Order, source: RecordCoordinates, document: bytes) -> VersionedOrder:  # noqa: ARG004 - as the port
+        return VersionedOrder(order, source)
 
     def store(self, orders: Sequence[VersionedOrder]) -> StoreCounts:
         self.calls.append(len(orders))
@@ -58,7 +58,7 @@ class FakeStore:
         if stored is not None and not versioned.source.is_newer_than(stored.source):
             return StoreCounts(unchanged=1) if versioned == stored else StoreCounts(stale=1)
         self.orders[uid] = versioned
-        return _change(stored and stored.order, versioned.order)
+        return _change(stored.order if stored else None, versioned.order)
 
 
 def _change(stored: Order | None, order: Order) -> StoreCounts:
@@ -198,7 +198,7 @@ class FakeTableDistributor:
 
 
 class FakeClock:
-    """Seconds of time.monotonic() and time.time(), which pass only when a test says so."""
+    """Seconds of time.monotonic() and time.time(), which pass only when a test advances them."""
 
     def __init__(self) -> None:
         self.now = 1_000_000.0

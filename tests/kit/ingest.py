@@ -34,7 +34,14 @@ class Setup:
 
     def __post_init__(self) -> None:
         self.breaker = CircuitBreaker(self.policy)
-        self.ingest = Ingest(self.store, self.dead_letters, self.breaker, self.backoff, self.stop, self)
+        self.ingest = Ingest(
+            store=self.store,
+            dead_letters=self.dead_letters,
+            breaker=self.breaker,
+            backoff=self.backoff,
+            stop=self.stop,
+            observer=self,
+        )
 
     def on_retry(self, error: BaseException, attempts: int, wait_seconds: float) -> None:
         assert 0 <= wait_seconds <= self.backoff.max_backoff
@@ -50,7 +57,7 @@ class Setup:
 
 
 def held_back(outcome: Outcome) -> str:
-    """Return why a batch was held back, of which nothing may be committed."""
+    """Return why the batch was held back; verify that nothing of it is committed."""
     assert (outcome.decision, outcome.dead_letters, outcome.is_committed) == (Decision.PAUSE, (), False)
     assert outcome.breaker is not BreakerState.CLOSED
     return outcome.problem

@@ -1,4 +1,4 @@
-"""Whether the API reaches its dependencies, and since when, for `/stats`."""
+"""The state of the API's dependencies, and when it last changed, for `/stats`."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -27,5 +27,5 @@ class Dependency:
 
     @property
     def status(self) -> DependencyStatus | None:
-        """None until the dependency was up, or has not been for STARTUP_GRACE."""
+        """None until the dependency is up for the first time, or STARTUP_GRACE has passed."""
         return None if self._is_up is None else DependencyStatus(self._is_up, rfc3339(self._since))

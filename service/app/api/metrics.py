@@ -17,7 +17,8 @@ def connect_metrics(parts: ApiParts) -> None:
     metrics.cache.warm_up_seconds.set_function(lambda: cache.warm_up.seconds or 0)
     metrics.postgresql.pool_waiting.set_function(lambda: database.reader.waiting)
     metrics.events.clients.set_function(lambda: parts.broadcaster.clients)
-    if keys := parts.keys:
+    keys = parts.keys
+    if keys is not None:
         metrics.api_keys.accepted.set_function(lambda: len(keys))
         metrics.api_keys.file_errors.set_function(lambda: len(keys.problems))
     metrics.dependency_up.labels("postgresql").set_function(database.is_reachable)

@@ -82,7 +82,7 @@ def _add_filters(parser: argparse.ArgumentParser) -> None:
 
 
 def _not_empty(text: str) -> str:
-    """Not only a valid `order_uid`, because messages without one are dead-lettered, too."""
+    """Accept more than a valid `order_uid`, because messages without one are dead-lettered too."""
     if not text:
         raise argparse.ArgumentTypeError("must not be empty")
     return text

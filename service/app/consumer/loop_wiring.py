@@ -46,7 +46,7 @@ _PROPERTIES: Final = {"auto.offset.reset": "error"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoopDependencies:
-    """What the loop uses. `connect` creates the group's member with the given properties added."""
+    """The loop's collaborators. `connect` creates the group's member, with these properties added to its own."""
 
     group: ConsumerGroup
     connect: Callable[[dict[str, Any]], Consumer]
@@ -60,41 +60,78 @@ class LoopDependencies:
 
 
 def build_consumer(given: LoopDependencies) -> OrderConsumer:
-    """Return a consumer whose loop `run` starts."""
-    topic, metrics, log = given.group.topic, given.metrics, given.log
-    progress, failure, statistics = Progress(), ClientFailure(log), LatestStatistics()
+    """Return a consumer whose `run` starts its loop. The parts are created in the order of the messages' path."""
+    group, topic, metrics, log = given.group, given.group.topic, given.metrics, given.log
+    progress, statistics, failure = Progress(), LatestStatistics(), ClientFailure(log)
+
+    # The client calls these back in its polls.
     errors = ClientErrors(topic, failure, log)
-    offsets = OffsetCommitter(given.group, progress, metrics, log)
+    offsets = OffsetCommitter(group=group, progress=progress, metrics=metrics, log=log)
     callbacks = {"on_commit": offsets.on_commit, "stats_cb": statistics.put, "error_cb": errors.on_error}
     client = given.connect(_PROPERTIES | callbacks)
+
+    # One batch is filled while the previous one is written.
     fetch = FetchControl(client, metrics.consumption, log)
     state = ConsumerStateMachine(fetch)
+    breaker = BreakerControl(settings=given.settings, state=state, metrics=metrics.consumption, log=log)
     worker = BatchWorker(given.ingest, given.ingest.is_waiting_to_retry)
-    breaker = BreakerControl(given.settings, metrics.consumption, log)
-    report = OutcomeReport(metrics, log)
-    pipeline = BatchPipeline(given.builder, worker, progress, breaker, state, report, given.stop)
+    pipeline = BatchPipeline(
+        builder=given.builder,
+        worker=worker,
+        progress=progress,
+        breaker=breaker,
+        state=state,
+        report=OutcomeReport(metrics, log),
+        stop=given.stop,
+    )
+
+    # Messages of a partition count once its position is verified.
     topic_check = _topic_check(given, client)
-    resets = OffsetResets(client, topic, progress, metrics.consumption, log)
-    lag = Lag(PartitionEnds(client, topic), progress, metrics.partitions)
-    assignment = Assignment(client, topic, progress, pipeline, topic_check, resets, fetch, lag)
-    receiver = Receiver(client, pipeline, assignment, topic_check, errors, StalledPartitions(log), statistics, metrics)
-    reader = Reader(receiver, pipeline, worker, breaker, state, assignment)
-    cycle = PollCycle(client, given.group, pipeline, reader, assignment, offsets)
+    assignment = Assignment(
+        client=client,
+        topic=topic,
+        progress=progress,
+        pipeline=pipeline,
+        topic_check=topic_check,
+        resets=OffsetResets(client=client, topic=topic, progress=progress, metrics=metrics.consumption, log=log),
+        fetch=fetch,
+        lag=Lag(PartitionEnds(client, topic), progress, metrics.partitions),
+    )
     rebalance = Rebalance(
-        assignment,
-        pipeline,
-        offsets,
-        statistics,
-        metrics.consumption,
-        log,
+        assignment=assignment,
+        pipeline=pipeline,
+        offsets=offsets,
+        statistics=statistics,
+        metrics=metrics.consumption,
+        log=log,
         revoke_timeout=given.settings.revoke_timeout,
     )
-    shutdown = Shutdown(client, pipeline, progress, offsets, log)
-    return OrderConsumer(cycle, worker, rebalance, shutdown, failure, given.stop)
+
+    # The loop receives messages, submits batches and commits offsets.
+    receiver = Receiver(
+        client=client,
+        pipeline=pipeline,
+        assignment=assignment,
+        topic_check=topic_check,
+        errors=errors,
+        stalled=StalledPartitions(log),
+        statistics=statistics,
+        metrics=metrics,
+    )
+    reader = Reader(
+        receiver=receiver, pipeline=pipeline, worker=worker, breaker=breaker, state=state, assignment=assignment
+    )
+    cycle = PollCycle(
+        client=client, group=group, pipeline=pipeline, reader=reader, assignment=assignment, offsets=offsets
+    )
+    shutdown = Shutdown(client=client, pipeline=pipeline, progress=progress, offsets=offsets, log=log)
+    return OrderConsumer(
+        cycle=cycle, worker=worker, rebalance=rebalance, shutdown=shutdown, failure=failure, stop=given.stop
+    )
 
 
 def _topic_check(given: LoopDependencies, client: Consumer) -> TopicCheck:
     topic, log = given.group.topic, given.log
     lookup, timeout = TopicLookup(given.admin, topic), given.settings.topic_id_timeout
     identity = TopicIdentity(lookup, given.group, log, timeout=timeout)
-    return TopicCheck(client, topic, identity, given.metrics.consumption, log)
+    return TopicCheck(client=client, topic=topic, identity=identity, metrics=given.metrics.consumption, log=log)

@@ -65,15 +65,21 @@ def build(settings: Settings, stop: ShutdownEvent, middleware: BatchMiddleware) 
     log, metrics = structlog.get_logger("orders.consumer"), new_metrics(ConsumerMetrics, "consumer")
     group, admin, report = _group(settings), _kafka_admin(settings.kafka), RetryReport(metrics, log)
     store, dead_letters = _store(settings), _dead_letters(settings, stop, group, admin)
-    bisecting = _bisecting_store(settings, store, report)
-    breaker, backoff = _circuit_breaker(settings), _backoff(settings)
     consumer = build_consumer(
         LoopDependencies(
             group=group,
             connect=partial(_member, settings.kafka, log),
             admin=admin,
             builder=BatchBuilder(_decoder(settings, metrics), store.prepare, metrics),
-            ingest=Ingest(bisecting, dead_letters, breaker, backoff, stop, report, middleware),
+            ingest=Ingest(
+                store=_bisecting_store(settings, store, report),
+                dead_letters=dead_letters,
+                breaker=_circuit_breaker(settings),
+                backoff=_backoff(settings),
+                stop=stop,
+                observer=report,
+                middleware=middleware,
+            ),
             settings=_consumer_settings(settings),
             metrics=metrics,
             log=log,

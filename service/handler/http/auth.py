@@ -40,10 +40,10 @@ def _check(keys: Keys, scope: KeyScope) -> KeyCheck:
         key = bearer.credentials if bearer else api_key
         if not key:
             raise Problem(HTTPStatus.UNAUTHORIZED, "missing API key", headers=_CHALLENGE)
-        scopes = keys.scopes(key)
-        if scopes is None:
+        holder = keys.holder(key)
+        if holder is None:
             raise Problem(HTTPStatus.UNAUTHORIZED, "unknown API key", headers=_CHALLENGE)
-        if scope not in scopes:
+        if scope not in holder.scopes:
             raise Problem(HTTPStatus.FORBIDDEN, f"the API key lacks the scope {scope}")
 
     return check

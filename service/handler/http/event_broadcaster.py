@@ -62,12 +62,12 @@ class EventBroadcaster:
         self._wake_streams()
 
     def reset(self, since: datetime | None = None) -> None:
-        """Publish that events may be missing, and that none from before `since` are."""
+        """Publish that events since this time may be missing (None: at any time)."""
         self._append("reset", _reset_data(since))
         self._wake_streams()
 
     def close(self) -> None:
-        """End all streams properly, and refuse new ones."""
+        """End all streams cleanly, and refuse new ones."""
         self.is_closed = True
         self._wake_streams()
 

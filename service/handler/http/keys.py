@@ -2,9 +2,10 @@
 
 `fastpath.responder` also keeps the header blocks of recent requests, with their keys.
 
-Each line of the file has the scopes of a key, separated by commas, a space, and the key. Empty lines and lines that
-begin with `#` are ignored, as are malformed lines, which are logged. All keys in the file are valid, so that a key is
-rotated by adding the new one first. A file without keys, or one that stays unreadable, revokes all keys.
+Each line of the file has a name, scopes separated by commas, and a key, separated by spaces. The name may be left out
+if the key does not have the scope `replay`. Empty lines and lines that begin with `#` are ignored, as are malformed
+lines, which are logged. All keys in the file are valid, so that a key is rotated by adding the new one first, under
+the same name. A file without keys, or one that stays unreadable, revokes all keys.
 """
 
 import hmac
@@ -32,6 +33,8 @@ _NO_KEYS: Final = "contains no keys"
 
 _KEY: Final = re.compile(rf"[A-Za-z0-9._~+/=-]{{{MIN_KEY_LENGTH},{MAX_KEY_LENGTH}}}")
 """A bearer token (RFC 6750), long enough that it cannot be guessed."""
+_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
+"""Names go into logs and Kafka headers."""
 
 
 class KeyScope(StrEnum):
@@ -39,11 +42,20 @@ class KeyScope(StrEnum):
     """Orders, events and statistics."""
     DEAD_LETTERS = "dead-letters"
     """Dead letters, with their original bytes."""
+    REPLAY = "replay"
+    """Sending dead letters, also edited ones, to the order topic. Needs a key with a name."""
+
+
+class KeyHolder(NamedTuple):
+    """Who a key was given to; the name is empty if the file has none."""
+
+    name: str
+    scopes: frozenset[KeyScope]
 
 
 class _Key(NamedTuple):
     digest: bytes
-    scopes: frozenset[KeyScope]
+    holder: KeyHolder
 
 
 class Keys:
@@ -69,13 +81,13 @@ class Keys:
     def __len__(self) -> int:
         return len(self._keys)
 
-    def scopes(self, key: str) -> frozenset[KeyScope] | None:
-        """Return the scopes of the key, or None if it is unknown. Takes constant time."""
+    def holder(self, key: str) -> KeyHolder | None:
+        """Return the holder of the key, or None if it is unknown. Takes constant time."""
         digest = sha256(key.encode()).digest()
         found = None
         for known in self._keys:
             if hmac.compare_digest(known.digest, digest):
-                found = known.scopes
+                found = known.holder
         return found
 
     def reload(self) -> bool:
@@ -101,11 +113,11 @@ class Keys:
         keys, problems = list[_Key](), list[str]()
         for number, line in _lines(content):
             try:
-                key, scopes = _parse_line(number, line)
+                key, holder = _parse_line(number, line)
             except InvalidKeysFile as error:
                 problems.append(str(error))
             else:
-                keys.append(_Key(sha256(key.encode()).digest(), scopes))
+                keys.append(_Key(sha256(key.encode()).digest(), holder))
         if not keys and not problems:
             problems.append(_NO_KEYS)
         self._content, self._keys, self.problems = content, tuple(keys), tuple(problems)
@@ -115,8 +127,8 @@ def key_with(path: Path, scope: KeyScope) -> str:
     """Return the file's first key with the scope. Raises InvalidKeysFile if there is none."""
     for number, line in _lines(_read(path)):
         with suppress(InvalidKeysFile):
-            key, scopes = _parse_line(number, line)
-            if scope in scopes:
+            key, holder = _parse_line(number, line)
+            if scope in holder.scopes:
                 return key
     raise InvalidKeysFile(f"contains no key with the scope {scope}")
 
@@ -163,17 +175,33 @@ def _lines(text: str) -> Iterator[tuple[int, str]]:
             yield number, line
 
 
-def _parse_line(number: int, line: str) -> tuple[str, frozenset[KeyScope]]:
-    """Return a line's key and scopes. Raises InvalidKeysFile, which has the line's number and never its text."""
-    words = line.split()
-    if len(words) != 2:  # noqa: PLR2004 - scopes and key
-        raise InvalidKeysFile(f"line {number}: expected scopes, a space, and a key")
-    scopes, key = words
+def _parse_line(number: int, line: str) -> tuple[str, KeyHolder]:
+    """Return a line's key and its holder. Raises InvalidKeysFile, which has the line's number and never its text."""
+    match line.split():
+        case [scopes, key]:
+            name = ""
+        case [name, scopes, key]:
+            _verify_name(number, name)
+        case _:
+            raise InvalidKeysFile(f"line {number}: expected scopes and a key, or a name, scopes and a key")
     if not _KEY.fullmatch(key):
         raise InvalidKeysFile(
             f"line {number}: a key must have {MIN_KEY_LENGTH} to {MAX_KEY_LENGTH} letters, digits or ._~+/=-"
         )
+    holder = KeyHolder(name, _parse_scopes(number, scopes))
+    if KeyScope.REPLAY in holder.scopes and not name:
+        raise InvalidKeysFile(f"line {number}: a key with the scope {KeyScope.REPLAY} must have a name")
+    return key, holder
+
+
+def _verify_name(number: int, name: str) -> None:
+    """Reject scopes, too: a space instead of a comma between two scopes must not drop one of them."""
+    if not _NAME.fullmatch(name) or name in {*KeyScope}:
+        raise InvalidKeysFile(f"line {number}: a name must have 1 to 64 letters, digits or ._- and must not be a scope")
+
+
+def _parse_scopes(number: int, scopes: str) -> frozenset[KeyScope]:
     try:
-        return key, frozenset(map(KeyScope, scopes.split(",")))
+        return frozenset(map(KeyScope, scopes.split(",")))
     except ValueError:
         raise InvalidKeysFile(f"line {number}: unknown scope, expected {' or '.join(KeyScope)}") from None

@@ -30,7 +30,7 @@ from service.usecases.minimum_lsn import UNKNOWN_LSN
 LOG_INTERVAL_SECONDS: Final = 30.0
 """Minimum time between two log records of failed attempts to connect."""
 LAST_READ_SECONDS: Final = 0.02
-"""How long a heartbeat is read for once more after its deadline."""
+"""Timeout of the last read for a heartbeat, after its deadline."""
 CURRENT_LSN: Final = "(pg_current_wal_insert_lsn() - '0/0')::bigint"
 """Greater than the LSN of everything committed so far."""
 HEARTBEAT: Final = "SELECT pg_notify(%s, %s), {lsn}"
@@ -54,7 +54,7 @@ class ListenerCallbacks:
     on_repeated_timeouts: Callable[[], None]
     """Consecutive heartbeats timed out although PostgreSQL answers: someone must fix the cause."""
     database_problem: Callable[[str, Identity], str | None]
-    """Return what is wrong with listening to this database while reading from that one; None if nothing.
+    """Return why listening to this database does not suit reads from that one; None if it does.
 
     Raises InvalidSettings if a retry cannot help.
     """

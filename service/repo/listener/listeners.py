@@ -56,7 +56,7 @@ class Listeners:
             await asyncio.gather(*tasks, return_exceptions=True)  # until the connections are closed
 
     async def watch(self) -> None:
-        """Report repeatedly, while disconnected, whether the database can be read; until canceled."""
+        """While disconnected, report repeatedly whether the database can be read. Runs until canceled."""
         query: asyncio.Task[Identity] | None = None
         while True:
             await self._merged.disconnected.wait()

@@ -1,4 +1,4 @@
-"""Several listeners count as one, which is verified only while all of them are."""
+"""Combines several listeners into one, which is verified only while all of them are."""
 
 import asyncio
 from collections.abc import Callable
@@ -39,7 +39,7 @@ class NotificationCallbacks:
 
 
 class MergedListeners:
-    """Turns the callbacks of `count` listeners into those of one. For one event loop."""
+    """Turns the callbacks of `count` listeners into those of one. Belongs to one event loop."""
 
     def __init__(self, count: int, callbacks: NotificationCallbacks) -> None:
         self._count = count
@@ -93,7 +93,7 @@ class MergedListeners:
         self.disconnected.set()
 
     def _database_problem(self, number: int, database: str, read: Identity) -> str | None:
-        """Require different databases, one of which is read. Of several nodes, a read may reach any.
+        """Return a problem if two listeners share a database, or if none listens to the one that is read.
 
         Raises InvalidSettings if several listeners would need to compare their LSNs with that of a standby.
         """

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from sqlalchemy import Table
 
+from service.errors import StorageUnavailable
 from service.repo.connection import ConnectionSettings
 from service.repo.schema.migrate import head_number, schema_number
 from service.repo.schema.tables import metadata, orders
@@ -20,7 +21,7 @@ CITUS: Final = """\
 SELECT current_setting('citus.shard_count', true) IS NOT NULL, to_regclass('pg_dist_partition') IS NOT NULL"""
 """Whether the server has loaded the library, and whether the database has the extension."""
 IS_COORDINATOR: Final = "SELECT groupid = 0 FROM pg_dist_local_group"
-"""Whether this node is the coordinator of Citus, and not a worker."""
+"""Whether this node is the coordinator of Citus."""
 _OURS: Final = "(SELECT to_regclass(name) FROM unnest(%(tables)s::text[]) name)"
 SIZES: Final = f"SELECT relname, pg_relation_size(oid) FROM pg_class WHERE oid IN {_OURS}"
 """The bytes of each table, without indexes: what its distribution copies."""
@@ -36,12 +37,15 @@ SELECT format('%%s.%%I', conrelid::regclass, conname) FROM pg_constraint
 WHERE contype = 'f' AND (conrelid IN {_OURS}) <> (confrelid IN {_OURS}) ORDER BY 1"""
 """The foreign keys between our tables and others, which Citus would reject or drop."""
 CONNECTED: Final = """\
-SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = %(application)s"""
-"""The number of the writers' sessions."""
+SELECT nodeid, success, result FROM run_command_on_all_nodes(format(
+  'SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = %%L',
+  %(application)s::text
+))"""
+"""The number of the writers' sessions on each node of Citus: a server lists only its own."""
 
 
 class PostgresTableDistributor:
-    """Implements usecases.ports.TableDistributor. For one thread. `writers` is the application name of consumers."""
+    """Implements usecases.ports.TableDistributor. Not thread-safe. `writers` is the application name of consumers."""
 
     def __init__(self, settings: ConnectionSettings, writers: str, shard_count: int) -> None:
         self._dsn = settings.dsn
@@ -79,8 +83,12 @@ class PostgresTableDistributor:
         return [key for (key,) in self._query(FOREIGN_KEYS_OF_OTHERS)]
 
     def connected_writers(self) -> int:
-        ((count,),) = self._query(CONNECTED)
-        return int(count)
+        nodes = self._query(CONNECTED)
+        if failed := ", ".join(str(node) for node, success, _ in nodes if not success):
+            raise StorageUnavailable(
+                f"could not count the consumers on the Citus nodes {failed}: make them reachable from this node"
+            )
+        return sum(int(count) for _, _, count in nodes)
 
     def distribute(self, table: TableDistribution) -> None:
         self._query(table.statement)

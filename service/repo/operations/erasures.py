@@ -30,7 +30,7 @@ DELETE_ORDERS: Final = "DELETE FROM orders WHERE order_uid = ANY(%s) RETURNING o
 """Deletes the orders to erase, and by cascade their child rows. Uses the unique key of `order_uid`."""
 
 STORED_AMONG: Final = "SELECT order_uid FROM orders WHERE order_uid = ANY(%s)"
-"""The stored ones among these orders, for the status. Uses the unique key of `order_uid`."""
+"""Which of these orders are stored. Uses the unique key of `order_uid`."""
 
 DELETE_ERASED: Final = f"DELETE FROM erased WHERE order_uid_hash IN (SELECT {HASH} FROM unnest(%s::text[]) uid)"
 """Undoes erasures. Uses the primary key."""
@@ -45,7 +45,7 @@ _Result = TypeVar("_Result")
 
 
 class Erasures:
-    """Implements usecases.ports.ErasureStore. For one thread. Every method raises StorageError.
+    """Implements usecases.ports.ErasureStore. Not thread-safe. Every method raises StorageError.
 
     `writers` is the application name of the writers' sessions.
     """
@@ -111,7 +111,7 @@ class Erasures:
 
 
 def exclusively(transactions: Transactions, writers: str, change: Callable[[BoundedConnection], _Result]) -> _Result:
-    """Run `change` in a transaction that overlaps with no writer's and with no other one of this kind.
+    """Run `change` in a transaction that overlaps with no writer's and no other exclusive one.
 
     Waits for running batches, for at most twice the lock timeout. Raises psycopg.Error.
     """

@@ -25,7 +25,7 @@ NOTIFY: Final = "NOTIFY orders_doctor"
 
 
 def all_listeners(postgres: "PostgresSettings") -> str:
-    """Describe how fast they arrive. Raises CheckFailed or psycopg.Error."""
+    """Return how fast notifications arrive. Raises CheckFailed or psycopg.Error."""
     dsns = postgres.listen_dsns
     _require_databases(postgres, dsns)
     if len(dsns) == 1:
@@ -34,7 +34,7 @@ def all_listeners(postgres: "PostgresSettings") -> str:
 
 
 def _require_databases(postgres: "PostgresSettings", dsns: Sequence[str]) -> None:
-    """Require what the API's listeners require."""
+    """Apply the checks of the API's listeners."""
     databases = [_database(postgres, dsn)[0] for dsn in dsns]
     if len({*databases}) < len(databases):
         raise CheckFailed(SAME_DATABASE)
@@ -46,7 +46,7 @@ def _require_databases(postgres: "PostgresSettings", dsns: Sequence[str]) -> Non
 
 
 def _database(postgres: "PostgresSettings", dsn: str) -> tuple[str, bool]:
-    """Return the database that this leads to, and whether the server is a standby."""
+    """Return the database that the DSN leads to, and whether the server is a standby."""
     with connect(dsn, postgres) as connection:
         [(database, is_standby)] = connection.execute(DATABASE_AND_ROLE).fetchall()
         return database, is_standby

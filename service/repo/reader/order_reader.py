@@ -48,7 +48,7 @@ T = TypeVar("T")
 POOL_TIMEOUT_SECONDS: Final = 2.0
 """How long a read waits for a connection of the pool."""
 UNREACHABLE_POOL_TIMEOUT_SECONDS: Final = 0.5
-"""The same while PostgreSQL is unreachable: enough to establish a connection."""
+"""How long it waits while PostgreSQL is unreachable: enough to establish a connection."""
 CLOSE_TIMEOUT_SECONDS: Final = 0.5
 """How long closing waits for connections that are being established."""
 MAX_STREAMED_ROWS: Final = 16
@@ -60,7 +60,7 @@ because of a recovery conflict."""
 
 
 class PostgresOrderReader:
-    """Implements usecases.ports.OrderReader. For one event loop."""
+    """Implements usecases.ports.OrderReader. Belongs to one event loop."""
 
     def __init__(self, settings: ConnectionSettings, connections: int) -> None:
         self._settings = settings
@@ -80,7 +80,7 @@ class PostgresOrderReader:
         self.is_reachable = False
 
     async def open(self) -> None:
-        """Start to connect; does not wait for a connection."""
+        """Start connecting, without waiting for a connection."""
         await self._pool.open(wait=False)
 
     async def close(self) -> None:
@@ -91,7 +91,7 @@ class PostgresOrderReader:
         self.is_reachable = False
 
     async def replace_connections(self) -> None:
-        """Close the idle connections, and the others after their read: they may be half-open."""
+        """Close idle connections now and busy ones after their read, because they may be half-open."""
         await self._pool.drain()
 
     @property

@@ -99,21 +99,23 @@ def document_values(uids: Sequence[str]) -> dict[str, Any]:
     return {"order_uids": padded, "shards": [shard_of(uid) for uid in padded]}
 
 
-def page_statement(query: PageQuery) -> LiteralString:
+def page_statement(query: PageQuery) -> str:
     """Return the statement with the filters of the query. It reads one order more than the page has.
 
-    It uses orders_customer_idx or orders_track_idx, according to the filter, or without one orders_newest_idx.
+    It uses orders_customer_idx or orders_track_idx, according to the filter, or without one orders_newest_idx. The
+    limit is part of the text: for a parameter, PostgreSQL would estimate that a generic plan reads a tenth of the
+    table, and plan each read again.
     """
     conditions = [condition for name, condition in FILTERS.items() if getattr(query, name) is not None]
     where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
     return f"""\
 SELECT {SUMMARY}, {CREATED_US}, o.order_uid::text
 FROM orders o {JOIN_PAYMENTS} {where}
-{_NEWEST_FIRST} LIMIT %(more)s"""
+{_NEWEST_FIRST} LIMIT {int(query.limit) + 1}"""
 
 
 def page_values(query: PageQuery) -> dict[str, Any]:
-    values: dict[str, Any] = query._asdict() | {"more": query.limit + 1}
+    values: dict[str, Any] = query._asdict()
     if query.after:
         values |= {"created": _timestamp(query.after.created_us), "order_uid": query.after.order_uid}
     return values

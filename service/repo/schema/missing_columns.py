@@ -11,7 +11,7 @@ SELECT name || '.' || field FROM unnest(%s::text[], %s::text[]) AS wanted (name,
 WHERE NOT EXISTS (
     SELECT 1 FROM pg_attribute WHERE attrelid = to_regclass(name) AND attname = field AND NOT attisdropped)
 ORDER BY name, field"""
-"""Those of the wanted columns that the tables lack."""
+"""The wanted columns that the tables lack."""
 
 MISSING_COLUMNS_HINT: Final = (
     "an unreleased version created the database, or someone changed it: use an empty database, or restore the columns"

@@ -1,4 +1,4 @@
-"""What keeps an erased order from being stored again: the lock of writers and erasures, and the writers' check."""
+"""Keeps erased orders from being stored again: the lock of writers and erasures, and the writers' check."""
 
 from typing import Final
 

@@ -27,7 +27,7 @@ from service.repo.transactions import Transactions
 from service.repo.translate import copy_line, translate
 from service.repo.writer.erased import SHARE_ERASURE_LOCK
 from service.repo.writer.ids import Ids
-from service.repo.writer.rows import CopyRows, blocks, copy_rows, copy_statement, order_key
+from service.repo.writer.rows import CopyRows, PreparedOrder, blocks, copy_rows, copy_statement, order_key
 from service.repo.writer.stored_orders import Cursor, StoredVersion, stored_documents, stored_versions
 from service.repo.writer.updates import Update, replace, update_versions
 from service.usecases.ports import StoreCounts
@@ -64,7 +64,7 @@ class WritePlan(NamedTuple):
 
 
 class PostgresOrderStore:
-    """Implements usecases.ports.OrderStore. For one thread."""
+    """Implements usecases.ports.OrderStore. Not thread-safe."""
 
     def __init__(
         self,
@@ -83,7 +83,7 @@ class PostgresOrderStore:
     def prepare(order: Order, source: RecordCoordinates, document: bytes) -> VersionedOrder:
         if len(order.items) > MAX_PREPARED_ITEMS:
             return VersionedOrder(order, source)
-        return VersionedOrder(order, source, copy_rows(order, source, needs_no_escaping=_JSON_ESCAPE not in document))
+        return PreparedOrder(order, source, copy_rows(order, source, needs_no_escaping=_JSON_ESCAPE not in document))
 
     def store(self, orders: Sequence[VersionedOrder]) -> StoreCounts:
         newest, duplicates = self._newest(orders)
@@ -220,8 +220,7 @@ def _with_keys(identified: list[IdentifiedOrder]) -> tuple[list[VersionedOrder],
 
 
 def _copy_rows(versioned: VersionedOrder) -> CopyRows:
-    prepared = versioned.prepared
-    return prepared if isinstance(prepared, CopyRows) else copy_rows(versioned.order, versioned.source)
+    return versioned.rows if isinstance(versioned, PreparedOrder) else copy_rows(versioned.order, versioned.source)
 
 
 def _notify(cursor: Cursor, plan: WritePlan) -> None:

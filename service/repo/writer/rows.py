@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 from msgspec.structs import astuple
 
 from service.entities.order import Order, Payment
-from service.entities.version import RecordCoordinates
+from service.entities.version import RecordCoordinates, VersionedOrder
 from service.pkg.timestamps import UNIX_EPOCH
 from service.repo.columns import DELIVERIES, ITEMS, ORDERS, PAYMENTS, TableColumns
 from service.repo.shards import shard_of
@@ -60,6 +60,12 @@ class CopyRows(NamedTuple):
     deliveries: tuple[str, ...]
     payments: tuple[str, ...]
     items: tuple[str, ...]
+
+
+class PreparedOrder(VersionedOrder, frozen=True):
+    """An order whose lines were built ahead of the write."""
+
+    rows: CopyRows
 
 
 def copy_rows(order: Order, source: RecordCoordinates, *, needs_no_escaping: bool = False) -> CopyRows:

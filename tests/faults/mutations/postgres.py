@@ -19,6 +19,16 @@ MUTATIONS: Final = (
         ("test_orders.py::test_postgresql_rejects_orders_of_a_large_batch[seed-1-500-consecutive]",),
     ),
     Mutation(
+        "an order that causes an internal error of PostgreSQL is named",
+        Replacement(
+            "service/usecases/bisection.py",
+            "BisectingStore._find",
+            "orders[:middle] if ... else orders[middle:]",
+            "orders[:middle]",
+        ),
+        ("test_orders.py::test_postgresql_fails_with_an_internal_error_on_one_order[seed-1]",),
+    ),
+    Mutation(
         "a batch has a maximum of messages",
         Replacement("service/usecases/batch.py", "Batch.must_submit", "len(self) >= limits.messages", "False"),
         ("test_orders.py::test_a_large_backlog_is_processed_within_256_mib[seed-1]",),

@@ -99,7 +99,7 @@ def refusing() -> CircuitBreaker:
 
 
 def test_it_opens_when_every_order_of_a_batch_is_rejected() -> None:
-    problem = "PostgreSQL rejected the last 3 orders and stored none between them"
+    problem = "the database rejected the last 3 orders and stored none between them"
     assert CircuitBreaker(POLICY).evaluate_orders(REFUSED * 3) == problem
 
 
@@ -123,13 +123,13 @@ def test_one_stored_order_shows_that_the_rejected_ones_are_at_fault() -> None:
 def test_it_opens_when_more_than_the_ratio_of_the_window_is_rejected() -> None:
     breaker = CircuitBreaker(POLICY)
     assert breaker.evaluate_orders((REFUSED + STORED) * 50) is None
-    assert breaker.evaluate_orders(REFUSED * 2 + STORED) == "PostgreSQL rejected more than 50% of the last 10 orders"
+    assert breaker.evaluate_orders(REFUSED * 2 + STORED) == "the database rejected more than 50% of the last 10 orders"
 
 
 def test_one_stored_order_closes_it_if_none_was_stored_before() -> None:
     breaker = refusing()
-    assert breaker.evaluate_orders(REFUSED) == "PostgreSQL stored 0 of the probed orders and rejected 1"
-    assert breaker.evaluate_orders(b"") == "PostgreSQL stored 0 of the probed orders and rejected 0"
+    assert breaker.evaluate_orders(REFUSED) == "the database stored 0 of the probed orders and rejected 1"
+    assert breaker.evaluate_orders(b"") == "the database stored 0 of the probed orders and rejected 0"
     assert breaker.is_open
     assert breaker.evaluate_orders(REFUSED * 9 + STORED) is None
     assert not breaker.is_open
@@ -139,7 +139,7 @@ def test_it_closes_below_the_ratio_if_some_orders_were_stored_before() -> None:
     breaker = CircuitBreaker(POLICY)
     assert breaker.evaluate_orders((STORED + REFUSED * 2) * 4)
     assert breaker.evaluate_orders(REFUSED * 6 + STORED * 4) == (
-        "PostgreSQL stored 4 of the probed orders and rejected 6"
+        "the database stored 4 of the probed orders and rejected 6"
     )
     assert breaker.evaluate_orders(REFUSED * 5 + STORED * 5) is None
     assert not breaker.is_open
@@ -155,7 +155,7 @@ def test_closing_resets_the_count_of_rejected_orders() -> None:
 def test_bad_messages_and_rejected_orders_are_counted_separately() -> None:
     breaker = open_breaker()
     states = []
-    for outcome in (None, "PostgreSQL rejected the last 4 orders and stored none between them"):
+    for outcome in (None, "the database rejected the last 4 orders and stored none between them"):
         states.append(breaker.state)
         assert breaker.evaluate_orders(REFUSED * 2) == outcome
     assert [*states, breaker.state] == [

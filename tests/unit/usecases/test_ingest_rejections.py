@@ -50,7 +50,7 @@ def test_a_rejected_part_is_split_around_the_rejected_order() -> None:
 
 def test_if_every_order_is_rejected_nothing_is_dead_lettered() -> None:
     setup = Setup()
-    assert "PostgreSQL rejected the last 20 orders" in held_back(
+    assert "the database rejected the last 20 orders" in held_back(
         setup.ingest(batch_of(20, poison=tuple(range(20)), bad=2))
     )
     assert setup.dead_letters.sent == []
@@ -67,14 +67,14 @@ def test_rejected_orders_are_counted_across_batches() -> None:
     setup, batches = Setup(), [batch_of(1, poison=(0,)) for _ in range(10)]
     for batch in batches[:9]:
         setup.ingest(batch)
-    assert "PostgreSQL rejected the last 10 orders" in held_back(setup.ingest(batches[9]))
+    assert "the database rejected the last 10 orders" in held_back(setup.ingest(batches[9]))
     assert len(setup.dead_letters.sent) == 9
 
 
 def test_redelivered_orders_do_not_hide_that_every_new_one_is_rejected() -> None:
     setup = Setup(policy=circuit_breaker_policy(min_rejected=2))
     setup.ingest(batch_of(10))
-    assert "PostgreSQL rejected the last 2 orders" in held_back(setup.ingest(batch_of(12, poison=(10, 11))))
+    assert "the database rejected the last 2 orders" in held_back(setup.ingest(batch_of(12, poison=(10, 11))))
 
 
 def test_rejected_orders_are_not_bad_messages() -> None:
@@ -97,7 +97,7 @@ def test_orders_that_a_probe_found_at_fault_are_dead_lettered() -> None:
     again = batch_of(20, poison=tuple(range(20)))
     again.probed_offsets = {0: 12}
     assert len(setup.ingest(again).dead_letters) == 20
-    assert "PostgreSQL rejected the last 10 orders" in held_back(setup.ingest(batch_of(2, poison=(0, 1))))
+    assert "the database rejected the last 10 orders" in held_back(setup.ingest(batch_of(2, poison=(0, 1))))
 
 
 def rejecting() -> Setup:

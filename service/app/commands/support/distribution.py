@@ -1,4 +1,4 @@
-"""Creates what `orders distribute` uses. Apart from the other stores, because it imports SQLAlchemy."""
+"""Creates the store of `orders distribute`. It is separate from the others because it imports SQLAlchemy."""
 
 from dataclasses import replace
 

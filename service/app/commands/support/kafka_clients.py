@@ -1,4 +1,4 @@
-"""Creates the Kafka clients of commands, and what they read and commit with."""
+"""Creates the Kafka clients of commands, and the readers and producers that use them."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager

@@ -16,7 +16,7 @@ class IdleConnection(Protocol):
 
 
 class IdleConnections:
-    """Longest idle first. For one event loop; all times are its times."""
+    """Longest idle first. Belongs to one event loop, whose clock gives all times."""
 
     def __init__(self) -> None:
         self._since: dict[IdleConnection, float] = {}

@@ -27,7 +27,7 @@ from service.handler.http.fastpath.uvicorn_protocol import RequestResponseCycle,
 HEAD_TIMEOUT_SECONDS: Final = 15.0
 """How long a client may take to send the head of a request."""
 REFUSED_HEAD_TIMEOUT_SECONDS: Final = 1.0
-"""The same for a connection over the limit, whose first request is answered with 503."""
+"""How long a connection over the limit may take for its first request, which is answered with 503."""
 MAX_HITS_PER_READ: Final = 64
 """Cache hits answered from one read before other connections get their turn."""
 MAX_PIPELINED_REQUESTS: Final = 100

@@ -109,7 +109,10 @@ class CacheResponder:
         return response
 
     def _may_read(self, key: str) -> bool:
-        return self._keys is None or KeyScope.READ in (self._keys.scopes(key) or ())
+        if self._keys is None:
+            return True
+        holder = self._keys.holder(key)
+        return holder is not None and KeyScope.READ in holder.scopes
 
     def _render(self, value: bytes, request: PlainRequest) -> Response:
         tag, request_id = value[:ETAG_BYTES], request.request_id or new_request_id()

@@ -12,7 +12,7 @@ class ConnectionState(Enum):
     LAST_REQUEST = auto()
     """Answers the requests so far, ignores further data, and closes."""
     ERROR_PENDING = auto()
-    """The same, and sends an error response before it closes."""
+    """Answers the requests so far, sends an error response, and closes."""
 
 
 class ReceiveState(Enum):
@@ -35,4 +35,4 @@ class SendState(Enum):
     PAUSED = auto()
     """The socket's buffers are full: the client does not read."""
     REQUEST_DEFERRED = auto()
-    """The same, and the next request starts when the client has read."""
+    """The buffers are full, and the next request starts when the client has read."""

@@ -6,7 +6,7 @@ from typing import Any
 
 
 class ConnectionTimer:
-    """Calls a function unless it is canceled in time. For one event loop."""
+    """Calls a function unless it is canceled in time. Belongs to one event loop."""
 
     __slots__ = ("_loop", "_timer")
 

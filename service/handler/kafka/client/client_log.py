@@ -56,3 +56,7 @@ def new_logger(handler: logging.Handler) -> logging.Logger:
     logger = logging.Logger("librdkafka")  # noqa: LOG001 - one per client, outside the logger hierarchy
     logger.addHandler(handler)
     return logger
+
+
+def log_missing_topic(log: FilteringBoundLogger, topic: str) -> None:
+    log.error("the topic does not exist: run `orders migrate`", topic=topic)

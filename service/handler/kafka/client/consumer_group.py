@@ -28,13 +28,13 @@ class ConsumerGroup:
         """Set by the reading thread. None until it is known."""
 
     def refresh(self, consumer: Consumer) -> None:
-        """Copy the metadata, whose generation may change at any poll. For the reading thread."""
+        """Copy the metadata, whose generation may change at any poll. Called by the reading thread."""
         if self._is_transactional:
             self._metadata = consumer.consumer_group_metadata()
 
     @property
     def metadata(self) -> bytes:
-        """The metadata for committing offsets in a transaction. For the writing thread.
+        """The metadata for committing offsets in a transaction. Called by the writing thread.
 
         Raises GroupChanged without a generation: the broker would accept the offsets even if the partitions have
         another owner.
@@ -44,7 +44,7 @@ class ConsumerGroup:
         return self._metadata
 
     def offsets_to_commit(self, offsets: Mapping[int, int], topic_id: TopicId | None) -> list[TopicPartition]:
-        """Return the offsets with the topic id as metadata. For any thread."""
+        """Return the offsets with the topic id as metadata. Safe in any thread."""
         return offsets_to_commit(self.topic, offsets, topic_id or NO_TOPIC_ID)
 
 

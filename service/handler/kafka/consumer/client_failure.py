@@ -1,4 +1,4 @@
-"""The failure of the client that ends the process."""
+"""The client's failure, which ends the process."""
 
 from confluent_kafka import KafkaError, KafkaException
 from structlog.typing import FilteringBoundLogger

@@ -16,7 +16,7 @@ from service.handler.kafka.consumer.worker import BatchWorker
 from service.pkg.shutdown_event import ShutdownEvent
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class OrderConsumer:
     """One member of the consumer group."""
 

@@ -10,13 +10,13 @@ from service.handler.kafka.consumer.breaker.breaker_control import BreakerContro
 from service.handler.kafka.consumer.decoding.batch_builder import BatchBuilder
 from service.handler.kafka.consumer.partitions.progress import Progress
 from service.handler.kafka.consumer.reports.outcome_report import OutcomeReport
-from service.handler.kafka.consumer.state import ConsumerState, ConsumerStateMachine
+from service.handler.kafka.consumer.state import ConsumerStateMachine
 from service.handler.kafka.consumer.worker import BatchWorker, Finished
 from service.pkg.shutdown_event import ShutdownEvent
 from service.usecases.batch import Batch
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BatchPipeline:
     """Belongs to the reading thread."""
 
@@ -39,16 +39,16 @@ class BatchPipeline:
 
     def add(self, messages: list[Message]) -> None:
         """Add messages to the next batch. While the circuit breaker pauses, skip them: they are read again."""
-        if self.breaker.pause is None:
+        if self.state.pause is None:
             self.builder.add(messages)
         else:
-            self.breaker.pause.skip(messages)
+            self.state.pause.skip(messages)
 
     def submit(self) -> None:
         """Start writing the next batch; after a stop, submit nothing: the batch before it may have been abandoned."""
         if self.worker.is_free and self.builder.batch.next_offsets and not self.stop.is_set():
             self.worker.submit(self.builder.take(self.breaker.probed_offsets))
-            self.state.become(self.breaker.reading_state)
+            self.state.read()
 
     def handle_finished(self) -> Finished | None:
         """Handle and return the result of the batch that was written; None while it is written.
@@ -82,12 +82,12 @@ class BatchPipeline:
 
     def reach_end(self, partition: int, end: int) -> None:
         """Record that the client has read a partition to its end, unless messages before it are read again."""
-        if self.breaker.pause is None:
+        if self.state.pause is None:
             self.progress.reach_end(partition, end)
 
     def advance_to_ends(self) -> None:
         """Advance partitions that were read to the end, unless messages before it are read again."""
-        if not self.breaker.must_reread:
+        if not self.state.must_reread:
             self.progress.advance_to_ends(self._batches)
 
     def forget(self, partitions: frozenset[int]) -> None:
@@ -111,12 +111,10 @@ class BatchPipeline:
         if finished.is_done:
             self.progress.advance(batch, is_committed=outcome.is_committed)
         self.breaker.on_outcome(batch, outcome, self.builder.batch)
-        if self.breaker.pause is not None:
-            self._discard_and_pause()
-        elif self.state.current is ConsumerState.PROBING:
-            self.state.become(self.breaker.reading_state)
+        if self.state.pause is not None:
+            self._discard_held_back()
 
-    def _discard_and_pause(self) -> None:
-        self.state.become(ConsumerState.BREAKER_OPEN)
+    def _discard_held_back(self) -> None:
+        """Discard what is read again after the pause."""
         self.progress.forget_all_ends()
         self.builder.discard(self.breaker.probed_offsets)

@@ -11,7 +11,7 @@ from service.handler.kafka.consumer.pipeline import BatchPipeline
 from service.handler.kafka.consumer.reader import Reader
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PollCycle:
     """Belongs to the reading thread."""
 

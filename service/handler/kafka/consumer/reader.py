@@ -20,7 +20,7 @@ PAUSE_AFTER_SECONDS: Final = 1.0
 """How long a full batch waits before fetching is paused: pausing discards the prefetched messages."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reader:
     """Belongs to the reading thread."""
 
@@ -62,7 +62,7 @@ class Reader:
     def _wait_for_write(self) -> None:
         """Wait for the end of a write, which takes well under a second. A longer one is an outage: pause fetching."""
         if not self.worker.wait_finished(PAUSE_AFTER_SECONDS):
-            self.state.become(ConsumerState.PAUSED)
+            self.state.wait_for_outage()
 
     def _wait_for_outage(self) -> None:
         """Poll until the batch that is written has finished; then submit the full one, and fetch again."""
@@ -73,9 +73,10 @@ class Reader:
     def _wait_for_breaker(self) -> None:
         """Poll and skip messages until the pause ends; then continue where the circuit breaker opened."""
         self.receiver.add_messages(1, PAUSED_POLL_SECONDS)
-        if self.breaker.pause is None or self.breaker.pause.is_over:
-            self.assignment.seek(self.breaker.end_pause())
-            self.state.become(self.breaker.reading_state)
+        if self.state.pause is not None and self.state.pause.is_over:
+            self.assignment.seek(self.state.pause.reread_offsets)
+            self.breaker.start_probe()
+            self.state.read()
 
     def _probe(self) -> None:
         """Collect a whole probe, or all messages there are: the first message alone would prove nothing."""

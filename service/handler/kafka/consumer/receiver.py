@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from service.metrics import ConsumerMetrics
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Receiver:
     """Belongs to the reading thread."""
 

@@ -1,4 +1,4 @@
-"""How a consumer stops: it drains, then it leaves the group."""
+"""Stops a consumer: it drains, then it leaves the group."""
 
 from dataclasses import dataclass
 from time import monotonic
@@ -24,7 +24,7 @@ _POLL_SECONDS: Final = 0.1
 """How long a poll blocks that waits for the answer to a commit."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Shutdown:
     """Belongs to the reading thread."""
 

@@ -5,6 +5,8 @@ from enum import Enum
 from typing import Final
 
 from service.handler.kafka.consumer.fetch import FetchControl
+from service.handler.kafka.consumer.pause import Pause
+from service.usecases.circuit_breaker import BreakerState
 
 
 class ConsumerState(Enum):
@@ -29,19 +31,44 @@ FETCHING: Final = frozenset({ConsumerState.RUNNING, ConsumerState.PROBING})
 
 
 class ConsumerStateMachine:
-    """Pauses and resumes fetching as the state requires. Belongs to the reading thread."""
+    """Owns the state, and pauses and resumes fetching as it requires. Belongs to the reading thread."""
 
     def __init__(self, fetch: FetchControl) -> None:
         self.current = ConsumerState.RUNNING
+        self.pause: Pause | None = None
+        """The pause of BREAKER_OPEN; None in every other state."""
+        self.breaker = BreakerState.CLOSED
+        """The circuit breaker's state after the last finished batch."""
         self._fetch = fetch
 
-    def become(self, state: ConsumerState) -> None:
+    @property
+    def is_breaker_open(self) -> bool:
+        """Whether the next batch is a probe."""
+        return self.breaker is not BreakerState.CLOSED
+
+    @property
+    def must_reread(self) -> bool:
+        """Whether messages before the position of a partition have yet to be read again."""
+        return self.is_breaker_open or self.pause is not None
+
+    def read(self) -> None:
+        """Fetch messages: for a probe if the circuit breaker is open."""
+        self._become(ConsumerState.PROBING if self.is_breaker_open else ConsumerState.RUNNING)
+
+    def wait_for_outage(self) -> None:
+        self._become(ConsumerState.PAUSED)
+
+    def open_breaker(self, pause: Pause) -> None:
+        self._become(ConsumerState.BREAKER_OPEN)
+        self.pause = pause
+
+    def _become(self, state: ConsumerState) -> None:
         """Change the state; the same state is no change. Raises ValueError for a change that is not in TRANSITIONS."""
         if state is self.current:
             return
         if state not in TRANSITIONS[self.current]:
             raise ValueError(f"a consumer that is {self.current.value} cannot become {state.value}")
-        self.current = state
+        self.current, self.pause = state, None
         if state in FETCHING:
             self._fetch.resume()
         else:

@@ -26,7 +26,7 @@ class Finished(NamedTuple):
 class BatchWorker:
     """Writes one batch at a time, from `start` to `close`.
 
-    All methods are for the reading thread; only `wait_finished`, `wait_written` and `close` block.
+    The reading thread calls all methods; only `wait_finished`, `wait_written` and `close` block.
     """
 
     def __init__(self, ingest: Callable[[Batch], Outcome], is_waiting_to_retry: threading.Event) -> None:

@@ -26,7 +26,7 @@ PAGE_TIMEOUT_SECONDS: Final = 10.0
 class Browser:
     """Connects at the first page: `connect` makes a consumer that joins no group and reports partition ends.
 
-    A page looks at `limit` dead letters of each partition at most, so it may be short. For one event loop.
+    A page looks at `limit` dead letters of each partition at most, so it may be short. Belongs to one event loop.
     """
 
     def __init__(self, connect: Callable[[], Consumer], topic: str) -> None:

@@ -10,7 +10,7 @@ from service.entities.dead_letter_headers import Headers
 from service.handler.kafka.client import error_codes
 
 ANY_PARTITION: Final = -1
-"""The producer chooses by the key."""
+"""The producer chooses the partition by the key."""
 FLUSH_INTERVAL_SECONDS: Final = 0.5
 STOP_TIMEOUT_SECONDS: Final = 5.0
 """How long a stop waits for acknowledgements: long enough for requests in flight, but not for an outage."""
@@ -53,7 +53,7 @@ def enqueue(
 
 
 class ReplaceableProducer:
-    """Creates a producer for the first `get`, and a new one for the first `get` after `close`. For one thread."""
+    """Creates a producer for the first `get`, and a new one for the first `get` after `close`. Not thread-safe."""
 
     def __init__(self, properties: dict[str, Any]) -> None:
         self._properties = properties

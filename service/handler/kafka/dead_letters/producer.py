@@ -28,7 +28,7 @@ _UNKNOWN_TOPIC_TIMEOUT_MS: Final = 5_000
 
 
 class DeadLetterProducer:
-    """Implements usecases.ports.DeadLetters: at least once. For one thread.
+    """Implements usecases.ports.DeadLetters: at least once. Not thread-safe.
 
     The producer is idempotent: an outage of the broker neither loses nor duplicates dead letters. It is replaced if it
     delivers nothing for a minute, because some never recovered from a restart of the broker.
@@ -68,7 +68,7 @@ class DeadLetterProducer:
         self._producer.close()
 
     def _deliver_one(self, dead_letter: DeadLetter) -> list[DeliveryFailure[DeadLetter]]:
-        """Send it whole, otherwise as a stub: a message that is too large fails the whole batch of the client.
+        """Send it whole, or else as a stub: a message that is too large fails the client's whole batch.
 
         If key or headers alone are too large, the stub is sent without them: no dead letter may block forever.
         """

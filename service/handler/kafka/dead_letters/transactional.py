@@ -43,7 +43,7 @@ class _State(Enum):
 
 
 class TransactionalDeadLetters:
-    """Implements usecases.ports.DeadLetters. For one thread.
+    """Implements usecases.ports.DeadLetters. Not thread-safe.
 
     The properties set a `transactional.id`, and send each dead letter in a separate batch, so that the broker rejects
     only the one that is too large.

@@ -27,7 +27,7 @@ GROUP_PROPERTIES: Final = {
 
 
 class UnreadableRecordBatches:
-    """`consumer` has the size limit of the group's consumers, `large_consumer` a greater one. For one thread."""
+    """`consumer` has the size limit of the group's consumers, `large_consumer` a greater one. Not thread-safe."""
 
     def __init__(
         self, consumer: Consumer, large_consumer: Consumer, admin: DiagnosticAdminClient, topic: TopicReader

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Final
 
 from structlog.typing import FilteringBoundLogger
 
-from service.handler.kafka.consumer.breaker.pause import Pause
 from service.handler.kafka.consumer.breaker.probe import Probe
+from service.handler.kafka.consumer.pause import Pause
 from service.handler.kafka.consumer.settings import ConsumerSettings
-from service.handler.kafka.consumer.state import ConsumerState
+from service.handler.kafka.consumer.state import ConsumerState, ConsumerStateMachine
 from service.usecases.batch import Batch, BatchLimits
 from service.usecases.circuit_breaker import BreakerState
 from service.usecases.ingest import Decision, Outcome
@@ -22,37 +22,27 @@ FIX_SCHEMA: Final = "remove the constraint, trigger or column that makes Postgre
 
 
 class BreakerControl:
-    """Belongs to the reading thread. Learns the state of the writing thread's circuit breaker from outcomes."""
+    """Belongs to the reading thread. Opens and closes the breaker in `state` as the outcomes of batches require."""
 
-    def __init__(self, settings: ConsumerSettings, metrics: "ConsumptionMetrics", log: FilteringBoundLogger) -> None:
+    def __init__(
+        self,
+        *,
+        settings: ConsumerSettings,
+        state: ConsumerStateMachine,
+        metrics: "ConsumptionMetrics",
+        log: FilteringBoundLogger,
+    ) -> None:
         self._settings = settings
+        self._state = state
         self._metrics = metrics
         self._log = log
-        self._breaker_state = BreakerState.CLOSED
         self._probe: Probe | None = None
-        self.pause: Pause | None = None
-        """None while messages are read."""
         self.probed_offsets: dict[int, int] = {}
         """Offsets by partition. An order before its offset is at fault if PostgreSQL rejects it: probes showed that."""
 
     @property
-    def is_open(self) -> bool:
-        """Whether the next batch is a probe."""
-        return self._breaker_state is not BreakerState.CLOSED
-
-    @property
-    def reading_state(self) -> ConsumerState:
-        """The state in which the next batch is read."""
-        return ConsumerState.PROBING if self.is_open else ConsumerState.RUNNING
-
-    @property
-    def must_reread(self) -> bool:
-        """Whether messages before the position of a partition have yet to be read again."""
-        return self.is_open or self.pause is not None or self._probe is not None
-
-    @property
     def limits(self) -> BatchLimits:
-        if not self.is_open:
+        if not self._state.is_breaker_open:
             return self._settings.limits
         size = self._probe.size if self._probe else self._settings.breaker_probe_messages
         return replace(self._settings.limits, messages=size)
@@ -62,7 +52,8 @@ class BreakerControl:
 
         The pause is over immediately if all messages that were held back must be read again.
         """
-        was_open, self._breaker_state = self.is_open, outcome.breaker
+        was_open = self._state.is_breaker_open
+        self._state.breaker = outcome.breaker
         if outcome.decision is Decision.COMMIT:
             self._on_commit(batch, next_batch)
         elif outcome.decision is Decision.REREAD:
@@ -72,15 +63,13 @@ class BreakerControl:
         else:
             self._probe = self._extended_probe(batch, next_batch)
             self._open(outcome.problem, FIX_SCHEMA, dict(self._probe.next))
-        if was_open and not self.is_open:
+        if was_open and not self._state.is_breaker_open:
             self._close()
 
-    def end_pause(self) -> dict[int, int]:
-        """Return where to read from now on."""
-        pause, self.pause = self.pause, None
+    def start_probe(self) -> None:
+        """Start measuring how long the probe waits for messages."""
         if self._probe is not None:
             self._probe.started_at = monotonic()
-        return pause.reread_offsets if pause else {}
 
     def restart_probe(self) -> dict[int, int]:
         """Return where to probe from if the last probe reached the end of the topic, otherwise nothing."""
@@ -89,8 +78,8 @@ class BreakerControl:
         return self._probe.rewind()
 
     def forget(self, partitions: frozenset[int]) -> None:
-        if self.pause is not None:
-            self.pause.forget(partitions)
+        if self._state.pause is not None:
+            self._state.pause.forget(partitions)
         if self._probe is not None:
             self._probe.forget(partitions)
         self.probed_offsets = {
@@ -104,14 +93,16 @@ class BreakerControl:
             for partition, offset in self.probed_offsets.items()
             if committed.get(partition, 0) < offset
         }
-        if self.is_open:
+        if self._state.is_breaker_open:
             self._open("most of the probed messages are bad", FIX_PRODUCER, next_batch.start_offsets)
+        elif self._state.current is ConsumerState.PROBING:
+            self._state.read()
 
     def _on_reread(self, batch: Batch, next_batch: Batch) -> None:
         """Read all messages that were held back again. If PostgreSQL rejects an order now, the order is at fault."""
         probe, self._probe = self._extended_probe(batch, next_batch), None
         self.probed_offsets = probe.tried_until
-        self.pause = Pause(monotonic(), probe.held_back)
+        self._state.open_breaker(Pause(monotonic(), probe.held_back))
 
     def _extended_probe(self, batch: Batch, next_batch: Batch) -> Probe:
         if self._probe is None:
@@ -134,4 +125,4 @@ class BreakerControl:
             retry_after_seconds=retry_after,
             hint=f"{hint}, or set ORDERS_CIRCUIT_BREAKER__ENABLED=false to dead-letter them all",
         )
-        self.pause = Pause(monotonic() + retry_after, offsets)
+        self._state.open_breaker(Pause(monotonic() + retry_after, offsets))

@@ -13,7 +13,7 @@ from service.handler.kafka.consumer.pipeline import BatchPipeline
 from service.handler.kafka.consumer.topic.check import TopicCheck
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Assignment:
     """Belongs to the reading thread."""
 

@@ -20,7 +20,7 @@ class OffsetCommitter:
     """Belongs to the reading thread."""
 
     def __init__(
-        self, group: ConsumerGroup, progress: Progress, metrics: "ConsumerMetrics", log: FilteringBoundLogger
+        self, *, group: ConsumerGroup, progress: Progress, metrics: "ConsumerMetrics", log: FilteringBoundLogger
     ) -> None:
         self._group = group
         self._progress = progress

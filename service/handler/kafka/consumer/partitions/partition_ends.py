@@ -1,4 +1,4 @@
-"""How far each partition can be read, as of the last fetch or query."""
+"""The end of each partition, as of the last fetch or query."""
 
 from collections import deque
 from collections.abc import Collection, Mapping
@@ -37,7 +37,7 @@ class PartitionEnds:
         self._ends, self._unfetched = ends, unfetched
 
     def query(self, partitions: Collection[int], paused: Collection[int]) -> None:
-        """Query the end of each of these partitions that is not fetched, as paused ones are not.
+        """Query the ends of those partitions that are not fetched, such as paused ones.
 
         Blocks for at most half a second; the rest is left for the next call.
         """

@@ -1,6 +1,6 @@
 """The callbacks of a rebalance: they run in polls, in the reading thread."""
 
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from confluent_kafka import Consumer, TopicPartition
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from service.metrics import ConsumptionMetrics
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rebalance:
     assignment: Assignment
     pipeline: BatchPipeline
@@ -23,7 +23,6 @@ class Rebalance:
     statistics: LatestStatistics
     metrics: "ConsumptionMetrics"
     log: FilteringBoundLogger
-    _: KW_ONLY
     revoke_timeout: float
     """Seconds."""
 

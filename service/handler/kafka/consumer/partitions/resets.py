@@ -21,6 +21,7 @@ class OffsetResets:
 
     def __init__(
         self,
+        *,
         client: Consumer,
         topic: str,
         progress: Progress,

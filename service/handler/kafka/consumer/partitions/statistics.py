@@ -1,4 +1,4 @@
-"""The part of librdkafka's statistics that is used."""
+"""The fields of librdkafka's statistics that the consumer uses."""
 
 from typing import Final, NamedTuple
 

@@ -1,10 +1,10 @@
-"""Logs the errors that the client reports, with what to do, and passes a fatal one on."""
+"""Logs the errors that the client reports, with a remedy, and records fatal ones."""
 
 from confluent_kafka import KafkaError, Message
 from structlog.typing import FilteringBoundLogger
 
 from service.handler.kafka.client import error_codes
-from service.handler.kafka.client.client_log import LOG_INTERVAL_SECONDS
+from service.handler.kafka.client.client_log import LOG_INTERVAL_SECONDS, log_missing_topic
 from service.handler.kafka.client.error_phrases import error_fields
 from service.handler.kafka.client.fatal_errors import explanation, is_fatal
 from service.handler.kafka.consumer.client_failure import ClientFailure
@@ -34,7 +34,7 @@ class ClientErrors:
         elif error.code() == error_codes.BAD_COMPRESSION:
             self._on_bad_compression(message)
         elif error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
-            self._log.error("the topic does not exist: run `orders migrate`", topic=self._topic)
+            log_missing_topic(self._log, self._topic)
         elif problem := explanation(error):
             if self._throttle.is_due(error.name()):
                 self._log.error("the group refuses this member", code=error.name(), problem=problem)

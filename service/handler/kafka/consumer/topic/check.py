@@ -50,6 +50,7 @@ class TopicCheck:
 
     def __init__(
         self,
+        *,
         client: Consumer,
         topic: str,
         identity: TopicIdentity,

@@ -9,6 +9,7 @@ from tenacity import Retrying, retry_if_exception_type, wait_fixed
 
 from service.errors import KafkaRequestFailed, KafkaRequestRejected, Stopped
 from service.handler.kafka.client import topics
+from service.handler.kafka.client.client_log import log_missing_topic
 from service.handler.kafka.client.diagnostics import DiagnosticAdminClient
 from service.pkg.shutdown_event import ShutdownEvent
 
@@ -39,7 +40,7 @@ def _log_topic_problems(kafka: "KafkaSettings", client: DiagnosticAdminClient, l
     except KafkaRequestRejected as error:
         missing, problem = set(), str(error)
     for name in sorted(missing):
-        log.error("the topic does not exist: run `orders migrate`", topic=name)
+        log_missing_topic(log, name)
     if problem:
         log.warning("problem with the topics", problem=problem)
 

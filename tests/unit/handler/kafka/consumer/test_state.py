@@ -8,14 +8,29 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from service.handler.kafka.consumer.fetch import FetchControl
+from service.handler.kafka.consumer.pause import Pause
 from service.handler.kafka.consumer.state import TRANSITIONS, ConsumerState, ConsumerStateMachine
 from service.metrics import ConsumerMetrics
+from service.usecases.circuit_breaker import BreakerState
 from tests.kit.fake_consumer import FakeConsumer
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer
 
 CHANGES = [(before, after) for before, after in product(ConsumerState, ConsumerState) if before is not after]
+
+
+def change(consumer: ConsumerStateMachine, state: ConsumerState) -> None:
+    """Make the change to a state that the consumer's parts make."""
+    match state:
+        case ConsumerState.PAUSED:
+            consumer.wait_for_outage()
+        case ConsumerState.BREAKER_OPEN:
+            consumer.open_breaker(Pause(0, {}))
+        case ConsumerState.PROBING | ConsumerState.RUNNING:
+            is_probe = state is ConsumerState.PROBING
+            consumer.breaker = BreakerState.OPEN_FOR_MESSAGES if is_probe else BreakerState.CLOSED
+            consumer.read()
 
 
 def in_state(state: ConsumerState) -> ConsumerStateMachine:
@@ -38,32 +53,40 @@ def test_fetching_is_paused_while_the_state_requires_it() -> None:
     fetch = fetch_control()
     consumer, is_paused = ConsumerStateMachine(fetch), []
     for state in (ConsumerState.PAUSED, ConsumerState.BREAKER_OPEN, ConsumerState.PROBING, ConsumerState.RUNNING):
-        consumer.become(state)
+        change(consumer, state)
         is_paused.append(fetch.is_paused)
     assert is_paused == [True, True, False, False]
 
 
-@pytest.mark.parametrize(("before", "after"), [change for change in CHANGES if change[1] in TRANSITIONS[change[0]]])
+@pytest.mark.parametrize(("before", "after"), [each for each in CHANGES if each[1] in TRANSITIONS[each[0]]])
 def test_a_change_that_is_allowed_is_made(before: ConsumerState, after: ConsumerState) -> None:
     consumer = in_state(before)
-    consumer.become(after)
+    change(consumer, after)
     assert consumer.current is after
 
 
-@pytest.mark.parametrize(("before", "after"), [change for change in CHANGES if change[1] not in TRANSITIONS[change[0]]])
+@pytest.mark.parametrize(("before", "after"), [each for each in CHANGES if each[1] not in TRANSITIONS[each[0]]])
 def test_any_other_change_is_an_error(before: ConsumerState, after: ConsumerState) -> None:
     consumer = in_state(before)
     with pytest.raises(ValueError, match=f"{before.value} cannot become {after.value}"):
-        consumer.become(after)
+        change(consumer, after)
     assert consumer.current is before
 
 
 @pytest.mark.parametrize("state", ConsumerState)
 def test_the_same_state_is_no_change(state: ConsumerState) -> None:
     consumer = in_state(state)
-    consumer.become(state)
+    change(consumer, state)
     assert consumer.current is state
 
 
 def test_a_paused_fetch_is_no_way_out_of_an_open_circuit_breaker() -> None:
     assert ConsumerState.PAUSED not in TRANSITIONS[ConsumerState.BREAKER_OPEN]
+
+
+def test_only_an_open_circuit_breaker_has_a_pause() -> None:
+    consumer, pause = ConsumerStateMachine(fetch_control()), Pause(0, {})
+    consumer.open_breaker(pause)
+    assert consumer.pause is pause
+    consumer.read()
+    assert consumer.pause is None

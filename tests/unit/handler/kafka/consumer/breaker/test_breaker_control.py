@@ -1,6 +1,7 @@
 """What the reading thread does with each outcome of a batch: where it pauses, what it probes, where it reads again."""
 
 from time import monotonic
+from typing import TYPE_CHECKING, cast
 
 import pytest
 import structlog
@@ -8,13 +9,19 @@ from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
 from service.handler.kafka.consumer.breaker.breaker_control import BreakerControl
+from service.handler.kafka.consumer.fetch import FetchControl
+from service.handler.kafka.consumer.state import ConsumerStateMachine
 from service.metrics import ConsumerMetrics
 from service.usecases.batch import Batch
 from service.usecases.circuit_breaker import BreakerState
 from service.usecases.ingest import Decision, Outcome
 from service.usecases.ports import StoreCounts
 from tests.kit.factories import record
+from tests.kit.fake_consumer import FakeConsumer
 from tests.kit.policies import batch_limits, consumer_settings
+
+if TYPE_CHECKING:
+    from confluent_kafka import Consumer
 
 RETRY_AFTER_SECONDS = 60.0
 SETTINGS = consumer_settings(
@@ -33,8 +40,23 @@ def metrics() -> ConsumerMetrics:
 
 
 @pytest.fixture
-def control(metrics: ConsumerMetrics) -> BreakerControl:
-    return BreakerControl(SETTINGS, metrics.consumption, structlog.get_logger())
+def state(metrics: ConsumerMetrics) -> ConsumerStateMachine:
+    return ConsumerStateMachine(
+        FetchControl(cast("Consumer", FakeConsumer()), metrics.consumption, structlog.get_logger())
+    )
+
+
+@pytest.fixture
+def control(state: ConsumerStateMachine, metrics: ConsumerMetrics) -> BreakerControl:
+    return BreakerControl(settings=SETTINGS, state=state, metrics=metrics.consumption, log=structlog.get_logger())
+
+
+def end_pause(state: ConsumerStateMachine) -> dict[int, int]:
+    """Continue to read; return where."""
+    assert state.pause is not None
+    offsets = state.pause.reread_offsets
+    state.read()
+    return offsets
 
 
 def batch_of(*offsets: int, partition: int = 0) -> Batch:
@@ -44,86 +66,94 @@ def batch_of(*offsets: int, partition: int = 0) -> Batch:
     return batch
 
 
-def test_a_batch_that_is_done_pauses_nothing(control: BreakerControl) -> None:
+def test_a_batch_that_is_done_pauses_nothing(control: BreakerControl, state: ConsumerStateMachine) -> None:
     control.on_outcome(batch_of(0, 1), DONE, batch_of(2))
-    assert control.pause is None
-    assert (control.is_open, control.must_reread, control.limits.messages) == (False, False, 1_000)
+    assert state.pause is None
+    assert (state.is_breaker_open, state.must_reread, control.limits.messages) == (False, False, 1_000)
 
 
-def test_a_flood_is_read_again_from_where_it_began(control: BreakerControl, metrics: ConsumerMetrics) -> None:
+def test_a_flood_is_read_again_from_where_it_began(
+    control: BreakerControl, state: ConsumerStateMachine, metrics: ConsumerMetrics
+) -> None:
     with capture_logs() as logged:
         control.on_outcome(batch_of(5, 6), FLOOD, batch_of(7))
-    assert control.pause is not None
-    assert control.pause.reread_offsets == {0: 5}
-    assert RETRY_AFTER_SECONDS - 1 < control.pause.until - monotonic() <= RETRY_AFTER_SECONDS
-    assert (control.is_open, control.must_reread, control.limits.messages) == (True, True, 10)
+    assert state.pause is not None
+    assert state.pause.reread_offsets == {0: 5}
+    assert RETRY_AFTER_SECONDS - 1 < state.pause.until - monotonic() <= RETRY_AFTER_SECONDS
+    assert (state.is_breaker_open, state.must_reread, control.limits.messages) == (True, True, 10)
     assert metrics.consumption.circuit_breaker_open._value.get() == 1
     assert "fix the producer" in logged[0]["hint"]
 
 
-def test_messages_of_the_next_batch_are_read_again_too(control: BreakerControl) -> None:
+def test_messages_of_the_next_batch_are_read_again_too(control: BreakerControl, state: ConsumerStateMachine) -> None:
     control.on_outcome(batch_of(5), FLOOD, batch_of(3, partition=1))
-    assert control.end_pause() == {0: 5, 1: 3}
-    assert control.pause is None
+    assert end_pause(state) == {0: 5, 1: 3}
+    assert state.pause is None
 
 
-def test_after_a_bad_probe_the_next_one_begins_behind_it(control: BreakerControl) -> None:
+def test_after_a_bad_probe_the_next_one_begins_behind_it(control: BreakerControl, state: ConsumerStateMachine) -> None:
     control.on_outcome(batch_of(5), FLOOD, batch_of(6))
-    control.end_pause()
+    end_pause(state)
     control.on_outcome(batch_of(5), PROBE_IS_BAD, batch_of(6))
-    assert control.pause is not None
-    assert control.pause.reread_offsets == {0: 6}
+    assert state.pause is not None
+    assert state.pause.reread_offsets == {0: 6}
 
 
-def test_a_good_probe_ends_a_flood(control: BreakerControl, metrics: ConsumerMetrics) -> None:
+def test_a_good_probe_ends_a_flood(
+    control: BreakerControl, state: ConsumerStateMachine, metrics: ConsumerMetrics
+) -> None:
     control.on_outcome(batch_of(5), FLOOD, batch_of(6))
-    control.end_pause()
+    end_pause(state)
     with capture_logs() as logged:
         control.on_outcome(batch_of(5), DONE, batch_of(6))
         control.on_outcome(batch_of(6), DONE, batch_of(7))
-    assert (control.pause, control.is_open, control.must_reread) == (None, False, False)
+    assert (state.pause, state.is_breaker_open, state.must_reread) == (None, False, False)
     assert [each["event"] for each in logged] == ["the circuit breaker is closed: consumption continues"]
     assert metrics.consumption.circuit_breaker_open._value.get() == 0
 
 
-def test_probes_of_orders_go_on_behind_the_last_one_and_grow(control: BreakerControl) -> None:
+def test_probes_of_orders_go_on_behind_the_last_one_and_grow(
+    control: BreakerControl, state: ConsumerStateMachine
+) -> None:
     control.on_outcome(batch_of(0, 1), REJECTING, batch_of(2))
-    assert control.end_pause() == {0: 0}
+    assert end_pause(state) == {0: 0}
     control.on_outcome(batch_of(0, 1), REJECTING, batch_of(2, 3))
-    assert control.end_pause() == {0: 2}
+    assert end_pause(state) == {0: 2}
     assert control.limits.messages == 20
 
 
 def test_once_an_order_is_stored_everything_is_read_again_at_once(
-    control: BreakerControl, metrics: ConsumerMetrics
+    control: BreakerControl, state: ConsumerStateMachine, metrics: ConsumerMetrics
 ) -> None:
     control.on_outcome(batch_of(0, 1), REJECTING, batch_of(2))
     control.on_outcome(batch_of(0, 1), REJECTING, batch_of(2, 3))
     control.on_outcome(batch_of(2, 3), STORED_AGAIN, batch_of(4))
-    assert control.pause is not None
-    assert (control.pause.reread_offsets, control.pause.is_over) == ({0: 0}, True)
+    assert state.pause is not None
+    assert (state.pause.reread_offsets, state.pause.is_over) == ({0: 0}, True)
     assert control.probed_offsets == {0: 4}
-    assert (control.is_open, metrics.consumption.circuit_breaker_open._value.get()) == (False, 0)
-    assert control.must_reread
-    control.end_pause()
-    assert not control.must_reread
+    assert (state.is_breaker_open, metrics.consumption.circuit_breaker_open._value.get()) == (False, 0)
+    assert state.must_reread
+    end_pause(state)
+    assert not state.must_reread
 
 
-def test_probed_offsets_are_kept_until_they_are_committed(control: BreakerControl) -> None:
+def test_probed_offsets_are_kept_until_they_are_committed(control: BreakerControl, state: ConsumerStateMachine) -> None:
     control.on_outcome(batch_of(0, 1), REJECTING, batch_of(2))
     control.on_outcome(batch_of(0, 1), STORED_AGAIN, batch_of(2))
-    control.end_pause()
+    end_pause(state)
     control.on_outcome(batch_of(0), DONE, batch_of(1))
     assert control.probed_offsets == {0: 2}
     control.on_outcome(batch_of(1), DONE, batch_of(2))
     assert control.probed_offsets == {}
 
 
-def test_a_revoked_partition_is_neither_probed_nor_read_again(control: BreakerControl) -> None:
+def test_a_revoked_partition_is_neither_probed_nor_read_again(
+    control: BreakerControl, state: ConsumerStateMachine
+) -> None:
     control.on_outcome(batch_of(5), REJECTING, batch_of(3, partition=1))
     control.forget(frozenset({0}))
-    assert control.pause is not None
-    assert control.pause.reread_offsets == {1: 3}
+    assert state.pause is not None
+    assert state.pause.reread_offsets == {1: 3}
     control.on_outcome(Batch(), STORED_AGAIN, Batch())
-    assert control.end_pause() == {1: 3}
+    assert end_pause(state) == {1: 3}
     assert 0 not in control.probed_offsets

@@ -10,7 +10,7 @@ from service.entities.record import HEADER_BYTES, Record
 from service.handler.kafka.consumer.decoding.collect import add_record
 from service.handler.kafka.consumer.decoding.decode import Decoder
 from service.repo.writer.order_store import PostgresOrderStore
-from service.repo.writer.rows import copy_rows
+from service.repo.writer.rows import PreparedOrder, copy_rows
 from service.usecases.batch import Batch
 from tests.kit.factories import order_document
 from tests.kit.policies import decoding_rules
@@ -58,4 +58,5 @@ def test_any_text_of_an_order_is_prepared_for_the_store(text: str) -> None:
     add_record(Record("orders", 0, 0, 0, None, value, None), batch, DECODER, PostgresOrderStore.prepare)
     (consumed,) = batch.orders
     assert consumed.versioned.order.entry == text
-    assert consumed.versioned.prepared == copy_rows(consumed.versioned.order, consumed.versioned.source)
+    assert isinstance(consumed.versioned, PreparedOrder)
+    assert consumed.versioned.rows == copy_rows(consumed.versioned.order, consumed.versioned.source)

@@ -35,7 +35,7 @@ class Committer:
         self.progress = progress
         self.group = ConsumerGroup(TOPIC)
         self.metrics = metrics
-        self.offsets = OffsetCommitter(self.group, progress, metrics, structlog.get_logger())
+        self.offsets = OffsetCommitter(group=self.group, progress=progress, metrics=metrics, log=structlog.get_logger())
         self.succeeded: list[bool] = []
         self.kafka = FakeConsumer({"on_commit": self.answer})
 

@@ -1,5 +1,7 @@
 """Positions that are out of range are reset one by one; one that cannot be reset blocks no other."""
 
+from typing import TYPE_CHECKING, cast
+
 import pytest
 import structlog
 from confluent_kafka import KafkaError, TopicPartition
@@ -11,6 +13,9 @@ from service.metrics import ConsumerMetrics
 from service.usecases.batch import Batch
 from tests.kit.fake_consumer import TOPIC, FakeConsumer
 
+if TYPE_CHECKING:
+    from confluent_kafka import Consumer
+
 
 @pytest.fixture
 def resets(kafka: FakeConsumer, progress: Progress, metrics: ConsumerMetrics) -> OffsetResets:
@@ -19,7 +24,13 @@ def resets(kafka: FakeConsumer, progress: Progress, metrics: ConsumerMetrics) ->
         kafka.logs[partition].start = 5
         kafka.append(partition, *[b""] * 5)
         kafka.incremental_assign([TopicPartition(TOPIC, partition, 99)])
-    return OffsetResets(kafka, TOPIC, progress, metrics.consumption, structlog.get_logger())  # type: ignore[arg-type]
+    return OffsetResets(
+        client=cast("Consumer", kafka),
+        topic=TOPIC,
+        progress=progress,
+        metrics=metrics.consumption,
+        log=structlog.get_logger(),
+    )
 
 
 def moved(resets: OffsetResets, *unverified: int) -> list[tuple[int, int]]:

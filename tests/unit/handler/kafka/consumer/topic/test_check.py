@@ -38,7 +38,7 @@ class Setup:
         consumer, log = cast("Consumer", kafka), structlog.get_logger()
         lookup = TopicLookup(cast("AdminClient", admin), TOPIC)
         identity = TopicIdentity(lookup, self.group, log, timeout=ID_TIMEOUT_SECONDS)
-        self.check = TopicCheck(consumer, TOPIC, identity, metrics.consumption, log)
+        self.check = TopicCheck(client=consumer, topic=TOPIC, identity=identity, metrics=metrics.consumption, log=log)
         for partition in (0, 1):
             kafka.append(partition, *[b""] * 10)
 

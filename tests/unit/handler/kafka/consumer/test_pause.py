@@ -4,7 +4,7 @@ from time import monotonic
 
 import pytest
 
-from service.handler.kafka.consumer.breaker.pause import Pause
+from service.handler.kafka.consumer.pause import Pause
 from tests.kit.fake_consumer import message
 
 
