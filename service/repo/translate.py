@@ -62,6 +62,7 @@ PROBLEMS: Final = {
     "23503": "a foreign key is violated: a row is missing, or a row to delete is still referenced",
     UNIQUE_VIOLATION: "another writer inserted the same key first",
     "25": "PostgreSQL is read-only",
+    "25P03": "the client stalled in a transaction, so PostgreSQL ended the session",
     "26": _WRONG_CONNECTION,
     "40": "the transaction was rolled back (deadlock or serialization failure)",
     _DUPLICATE_PREPARED_STATEMENT: _WRONG_CONNECTION,

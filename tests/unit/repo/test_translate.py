@@ -239,6 +239,10 @@ def test_a_prepared_statement_that_exists_already_has_the_cause_of_one_that_is_m
     assert translate(error("42P05")).problem == translate(error("26000")).problem != translate(error("42P01")).problem
 
 
+def test_a_session_that_was_idle_for_too_long_does_not_look_like_a_read_only_server() -> None:
+    assert translate(error("25P03")).problem == "the client stalled in a transaction, so PostgreSQL ended the session"
+
+
 def test_every_temporary_sqlstate_class_has_its_own_text() -> None:
     for state in [*PASSING, *OUTAGES]:
         if state[:2] not in {"0A", "28", "3D"}:

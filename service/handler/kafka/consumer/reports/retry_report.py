@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 _HINTS: Final = {
     "25": "point ORDERS_POSTGRES__DSN to the primary",
+    "25P03": "if it repeats, give the consumer more CPU: it sent nothing for five seconds",
     "42": "run `orders migrate`, then grant the role its privileges with roles.sql",
     "53": "give PostgreSQL more disk space, memory or connections",
     "55P03": "if it repeats, find the session that holds the lock with pg_blocking_pids()",

@@ -69,6 +69,7 @@ def test_a_lost_race_is_no_outage(report: RetryReport, metrics: ConsumerMetrics)
         (StorageUnavailable("", sqlstate="42501"), "roles.sql"),
         (StorageUnavailable("", sqlstate="53100"), "disk space"),
         (StorageUnavailable("", sqlstate="25006"), "primary"),
+        (StorageUnavailable("", sqlstate="25P03"), "more CPU"),
         (StatementTimedOut("", sqlstate="57014"), "ORDERS_POSTGRES__STATEMENT_TIMEOUT"),
         (StorageUnavailable("", sqlstate="55P03"), "pg_blocking_pids"),
         (StorageUnavailable("", sqlstate="57P03"), "`orders doctor`"),
