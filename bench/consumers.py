@@ -46,7 +46,7 @@ class Consumers:
 
 @contextmanager
 def started(context: Context, topic: Topic, database: Database, group: Group, members: int) -> Iterator[Consumers]:
-    """Run consumers from when each has partitions. Raises ServerUnavailable."""
+    """Run consumers; yield once each of them has partitions. Raises ServerUnavailable."""
     services = [_consumer(context, topic, database, group) for _ in range(members)]
     with ExitStack() as running:
         for each in services:

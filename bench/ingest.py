@@ -70,7 +70,7 @@ class Run(NamedTuple):
                 yield Sample(f"{name}.{part}", each, value)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Setup:
     """Everything that is created before the first round."""
 
@@ -139,7 +139,17 @@ def _setup(context: Context, large: int) -> Iterator[Setup]:
         _load(small, prepared, _SMALL_TABLE_TRANSACTIONS)
         with copied(context, stored.name) as grown:
             _multiply(grown, max(large // clean.orders, 1))
-            yield Setup(context, usage, template, clean, dirty, stored, prepared, small, grown)
+            yield Setup(
+                context=context,
+                usage=usage,
+                template=template,
+                clean=clean,
+                dirty=dirty,
+                stored=stored,
+                blocks=prepared,
+                small=small,
+                large=grown,
+            )
 
 
 def consume(

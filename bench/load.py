@@ -2,8 +2,8 @@
 
 `python -m bench.load TARGETS PORT CONNECTIONS WARM_UP REQUESTS PIDS`: TARGETS is a JSON file with a list of paths and
 the lengths of their bodies, PIDS the comma-separated process ids of the server. Each connection sends its next request
-when the previous response is complete. The first WARM_UP requests do not count: neither does what opening connections
-costs. The last line of the output is a LoadResult in JSON. Any unexpected response aborts the run.
+when the previous response is complete. The first WARM_UP requests do not count, and neither does the cost of opening
+connections. The last line of the output is a LoadResult in JSON. Any unexpected response aborts the run.
 """
 
 import asyncio
