@@ -42,7 +42,17 @@ schemes = pytest.mark.parametrize("scheme", ["light", "dark"])
 
 
 @schemes
-@pytest.mark.parametrize("path", [f"#/orders/{UID}", f"#/orders/{UID}?tab=json", "#/orders/unknown", "#/search?q=none", "#/dead-letters", "#/nothing"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"#/orders/{UID}",
+        f"#/orders/{UID}?tab=json",
+        "#/orders/unknown",
+        "#/search?q=none",
+        "#/dead-letters",
+        "#/nothing",
+    ],
+)
 def test_views_pass_axe(visit: "Visit", shared_service: Service, path: str, scheme: Any) -> None:
     visit.page.emulate_media(color_scheme=scheme)
     visit.page.goto(f"{shared_service.url}/{path}")
@@ -92,7 +102,9 @@ def test_the_page_works_by_keyboard(visit: "Visit", service: Service) -> None:
     assert {"Copy as curl", "Copy link", "JSON document"} <= seen
 
 
-@pytest.mark.parametrize("path", ["", f"#/orders/{UID}", f"#/orders/{UID}?tab=json", "#/search?q=none", "#/dead-letters"])
+@pytest.mark.parametrize(
+    "path", ["", f"#/orders/{UID}", f"#/orders/{UID}?tab=json", "#/search?q=none", "#/dead-letters"]
+)
 def test_a_narrow_screen_scrolls_only_vertically(visit: "Visit", service: Service, store: Store, path: str) -> None:
     page = visit.page
     page.set_viewport_size({"width": 320, "height": 640})

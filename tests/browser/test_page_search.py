@@ -13,9 +13,7 @@ if TYPE_CHECKING:
     from tests.browser.conftest import Visit
 
 
-def test_results_appear_while_typing_and_are_chosen_by_keyboard(
-    visit: "Visit", service: Service, store: Store
-) -> None:
+def test_results_appear_while_typing_and_are_chosen_by_keyboard(visit: "Visit", service: Service, store: Store) -> None:
     page = visit.page
     store("one", "two", customer_id="ann", track_number="TRACK")
     store("three", customer_id="TRACK")

@@ -10,23 +10,16 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 __all__ = ["HttpToolsProtocol", "RequestResponseCycle", "UvicornProtocol"]
 
+ASYNCIO_CALLBACKS: Final = ("connection_lost", "connection_made", "data_received", "pause_writing", "resume_writing")
+HTTPTOOLS_CALLBACKS: Final = ("on_header", "on_headers_complete", "on_message_begin", "on_message_complete", "on_url")
+"""These are overridden. Their names and arguments are public: asyncio and httptools define them."""
 METHODS: Final = (
     "_start_asgi_task",
     "_unset_keepalive_if_required",
-    "connection_lost",
-    "connection_made",
-    "data_received",
-    "on_header",
-    "on_headers_complete",
-    "on_message_begin",
-    "on_message_complete",
     "on_response_complete",
-    "on_url",
-    "pause_writing",
-    "resume_writing",
     "timeout_keep_alive_handler",
 )
-"""Methods of HttpToolsProtocol that are called or overridden."""
+"""Other methods of HttpToolsProtocol that are called or overridden."""
 ATTRIBUTES: Final = (
     "connections",
     "cycle",

@@ -1,8 +1,10 @@
 """The undocumented members of uvicorn that the server depends on exist, and are used in one file only."""
 
 import ast
+import asyncio
 from pathlib import Path
 
+import httptools
 import pytest
 from uvicorn import Config
 from uvicorn.protocols.http.flow_control import FlowControl
@@ -13,9 +15,11 @@ from service.handler.http.fastpath import uvicorn_protocol
 from service.handler.http.fastpath.keep_alive import KeepAliveProtocol
 from service.handler.http.fastpath.protocol import LimitedProtocol
 from service.handler.http.fastpath.uvicorn_protocol import (
+    ASYNCIO_CALLBACKS,
     ATTRIBUTES,
     CYCLE_ATTRIBUTES,
     FLOW_ATTRIBUTES,
+    HTTPTOOLS_CALLBACKS,
     METHODS,
     UvicornProtocol,
 )
@@ -31,9 +35,14 @@ def protocol() -> HttpToolsProtocol:
     return HttpToolsProtocol(config, ServerState(), {}, _loop=object())  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", [*METHODS, *ASYNCIO_CALLBACKS, *HTTPTOOLS_CALLBACKS])
 def test_uvicorn_has_the_method(name: str) -> None:
     assert callable(vars(HttpToolsProtocol).get(name))
+
+
+def test_the_callbacks_are_public_api() -> None:
+    assert {*ASYNCIO_CALLBACKS} <= {*dir(asyncio.Protocol)}
+    assert {*HTTPTOOLS_CALLBACKS} <= {*vars(httptools.HTTPProtocol)}
 
 
 @pytest.mark.parametrize("name", ATTRIBUTES)
@@ -54,7 +63,11 @@ def assigned(cls: type) -> set[str]:
 def test_every_overridden_method_is_listed() -> None:
     ours = (UvicornProtocol, KeepAliveProtocol, LimitedProtocol)
     overridden = {name for cls in ours for name in vars(cls)} & {*vars(HttpToolsProtocol)}
-    assert {name for name in overridden if not name.startswith("__")} <= {*METHODS}
+    assert {name for name in overridden if not name.startswith("__")} <= {
+        *METHODS,
+        *ASYNCIO_CALLBACKS,
+        *HTTPTOOLS_CALLBACKS,
+    }
 
 
 def test_no_other_file_uses_undocumented_members() -> None:
