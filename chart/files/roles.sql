@@ -66,7 +66,8 @@ BEGIN
       ('orders', 'INSERT, UPDATE'),
       ('deliveries', 'INSERT, DELETE'),
       ('payments', 'INSERT, DELETE'),
-      ('items', 'INSERT, DELETE')
+      ('items', 'INSERT, DELETE'),
+      ('order_versions', 'INSERT, DELETE')
     ) AS writable (name, privileges) ON writable.name = existing.relname
     WHERE existing.relnamespace = 'public'::regnamespace AND existing.relkind IN ('r', 'p')
       AND (existing.relowner = (SELECT oid FROM pg_roles WHERE rolname = migrate_role) OR writable.privileges IS NOT NULL)

@@ -247,6 +247,12 @@ class RetentionSettings(SettingsGroup):
     `orders prune --older-than`. Empty: orders are kept forever."""
 
 
+class HistorySettings(SettingsGroup):
+    max_versions: int = Field(20, ge=0, le=1_000)
+    """Number of replaced versions that are recorded per order: their version, time and changed fields, without
+    values. 0 records none."""
+
+
 class LogSettings(SettingsGroup):
     level: Literal["debug", "info", "warning", "error"] = "info"
     """Minimum level of log records."""
@@ -292,6 +298,7 @@ class Settings(BaseSettings):
     document: DocumentSettings = DocumentSettings()
     version: VersionSettings = VersionSettings()
     retention: RetentionSettings = RetentionSettings()
+    history: HistorySettings = HistorySettings()
     log: LogSettings = LogSettings()
     migration: MigrationSettings = MigrationSettings()
 

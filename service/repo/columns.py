@@ -40,9 +40,12 @@ ORDERS: Final = TableColumns("orders", ("id", "shard"), ("order_uid", *fields(Or
 DELIVERIES: Final = TableColumns("deliveries", ("order_id", "shard"), fields(Delivery), optional_fields(Delivery))
 PAYMENTS: Final = TableColumns("payments", ("order_id", "shard"), fields(Payment), optional_fields(Payment))
 ITEMS: Final = TableColumns("items", ("order_id", "position", "shard"), fields(Item), optional_fields(Item))
+ORDER_VERSIONS: Final = TableColumns(
+    "order_versions", ("order_id", "number", "shard"), (*SOURCE, "stored_at", "replaced_at", "changed_fields")
+)
 ERASED: Final = TableColumns("erased", ("order_uid_hash",))
 ID_BLOCK: Final = 1_000
 """Ids that each value of the sequence `orders_id_seq` reserves: the sequence's increment."""
 ORDER_UID_KEY: Final = ("order_uid", "shard")
 """The unique key of orders besides the primary key."""
-TABLES: Final = (ORDERS, DELIVERIES, PAYMENTS, ITEMS, ERASED)
+TABLES: Final = (ORDERS, DELIVERIES, PAYMENTS, ITEMS, ORDER_VERSIONS, ERASED)

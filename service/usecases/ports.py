@@ -102,6 +102,24 @@ class OrderCount(NamedTuple):
     is_estimate: bool
 
 
+class OrderVersion(NamedTuple):
+    """A version of an order, which is or was stored.
+
+    `changed_fields`: the paths in which it differs from the version before; None if that is not recorded.
+    """
+
+    source: RecordCoordinates
+    stored_at: datetime
+    changed_fields: Sequence[str] | None
+
+
+class OrderHistory(NamedTuple):
+    """The number of recorded replacements, and the recorded versions: newest first, from the stored one."""
+
+    replacements: int
+    versions: Sequence[OrderVersion]
+
+
 class ReadResult(NamedTuple):
     """The result of a query: the document as compact JSON, always the same bytes; None if there is no such order.
 
@@ -133,6 +151,9 @@ class OrderReader(Protocol):
         """Take a snapshot of this many orders, newest first. The block may end before the last one is read."""
 
     async def page(self, query: PageQuery) -> Page: ...
+
+    async def history(self, uid: str) -> OrderHistory | None:
+        """Return the recorded versions of an order, or None if it is not stored."""
 
     async def estimate(self) -> OrderCount:
         """Return the number of stored orders: exact if they are few, else an estimate."""

@@ -26,8 +26,10 @@ STATEMENTS = [
     "SELECT create_reference_table('schema_releases')",
     "SELECT create_distributed_table('deliveries', 'shard', colocate_with => 'orders')",
     "SELECT create_distributed_table('items', 'shard', colocate_with => 'orders')",
+    "SELECT create_distributed_table('order_versions', 'shard', colocate_with => 'orders')",
     "SELECT create_distributed_table('payments', 'shard', colocate_with => 'orders')",
 ]
+IN_GROUP = ("orders", "deliveries", "payments", "items", "order_versions")
 NOTHING_TO_DO = ["all tables are distributed: nothing to do"]
 PASSWORD = "a-password"  # noqa: S105 - of a temporary role
 
@@ -155,9 +157,7 @@ def test_all_tables_are_distributed_orders_first_and_the_children_in_its_group(
     assert "SELECT create_distributed_table('orders', 'shard', shard_count => 8)" in statements(output)
     found = placements(coordinator)
     group = found["orders"][1]
-    assert {name: found.pop(name) for name in ("orders", "deliveries", "payments", "items")} == dict.fromkeys(
-        ("orders", "deliveries", "payments", "items"), ("h", group)
-    )
+    assert {name: found.pop(name) for name in IN_GROUP} == dict.fromkeys(IN_GROUP, ("h", group))
     assert {name: method for name, (method, _) in found.items()} == {"erased": "n", "schema_releases": "n"}
 
 

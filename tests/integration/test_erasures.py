@@ -39,10 +39,11 @@ def stored(admin: psycopg.Connection, table: LiteralString = "orders") -> set[st
 def test_an_erased_order_is_deleted_from_every_table(
     erasures: Erasures, writer: PostgresOrderStore, admin: psycopg.Connection
 ) -> None:
-    writer.store([versioned(1, order_uid=uid) for uid in ("a", "A", "b")])
+    for offset in (1, 2):
+        writer.store([versioned(offset, order_uid=uid, entry=str(offset)) for uid in ("a", "A", "b")])
     assert erasures.erase(["a", "unknown"]) == {"a"}
     assert stored(admin) == {"A", "b"}
-    for table in ("deliveries", "payments", "items"):
+    for table in ("deliveries", "payments", "items", "order_versions"):
         assert stored(admin, f"{table} JOIN orders ON orders.id = order_id") == {"A", "b"}
         assert admin.execute(f"SELECT count(DISTINCT order_id) FROM {table}").fetchone() == (2,)  # noqa: S608
 

@@ -15,6 +15,7 @@ from service.repo.operations.expired_orders import DELETE_BY_ID, OLDEST_EXPIRED,
 from service.repo.shards import shard_of
 from service.repo.transactions import Transactions
 from service.repo.writer.erased import SHARE_ERASURE_LOCK
+from service.repo.writer.history import DELETE_HISTORIES
 from service.repo.writer.order_store import PostgresOrderStore
 from service.repo.writer.updates import DELETE_CHILDREN
 from service.usecases.ports import ExpiredOrders, StoreCounts
@@ -36,6 +37,7 @@ COPY_OF_AN_ORDER: LiteralString = """\
 INSERT INTO orders SELECT (jsonb_populate_record(o, '{"order_uid": "late", "id": 0}')).* FROM orders o LIMIT 1"""
 TABLES: dict[LiteralString, LiteralString] = {
     "orders": "id", "deliveries": "order_id", "payments": "order_id", "items": "order_id",
+    "order_versions": "order_id",
 }  # fmt: skip
 
 
@@ -91,7 +93,9 @@ def test_transactions_delete_up_to_the_limit_until_no_expired_order_is_left(seve
 def test_expired_orders_are_counted_and_deleted_from_every_table(
     expired: PostgresExpiredOrders, writer: PostgresOrderStore, admin: psycopg.Connection
 ) -> None:
-    writer.store([created(EXPIRED, "a"), created(EXPIRED - MAX_AGE, "b"), created(KEPT, "c"), created(NOW, "d")])
+    dates = {"a": EXPIRED, "b": EXPIRED - MAX_AGE, "c": KEPT, "d": NOW}
+    for offset in (1, 2):
+        writer.store([created(date, uid, offset, entry=str(offset)) for uid, date in dates.items()])
     assert expired.count() == 2
     assert [expired.delete_oldest(LIMIT), expired.delete_oldest(LIMIT), expired.count()] == [2, 0, 0]
     assert stored(admin) == {"c", "d"}
@@ -150,9 +154,11 @@ def test_each_statement_uses_its_index(writer: PostgresOrderStore, admin: psycop
         "start": EARLIEST, "cutoff": CUTOFF, "limit": 500, "ids": [key for key, _ in keys],
         "shards": list({shard_of(uid) for _, uid in keys}),
     }  # fmt: skip
-    expected = {OLDEST_EXPIRED: "orders_newest_idx", DELETE_BY_ID: "orders_pkey"} | dict(
-        zip(DELETE_CHILDREN, ("deliveries_pkey", "payments_pkey", "items_pkey"), strict=True)
-    )
+    expected = {
+        OLDEST_EXPIRED: "orders_newest_idx",
+        DELETE_BY_ID: "orders_pkey",
+        DELETE_HISTORIES: "order_versions_pkey",
+    } | dict(zip(DELETE_CHILDREN, ("deliveries_pkey", "payments_pkey", "items_pkey"), strict=True))
     for statement, index in expected.items():
         plan = str(admin.execute(f"EXPLAIN {statement}".encode(), values).fetchall())
         assert index in plan

@@ -214,6 +214,16 @@ def test_a_cursor_outside_the_range_of_timestamps_is_accepted(
     assert uids([page]) == expected
 
 
+def test_the_history_of_an_order_begins_with_the_stored_version(store: Store) -> None:
+    for entry in ("1", "2"):
+        store.store(order(order_uid="uid", entry=entry), order(order_uid="other"))
+    history = store.read(lambda reader: reader.history("uid"))
+    assert history
+    assert history.replacements == 1
+    assert [(each.source.offset, each.changed_fields) for each in history.versions] == [(2, ["entry"]), (0, None)]
+    assert store.read(lambda reader: reader.history("unknown")) is None
+
+
 def test_few_orders_are_counted_exactly(store: Store) -> None:
     store.store(*(order(order_uid=f"o{number}") for number in range(7)))
     assert store.read(lambda reader: reader.estimate()) == OrderCount(7, is_estimate=False)

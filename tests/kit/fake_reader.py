@@ -3,12 +3,28 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from itertools import count
 
 import msgspec
 
+from service.entities.changes import changed_fields
 from service.entities.order import Order
+from service.entities.version import RecordCoordinates
 from service.errors import StorageUnavailable
-from service.usecases.ports import OrderCount, Page, PageCursor, PageQuery, ReadResult, Snapshot
+from service.usecases.ports import (
+    OrderCount,
+    OrderHistory,
+    OrderVersion,
+    Page,
+    PageCursor,
+    PageQuery,
+    ReadResult,
+    Snapshot,
+)
+
+STORED_AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
+"""When every order was stored."""
 
 
 class FakeReader:
@@ -19,6 +35,8 @@ class FakeReader:
 
     def __init__(self, *orders: Order) -> None:
         self.orders: dict[str, Order] = {}
+        self._versions: dict[str, list[OrderVersion]] = {}
+        self._offsets = count()
         self.store(*orders)
         self.is_unreachable = False
         self.replay_lsn: int | None = None
@@ -34,7 +52,12 @@ class FakeReader:
         return [uid for uids in self.batches for uid in uids]
 
     def store(self, *orders: Order) -> None:
-        self.orders |= {order.order_uid: order for order in orders}
+        for order in orders:
+            stored = self.orders.get(order.order_uid)
+            source = RecordCoordinates(1_000, 0, next(self._offsets), "orders")
+            version = OrderVersion(source, STORED_AT, changed_fields(stored, order) if stored else None)
+            self._versions.setdefault(order.order_uid, []).insert(0, version)
+            self.orders[order.order_uid] = order
 
     async def documents(self, uids: Sequence[str]) -> dict[str, ReadResult]:
         self.batches.append([*uids])
@@ -53,6 +76,11 @@ class FakeReader:
         last = found[query.limit - 1] if len(found) > query.limit else None
         following = PageCursor(_created_us(last), last.order_uid) if last else None
         return Page([_summary(order) for order in found[: query.limit]], following)
+
+    async def history(self, uid: str) -> OrderHistory | None:
+        if uid not in self._snapshot():
+            return None
+        return OrderHistory(len(self._versions[uid]) - 1, self._versions[uid])
 
     async def estimate(self) -> OrderCount:
         return OrderCount(len(self._snapshot()), is_estimate=False)
@@ -94,7 +122,7 @@ def _summary(order: Order) -> bytes:
             "order_uid": order.order_uid,
             "track_number": order.track_number,
             "date_created": order.date_created,
-            "stored_at": "2026-03-01T12:00:00Z",
+            "stored_at": STORED_AT,
             "delivery_service": order.delivery_service,
             "amount": order.payment.amount,
             "currency": order.payment.currency,

@@ -10,7 +10,7 @@ import psycopg
 from service.config import MigrationSettings
 from service.repo.schema.migrate import migrate
 
-TABLES = ("orders", "deliveries", "payments", "items")
+TABLES = ("orders", "deliveries", "payments", "items", "order_versions")
 REQUESTED = int(os.environ.get("ORDERS_TEST_PARTITIONS", "0"))
 
 

@@ -15,6 +15,7 @@ COLUMNS = {
     "deliveries": "zip",
     "payments": "bank",
     "items": "size",
+    "order_versions": "source_topic",
     "erased": "order_uid_hash",
     "schema_releases": "revision",
     "alembic_version": "version_num",

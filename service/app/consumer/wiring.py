@@ -106,7 +106,12 @@ def _kafka_admin(kafka: KafkaSettings) -> AdminClient:
 def _store(settings: Settings, end: TransactionEnd = "COMMIT") -> PostgresOrderStore:
     connection = connection_settings(settings.postgres, ApplicationName.CONSUMER)
     retention = RetentionPolicy.of_seconds(settings.retention.max_age)
-    return PostgresOrderStore(Transactions(connection, require_utf8, end), settings.version.compare_by, retention)
+    return PostgresOrderStore(
+        Transactions(connection, require_utf8, end),
+        settings.version.compare_by,
+        retention,
+        max_versions=settings.history.max_versions,
+    )
 
 
 def _bisecting_store(settings: Settings, store: PostgresOrderStore, report: RetryReport) -> BisectingStore:

@@ -16,7 +16,7 @@ from service.handler.http.keys import Keys, KeyScope
 from service.handler.http.middleware import ResponseHeadersMiddleware
 from service.handler.http.openapi import openapi_factory, operation_id
 from service.handler.http.problems import HANDLERS
-from service.handler.http.routes import dead_letters, events, orders, page, probes, stats
+from service.handler.http.routes import dead_letters, events, history, orders, page, probes, stats
 from service.usecases.lookup import Lookup
 from service.usecases.ports import DeadLetterReader, OrderReader
 
@@ -71,6 +71,7 @@ def _empty_app(version: str) -> FastAPI:
 def _include_routes(app: FastAPI, backends: Backends, keys: Keys | None) -> None:
     reading = require_key(keys, KeyScope.READ)
     app.include_router(orders.router(backends.lookup, backends.reader), dependencies=reading)
+    app.include_router(history.router(backends.reader), dependencies=reading)
     app.include_router(events.router(backends.broadcaster), dependencies=reading)
     app.include_router(stats.router(backends.stats), dependencies=reading)
     dead_letters_access = require_key(keys, KeyScope.DEAD_LETTERS) or DISABLED

@@ -14,6 +14,7 @@ from service.repo.notifications import NOTIFY, payload_lines
 from service.repo.operations.erasures import exclusively
 from service.repo.transactions import Transactions
 from service.repo.translate import translated
+from service.repo.writer.history import DELETE_HISTORIES
 from service.repo.writer.updates import DELETE_CHILDREN
 from service.usecases.retention import EARLIEST
 
@@ -28,7 +29,7 @@ COUNT_EXPIRED: Final = "SELECT count(*) FROM orders WHERE date_created < %(cutof
 DELETE_BY_ID: Final = """\
 DELETE FROM orders o USING unnest(%(ids)s::bigint[], %(shards)s::smallint[]) k (id, shard)
 WHERE o.id = k.id AND o.shard = k.shard"""
-"""Deletes orders after DELETE_CHILDREN, so that the cascade of each order finds no row. Uses the primary key."""
+"""Deletes orders after their other rows, so that the cascade of each order finds no row. Uses the primary key."""
 
 
 class PostgresExpiredOrders:
@@ -65,7 +66,7 @@ class PostgresExpiredOrders:
             return 0, self._start
         ids, shards, uids, created_us = zip(*found, strict=True)
         keys = {"ids": [*ids], "shards": [*shards]}
-        for statement in (*DELETE_CHILDREN, DELETE_BY_ID):
+        for statement in (*DELETE_CHILDREN, DELETE_HISTORIES, DELETE_BY_ID):
             connection.execute(statement, keys)
         connection.execute(NOTIFY, [payload_lines([], uids)])
         return len(uids), created_at(created_us[-1])

@@ -29,17 +29,20 @@ from service.repo.reader.statements import (
     DOCUMENTS_OF,
     DOCUMENTS_WITH_LSN,
     ESTIMATE,
+    HISTORY,
     IDENTITY,
     REPLAY_LSN,
     SET_PLANNER,
     document_values,
+    history_values,
     newest_statement,
     page_statement,
     page_values,
 )
+from service.repo.reader.versions import history_of
 from service.repo.scope import Identity
 from service.repo.translate import PROBLEMS, translate
-from service.usecases.ports import OrderCount, Page, PageCursor, PageQuery, ReadResult, Snapshot
+from service.usecases.ports import OrderCount, OrderHistory, Page, PageCursor, PageQuery, ReadResult, Snapshot
 
 Pool = AsyncConnectionPool[BoundedAsyncConnection]
 Row = tuple[Any, ...]
@@ -131,6 +134,9 @@ class PostgresOrderReader:
         return Page(
             [summary for summary, *_ in page], PageCursor(page[-1][1], page[-1][2].decode()) if has_more else None
         )
+
+    async def history(self, uid: str) -> OrderHistory | None:
+        return history_of(await self._fetch(HISTORY, history_values(uid)))
 
     async def estimate(self) -> OrderCount:
         return OrderCount(*(await self._fetch(ESTIMATE, []))[0])

@@ -58,6 +58,27 @@ SUMMARY: Final = json_object(
 )
 """The summary of an order in lists, without personal data."""
 
+_BY_KEY: Final = "WHERE o.order_uid = %(order_uid)s AND o.shard = %(shard)s"
+
+
+def _version(alias: str) -> str:
+    return f"""\
+{alias}.source_topic::text, {alias}.source_partition, {alias}.source_offset,
+(extract(epoch FROM {alias}.source_timestamp) * 1000)::bigint, {_microseconds(f"{alias}.stored_at")}"""
+
+
+def _microseconds(column: str) -> str:
+    return f"(extract(epoch FROM {column}) * 1000000)::bigint"
+
+
+HISTORY: Final = f"""\
+SELECT NULL::integer AS number, {_version("o")}, NULL::bigint, NULL::text[] FROM orders o {_BY_KEY}
+UNION ALL SELECT v.number, {_version("v")}, {_microseconds("v.replaced_at")}, v.changed_fields
+FROM orders o JOIN order_versions v ON v.order_id = o.id AND v.shard = o.shard {_BY_KEY}
+ORDER BY number DESC"""
+"""The stored version of an order, without a number, and its replaced ones, newest first. Uses the unique key of
+`order_uid` and the primary key of the versions."""
+
 FILTERS: Final[dict[str, LiteralString]] = {
     "customer_id": "o.customer_id = %(customer_id)s",
     "track_number": "o.track_number = %(track_number)s",
@@ -97,6 +118,11 @@ def document_values(uids: Sequence[str]) -> dict[str, Any]:
     """Return the values of DOCUMENTS_OF."""
     padded = [*uids, *list(uids[:1]) * (MIN_UIDS - len(uids))]
     return {"order_uids": padded, "shards": [shard_of(uid) for uid in padded]}
+
+
+def history_values(uid: str) -> dict[str, Any]:
+    """Return the values of HISTORY."""
+    return {"order_uid": uid, "shard": shard_of(uid)}
 
 
 def page_statement(query: PageQuery) -> str:

@@ -13,6 +13,7 @@ _WRITTEN: Final = {
     "deliveries": ("INSERT", "DELETE"),
     "payments": ("INSERT", "DELETE"),
     "items": ("INSERT", "DELETE"),
+    "order_versions": ("INSERT", "DELETE"),
 }
 READING: Final = frozenset((table, "SELECT") for table in (*_WRITTEN, "erased", "schema_releases"))
 WRITING: Final = frozenset(

@@ -1,4 +1,4 @@
-"""The four tables of an order, derived from its document (fields are columns, limits their types), and two others.
+"""The four tables of an order, derived from its document (fields are columns, limits their types), and three others.
 
 `id` leads the keys because it grows: an insert then touches the same few index pages as its neighbors, however many
 orders are stored. `order_uid` is random and in one index only. `shard` ends each key, so that the tables can be
@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import msgspec
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
     Column,
     DateTime,
@@ -21,6 +22,7 @@ from sqlalchemy import (
     SmallInteger,
     String,
     Table,
+    Text,
     UniqueConstraint,
     func,
 )
@@ -74,6 +76,20 @@ def _shard() -> Column[int]:
     return Column("shard", SmallInteger, primary_key=True, autoincrement=False)
 
 
+def _order_key() -> ForeignKeyConstraint:
+    return ForeignKeyConstraint(["order_id", "shard"], ["orders.id", "orders.shard"], ondelete="CASCADE")
+
+
+def _source() -> list[Column[Any]]:
+    """Return the columns of the record that an order was read from."""
+    return [
+        Column("source_topic", String(MAX_TOPIC_LENGTH), nullable=False),
+        Column("source_partition", Integer, nullable=False),
+        Column("source_offset", BigInteger, nullable=False),
+        Column("source_timestamp", DateTime(timezone=True), nullable=False),
+    ]
+
+
 def _child(name: str, document: type[msgspec.Struct], *position: Column[int]) -> Table:
     """Return a table of rows that belong to an order."""
     return Table(
@@ -83,7 +99,7 @@ def _child(name: str, document: type[msgspec.Struct], *position: Column[int]) ->
         *position,
         _shard(),
         *_columns(document),
-        ForeignKeyConstraint(["order_id", "shard"], ["orders.id", "orders.shard"], ondelete="CASCADE"),
+        _order_key(),
     )
 
 
@@ -97,16 +113,27 @@ orders = Table(
     _shard(),
     Column("order_uid", String(MAX_UID_LENGTH, collation="C"), nullable=False),
     *_columns(Order),
-    Column("source_topic", String(MAX_TOPIC_LENGTH), nullable=False),
-    Column("source_partition", Integer, nullable=False),
-    Column("source_offset", BigInteger, nullable=False),
-    Column("source_timestamp", DateTime(timezone=True), nullable=False),
+    *_source(),
     Column("stored_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     UniqueConstraint(*ORDER_UID_KEY),
 )
 deliveries = _child("deliveries", Delivery)
 payments = _child("payments", Payment)
 items = _child("items", Item, Column("position", SmallInteger, primary_key=True, autoincrement=False))
+order_versions = Table(
+    "order_versions",
+    metadata,
+    Column("order_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    _shard(),
+    *_source(),
+    Column("stored_at", DateTime(timezone=True), nullable=False),
+    Column("replaced_at", DateTime(timezone=True), nullable=False),
+    Column("changed_fields", ARRAY(Text)),
+    _order_key(),
+)
+"""The versions of orders that were replaced, without their documents. `changed_fields` are the paths that the
+replacement changed; NULL if the replaced document could not be read."""
 erased = Table(
     "erased",
     metadata,

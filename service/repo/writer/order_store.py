@@ -18,6 +18,7 @@ from typing import Final, NamedTuple
 
 import psycopg
 
+from service.entities.changes import changed_fields
 from service.entities.order import Order
 from service.entities.version import CompareBy, RecordCoordinates, VersionedOrder
 from service.errors import OrderRejected
@@ -26,6 +27,7 @@ from service.repo.notifications import NOTIFY, payload_lines
 from service.repo.transactions import Transactions
 from service.repo.translate import copy_line, translate
 from service.repo.writer.erased import SHARE_ERASURE_LOCK
+from service.repo.writer.history import record_replaced
 from service.repo.writer.ids import Ids
 from service.repo.writer.rows import CopyRows, PreparedOrder, blocks, copy_rows, copy_statement, order_key
 from service.repo.writer.stored_orders import Cursor, StoredVersion, stored_documents, stored_versions
@@ -72,11 +74,13 @@ class PostgresOrderStore:
         compare_by: CompareBy = "timestamp",
         retention: RetentionPolicy = KEEP_FOREVER,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        max_versions: int = 20,
     ) -> None:
         self._transactions = transactions
         self._compare_by: CompareBy = compare_by
         self._retention = retention
         self._now = now
+        self._max_versions = max_versions
         self._ids = Ids()
 
     @staticmethod
@@ -128,6 +132,8 @@ class PostgresOrderStore:
         if updates := plan.unchanged + plan.replaced:
             update_versions(cursor, updates)
         if plan.replaced:
+            if self._max_versions:
+                record_replaced(cursor, plan.replaced, self._max_versions)
             replace(cursor, plan.replaced)
         self._copy(cursor, plan, copied)
         _notify(cursor, plan)
@@ -168,11 +174,17 @@ class PostgresOrderStore:
         documents = stored_documents(cursor, [update.new.order.order_uid for update in updates])
         unchanged: list[Update] = []
         replaced: list[Update] = []
-        for new, probed in updates:
+        for new, probed, _ in updates:
             stored, document = documents.get(new.order.order_uid, (probed, None))
             if self._is_newer(new, stored):
-                (unchanged if document == new.order else replaced).append(Update(new, stored))
+                if document == new.order:
+                    unchanged.append(Update(new, stored))
+                else:
+                    replaced.append(Update(new, stored, self._changed_fields(document, new.order)))
         return unchanged, replaced
+
+    def _changed_fields(self, stored: Order | None, new: Order) -> list[str] | None:
+        return changed_fields(stored, new) if stored is not None and self._max_versions else None
 
     def _is_newer(self, new: VersionedOrder, stored: StoredVersion) -> bool:
         return new.source.is_newer_than(stored.source, self._compare_by)
@@ -183,7 +195,7 @@ class PostgresOrderStore:
         The first blocks of a table are prepared while the server processes the previous table.
         """
         new = list(zip(self._ids.take(cursor, len(plan.new)), plan.new, strict=True))
-        tables = _tables(new, [(stored.id, versioned) for versioned, stored in plan.replaced])
+        tables = _tables(new, [(stored.id, versioned) for versioned, stored, _ in plan.replaced])
         upcoming = next(tables, None)
         while upcoming:
             table, orders, table_blocks = upcoming

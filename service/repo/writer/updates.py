@@ -47,32 +47,35 @@ class Update(NamedTuple):
 
     new: VersionedOrder
     stored: StoredVersion
+    changed_fields: Sequence[str] | None = None
+    """The paths that differ from the stored document; None if that could not be read."""
 
 
 def update_versions(cursor: Cursor, updates: Sequence[Update]) -> None:
     """Raise ConcurrentChange if another writer has changed or deleted one of the orders."""
     by_uid = sorted(updates, key=lambda update: update.new.order.order_uid)
     rows = [
-        _key(update) | _source("source", update.new.source) | _source("read", update.stored.source) for update in by_uid
+        key_of(update) | source_of("source", update.new.source) | source_of("read", update.stored.source)
+        for update in by_uid
     ]
-    if cursor.execute(UPDATE_VERSION, [_json(rows)]).rowcount < len(updates):
+    if cursor.execute(UPDATE_VERSION, [to_json(rows)]).rowcount < len(updates):
         raise ConcurrentChange("another writer changed an order at the same time")
 
 
 def replace(cursor: Cursor, replaced: Sequence[Update]) -> None:
     names = fields(Order)
-    rows = [_key(update) | {name: getattr(update.new.order, name) for name in names} for update in replaced]
-    cursor.execute(REPLACE, [_json(rows)])
+    rows = [key_of(update) | {name: getattr(update.new.order, name) for name in names} for update in replaced]
+    cursor.execute(REPLACE, [to_json(rows)])
     keys = {"ids": [update.stored.id for update in replaced], "shards": [update.stored.shard for update in replaced]}
     for statement in DELETE_CHILDREN:
         cursor.execute(statement, keys)
 
 
-def _key(update: Update) -> dict[str, Any]:
+def key_of(update: Update) -> dict[str, Any]:
     return {"id": update.stored.id, "shard": update.stored.shard}
 
 
-def _source(prefix: str, source: RecordCoordinates) -> dict[str, Any]:
+def source_of(prefix: str, source: RecordCoordinates) -> dict[str, Any]:
     return {
         f"{prefix}_topic": source.topic,
         f"{prefix}_partition": source.partition,
@@ -81,5 +84,5 @@ def _source(prefix: str, source: RecordCoordinates) -> dict[str, Any]:
     }
 
 
-def _json(rows: list[dict[str, Any]]) -> str:
+def to_json(rows: list[dict[str, Any]]) -> str:
     return msgspec.json.encode(rows).decode()

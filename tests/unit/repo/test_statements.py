@@ -13,7 +13,7 @@ from service.repo.reader.statements import newest_statement, page_statement
 from service.usecases.ports import PageCursor, PageQuery
 
 PREFIX: Final = "service.repo."
-OUR_TABLES: Final = "orders|deliveries|payments|items"
+OUR_TABLES: Final = "orders|deliveries|payments|items|order_versions"
 WITHOUT_MODULES: Final = {
     "schema.tables",
     "schema.migrate",

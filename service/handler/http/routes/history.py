@@ -1,0 +1,87 @@
+"""`/orders/{order_uid}/history`: where the versions of an order came from, and what they changed. No personal data."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Final
+
+import msgspec
+from fastapi import APIRouter, Response
+from msgspec import Struct
+
+from service.entities.version import RecordCoordinates
+from service.handler.http.openapi import Responses, error_responses, inline_schema, json_response
+from service.handler.http.problems import Problem
+from service.handler.http.routes.orders import ORDER_PATH, OrderUidInPath
+from service.pkg.timestamps import rfc3339
+from service.usecases.ports import OrderHistory, OrderReader, OrderVersion
+
+
+class SourceView(Struct, frozen=True, kw_only=True):
+    """The Kafka record of a version."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: str
+
+
+class VersionView(Struct, frozen=True, kw_only=True):
+    stored_at: str
+    source: SourceView
+    changed_fields: Sequence[str] | None
+    """Paths of the fields that differ from the version before, such as `payment.amount`, without values. `items`: the
+    number of items; `items[].price`: this field of at least one item. Null if the version before is not recorded."""
+
+
+class HistoryView(Struct, frozen=True, kw_only=True):
+    order_uid: str
+    replacements: int
+    """How often the order was replaced, as far as it is recorded."""
+    versions: Sequence[VersionView]
+    """Newest first; the first one is the stored one. The number of recorded versions is limited."""
+
+
+RESPONSES: Final[Responses] = {
+    **json_response("The versions of the order, without its data.", inline_schema(HistoryView)),
+    **error_responses(HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY),
+}
+
+
+def router(reader: OrderReader) -> APIRouter:
+    routes = APIRouter(tags=["orders"])
+
+    @routes.get(
+        f"{ORDER_PATH}/history", responses=RESPONSES, response_class=Response, summary="Get the history of an order"
+    )
+    async def get_order_history(order_uid: OrderUidInPath) -> Response:
+        history = await reader.history(order_uid)
+        if history is None:
+            raise Problem(HTTPStatus.NOT_FOUND, "no order with this order_uid")
+        body = msgspec.json.encode(_view(order_uid, history))
+        return Response(body, headers={"cache-control": "private, no-cache"}, media_type="application/json")
+
+    return routes
+
+
+def _view(order_uid: str, history: OrderHistory) -> HistoryView:
+    return HistoryView(
+        order_uid=order_uid,
+        replacements=history.replacements,
+        versions=[_version(version) for version in history.versions],
+    )
+
+
+def _version(version: OrderVersion) -> VersionView:
+    return VersionView(
+        stored_at=rfc3339(version.stored_at), source=_source(version.source), changed_fields=version.changed_fields
+    )
+
+
+def _source(source: RecordCoordinates) -> SourceView:
+    return SourceView(
+        topic=source.topic,
+        partition=source.partition,
+        offset=source.offset,
+        timestamp=rfc3339(datetime.fromtimestamp(source.timestamp_ms / 1_000, UTC)),
+    )
