@@ -4,6 +4,7 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Final, NamedTuple
 
+from service.entities.dead_letter_headers import Header
 from service.entities.dead_letter_record import DeadLetterRecord
 from service.entities.ownership import order_of
 from service.pkg.timestamps import to_milliseconds
@@ -12,22 +13,33 @@ _HASH_DIGITS: Final = 12
 
 
 class DeadLetterFilters(NamedTuple):
-    """`since` is the earliest time of arrival in the dead-letter topic; `order` is an `order_uid`."""
+    """All that are set must match.
+
+    `since` (inclusive) and `until` (exclusive) limit the time at which a dead letter arrived in the dead-letter topic.
+    """
 
     reasons: frozenset[str] = frozenset()
     since: datetime | None = None
     order: str | None = None
-
-    @property
-    def since_ms(self) -> int:
-        return to_milliseconds(self.since) if self.since else 0
+    """The `order_uid`, in the key or the document."""
+    until: datetime | None = None
+    text: str | None = None
+    """A part of `dlq-detail`, in upper or lower case. Values are not searched."""
 
     def matches(self, dead_letter: DeadLetterRecord) -> bool:
-        if dead_letter.timestamp_ms < self.since_ms or (self.reasons and dead_letter.reason not in self.reasons):
-            return False
-        return self.order is None or order_of(dead_letter.key, dead_letter.value, [self.order]) is not None
+        return (
+            self._matches_time(dead_letter.timestamp_ms)
+            and (not self.reasons or dead_letter.reason in self.reasons)
+            and (self.text is None or self.text.casefold() in dead_letter.text(Header.DETAIL).casefold())
+            and (self.order is None or order_of(dead_letter.key, dead_letter.value, [self.order]) is not None)
+        )
 
     def fingerprint(self, *more: object) -> str:
         """Return a short hash of the filters and of the other arguments."""
-        parts = (sorted(self.reasons), self.since_ms, *more, *filter(None, [self.order]))
+        times = [time and to_milliseconds(time) for time in (self.since, self.until)]
+        parts = (sorted(self.reasons), *times, self.order, self.text, *more)
         return sha256(repr(parts).encode()).hexdigest()[:_HASH_DIGITS]
+
+    def _matches_time(self, timestamp_ms: int) -> bool:
+        is_too_old = self.since is not None and timestamp_ms < to_milliseconds(self.since)
+        return not is_too_old and (self.until is None or timestamp_ms < to_milliseconds(self.until))

@@ -16,6 +16,8 @@ from service.entities.version import RecordCoordinates, VersionedOrder
 from service.errors import StorageUnavailable
 from service.pkg.rate import Rate
 from service.usecases.batch import Batch
+from service.usecases.dead_letter_counts import ArrivalCounts, CountsQuery
+from service.usecases.dead_letter_filters import DeadLetterFilters
 
 
 class StoreCounts(NamedTuple):
@@ -160,14 +162,14 @@ class OrderReader(Protocol):
 
 
 class DeadLetterQuery(NamedTuple):
-    """A page of at most `limit` dead letters, newest first. No reasons: all of them.
+    """A page of at most `limit` dead letters, newest first.
 
     `before`: by partition, the offset before which to read. None: the end of the topic.
     """
 
     limit: int
     before: Mapping[int, int] | None = None
-    reasons: frozenset[str] = frozenset()
+    filters: DeadLetterFilters = DeadLetterFilters()
 
 
 class DeadLetterPage(NamedTuple):
@@ -178,8 +180,16 @@ class DeadLetterPage(NamedTuple):
 
 
 class DeadLetterReader(Protocol):
+    """The dead-letter topic. Every method raises KafkaRequestFailed."""
+
     async def page(self, query: DeadLetterQuery) -> DeadLetterPage:
-        """Return the matching dead letters among a bounded number, possibly none. Raises KafkaRequestFailed."""
+        """Return the matching dead letters among a bounded number, possibly none."""
+
+    async def find(self, partition: int, offset: int) -> DeadLetterRecord | None:
+        """Return the dead letter at this offset, or None if there is none."""
+
+    async def counts(self, query: CountsQuery) -> ArrivalCounts:
+        """Return how many of a bounded number arrived, by time and reason. The result may be some seconds old."""
 
 
 class ReplaySource(Protocol):

@@ -110,12 +110,13 @@ def test_consumer_and_commands_output_no_order_data(harness: Harness) -> None:
     assert {span.name for span in collector.spans} >= {"store orders", "process order", "dead-letter order"}
     output.assert_has_no_marks(
         {"metrics", "notifications", "consumer's log", "traces", "dead letters", *COMMANDS},
-        with_ids=frozenset({"notifications"}),
+        with_ids=frozenset({"notifications", "dlq list"}),
     )
 
 
 COMMANDS = {
     "dlq list": ("dlq", "list", "--max", "1000"),
+    "dlq list --json": ("dlq", "list", "--max", "1000", "--json"),
     "dlq replay": ("dlq", "replay", "--dry-run"),
     "check": ("check", "--count", "20", "--seed", "1", "--wait", "2"),
     "doctor": ("doctor",),

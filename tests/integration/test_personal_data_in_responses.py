@@ -46,7 +46,14 @@ REJECTED_REQUESTS = [
     (422, request_with_marks(f"/orders?track_number={MARK * 50}", HAS_KEY)),
     (422, request_with_marks(f"/dead-letters?cursor={MARK}", HAS_DEAD_LETTER_KEY)),
     (422, request_with_marks(f"/dead-letters?reason={MARK}&limit={DIGITS}", HAS_DEAD_LETTER_KEY)),
+    (422, request_with_marks(f"/dead-letters?since={MARK}&until={DIGITS}", HAS_DEAD_LETTER_KEY)),
+    (422, request_with_marks(f"/dead-letters?order={MARK}%00&text={MARK}%00", HAS_DEAD_LETTER_KEY)),
+    (422, request_with_marks(f"/dead-letters/counts?since={MARK}&bucket={MARK}", HAS_DEAD_LETTER_KEY)),
+    (422, request_with_marks(f"/dead-letters/{MARK}/{DIGITS}", HAS_DEAD_LETTER_KEY)),
+    (404, request_with_marks(f"/dead-letters/0/{DIGITS}", HAS_DEAD_LETTER_KEY)),
     (403, request_with_marks("/dead-letters", HAS_KEY)),
+    (403, request_with_marks("/dead-letters/0/0", HAS_KEY)),
+    (403, request_with_marks("/dead-letters/counts", HAS_KEY)),
     (404, request_with_marks(f"/{MARK}/{UID}", HAS_KEY)),
     (404, request_with_marks(f"//{MARK}//{UID}/", HAS_KEY)),
     (405, request_with_marks(f"/orders/{MARK}", HAS_KEY, method="POST")),
@@ -104,6 +111,8 @@ def request_everything(client: Client, document: Document) -> None:
     client.get_content(
         "dead letters", request_with_marks("/dead-letters", HAS_DEAD_LETTER_KEY, f"origin: https://{MARK}.example")
     )
+    client.get("lists", 200, request_with_marks(f"/dead-letters?order={UID}&text={MARK}", HAS_DEAD_LETTER_KEY))
+    client.get("figures", 200, request_with_marks("/dead-letters/counts", HAS_DEAD_LETTER_KEY))
     for query in ("", f"?customer_id={mark_of('customer_id')}", f"?track_number={mark_of('track_number')}"):
         client.get("lists", 200, request_with_marks(f"/orders{query}", HAS_KEY), allowed=allowed)
     client.get("figures", 200, request_with_marks("/stats", HAS_KEY))
@@ -127,7 +136,7 @@ def test_the_api_outputs_order_data_only_in_responses_with_orders(harness: Harne
     harness.produce(*sent([encode(document), *generated_faults()]))
     harness.consumer(ORDERS_CIRCUIT_BREAKER__ENABLED="false")
     harness.wait_stored({document["order_uid"]})
-    eventually(harness.dead_letters)
+    dead_letter = eventually(harness.dead_letters)[0]
     with proxied(harness.database) as (proxy, dsn):
         api = harness.spawn("api", settings={
             **harness.settings, "ORDERS_POSTGRES__DSN": dsn, "ORDERS_KAFKA__PROPERTIES": PASSWORDS,
@@ -137,6 +146,8 @@ def test_the_api_outputs_order_data_only_in_responses_with_orders(harness: Harne
         client, probes = Client(api.http_port, output), Client(api.admin_port, output)
         with httpx2.stream("GET", f"{api.url}/events", headers={"X-API-Key": KEY, "Last-Event-ID": MARK}) as events:
             request_everything(client, document)
+            path = f"/dead-letters/{dead_letter.partition()}/{dead_letter.offset()}"
+            client.get_content("dead letters", request_with_marks(path, HAS_DEAD_LETTER_KEY))
             harness.produce(*sent([encode(document | {"sm_id": 1}), encode(marked())]))
             output.add("events", "\n".join(lines_until(events, "event: replaced")).encode())
         with proxy.delayed(0.5):

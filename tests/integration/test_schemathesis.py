@@ -11,6 +11,8 @@ from threading import Event, Thread
 import httpx2
 import pytest
 
+from service.config import KafkaSettings
+from tests.kit.dlq import dead_letter, produce
 from tests.kit.factories import SAMPLE, versioned
 from tests.kit.processes import ROOT, Service, Spawn
 from tests.kit.stores import writing
@@ -24,9 +26,11 @@ OPERATIONS = [
     'handler="/events",method="GET"',
     'handler="/stats",method="GET"',
     'handler="/dead-letters",method="GET"',
+    'handler="/dead-letters/counts",method="GET"',
+    'handler="/dead-letters/{partition}/{offset}",method="GET"',
 ]
 KEY = "k" * 24
-TIMEOUT_SECONDS = 120
+TIMEOUT_SECONDS = 240
 STORE_INTERVAL_SECONDS = 0.05
 
 
@@ -55,8 +59,11 @@ def storing_orders(dsn: str) -> Iterator[None]:
 
 
 @pytest.fixture
-def service(spawn: Spawn, settings: dict[str, str], database: str, tmp_path: Path) -> Iterator[Service]:
-    """An API with keys, which enable the dead-letter endpoints."""
+def service(
+    spawn: Spawn, settings: dict[str, str], database: str, kafka: KafkaSettings, tmp_path: Path
+) -> Iterator[Service]:
+    """An API with keys, which enable the dead-letter endpoints, and a dead letter."""
+    produce(kafka, dead_letter(kafka, 1))
     keys = tmp_path / "keys"
     keys.write_text(f"read,dead-letters {KEY}\n")
     with storing_orders(database):
@@ -71,7 +78,7 @@ def test_schemathesis_finds_nothing(service: Service, tmp_path: Path) -> None:
         [PROGRAM, *command], cwd=tmp_path, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False
     )
     assert run.returncode == 0, run.stdout
-    assert "Operations:       6 selected / 6 total" in run.stdout
+    assert "Operations:       8 selected / 8 total" in run.stdout
     metrics = httpx2.get(f"http://127.0.0.1:{service.admin_port}/metrics").text
     for operation in OPERATIONS:
         assert f'orders_http_requests_total{{{operation},status="200"}}' in metrics

@@ -2,9 +2,12 @@
 
 from collections import defaultdict
 from heapq import merge
+from time import time
 
 from service.entities.dead_letter_record import DeadLetterRecord
 from service.errors import KafkaUnavailable
+from service.pkg.timestamps import to_milliseconds
+from service.usecases.dead_letter_counts import Arrival, ArrivalCounts, CountsQuery, count
 from service.usecases.ports import DeadLetterPage, DeadLetterQuery
 
 
@@ -14,7 +17,10 @@ class FakeDeadLetterReader:
     def __init__(self, max_bytes: int = 16 * 2**10) -> None:
         self.max_bytes = max_bytes
         self.is_unreachable = False
+        self.counted_since_ms = 0
+        """Counts are incomplete before this time."""
         self.queries: list[DeadLetterQuery] = []
+        self.counts_queries: list[CountsQuery] = []
         self._partitions: dict[int, list[DeadLetterRecord]] = defaultdict(list)
 
     def store(self, *dead_letters: DeadLetterRecord) -> None:
@@ -28,17 +34,32 @@ class FakeDeadLetterReader:
 
     async def page(self, query: DeadLetterQuery) -> DeadLetterPage:
         self.queries.append(query)
-        if self.is_unreachable:
-            raise KafkaUnavailable("unreachable")
+        self._require_reachable()
         before, matching = self._positions(query), list[DeadLetterRecord]()
         for dead_letter in self._newest_first(before):
             if len(matching) == query.limit:
                 break
             before[dead_letter.partition] = dead_letter.offset
-            if not query.reasons or dead_letter.reason in query.reasons:
+            if query.filters.matches(dead_letter):
                 matching.append(dead_letter)
         older = {partition: at for partition, at in before.items() if at > self._partitions[partition][0].offset}
         return DeadLetterPage([each.excerpt(self.max_bytes) for each in matching], older or None)
+
+    async def find(self, partition: int, offset: int) -> DeadLetterRecord | None:
+        self._require_reachable()
+        return next((each for each in self._partitions[partition] if each.offset == offset), None)
+
+    async def counts(self, query: CountsQuery) -> ArrivalCounts:
+        self.counts_queries.append(query)
+        self._require_reachable()
+        arrivals = [Arrival.of(each) for stored in self._partitions.values() for each in stored]
+        since_ms, until_ms = to_milliseconds(query.since), round(time() * 1_000)
+        counted_since_ms = max(since_ms, self.counted_since_ms)
+        return count(arrivals, query, counted_since_ms=counted_since_ms, until_ms=until_ms)
+
+    def _require_reachable(self) -> None:
+        if self.is_unreachable:
+            raise KafkaUnavailable("unreachable")
 
     def _positions(self, query: DeadLetterQuery) -> dict[int, int]:
         ends = {partition: self.end(partition) for partition, stored in self._partitions.items() if stored}

@@ -1,7 +1,7 @@
 """Orders full of marks, and a search for marks in output.
 
-All texts and numbers of orders, keys, headers, requests and secrets contain a mark. Ids of orders have another mark,
-which may appear in notifications and events only.
+All texts and numbers of orders, headers, requests and secrets contain a mark. Ids of orders and keys of messages have
+another mark, which may appear in notifications, events and lists of dead letters only.
 """
 
 import re
@@ -115,7 +115,7 @@ def rejected_orders() -> Iterator[bytes]:
 
 
 def sent(values: Iterable[bytes]) -> list[Sent]:
-    return [Sent(value, f"{MARK}-key".encode(), headers=[*HEADERS]) for value in values]
+    return [Sent(value, f"{UID}-key".encode(), headers=[*HEADERS]) for value in values]
 
 
 # Output

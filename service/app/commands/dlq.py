@@ -2,29 +2,37 @@
 
 import argparse
 import sys
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
 
 from confluent_kafka import Consumer
 
 from service.app.commands.dlq_arguments import add_arguments
-from service.app.commands.support.dead_letter_text import description, table, table_by_order
+from service.app.commands.support.dead_letter_text import description, json_line, print_json_lines, print_table
 from service.app.commands.support.kafka_clients import admin_client, connected_consumer, dead_letter_topic, producer
 from service.app.commands.support.replay_report import ReplayReport
+from service.entities.dead_letter_record import DeadLetterRecord, Excerpt
 from service.errors import CommandError, UsageError
-from service.handler.kafka.client.topic_reader import TopicReader, open_committable_topic, partitions_of
+from service.handler.kafka.client.topic_reader import open_committable_topic, partitions_of
 from service.handler.kafka.dead_letters import reading
+from service.handler.kafka.dead_letters.newest import NewestFirst, ScanLimits
 from service.handler.kafka.dead_letters.replay import DELIVERY_TIMEOUT_SECONDS, KafkaReplaySource, ReplayProducer
 from service.pkg.exit_codes import ExitCode
 from service.pkg.output import echo
 from service.pkg.shutdown_event import ShutdownEvent
 from service.usecases.dead_letter_filters import DeadLetterFilters
+from service.usecases.dead_letter_view import whole_view
 from service.usecases.replay import NamedDeadLetters, Replay, ReplayPlan
 
 if TYPE_CHECKING:
     from service.config import KafkaSettings, Settings
 
 __all__ = ["add_arguments", "run"]
+
+_LIST_LIMITS: Final = ScanLimits(chunk=5_000)
+_FIRST_LISTED: Final = 100
+"""Dead letters of each partition that are read before their size is known."""
+_MAX_KEY_BYTES: Final = 1_024
 
 
 def run(args: argparse.Namespace, settings: "Settings", stop: ShutdownEvent) -> int:
@@ -36,21 +44,26 @@ def run(args: argparse.Namespace, settings: "Settings", stop: ShutdownEvent) -> 
 
 
 def _list(args: argparse.Namespace, kafka: "KafkaSettings", stop: ShutdownEvent) -> None:
+    print_list = print_json_lines if args.json else print_table
     with dead_letter_topic(kafka) as topic:
-        for line in _lines(topic, args, stop):
-            echo(line)
+        scan = NewestFirst(
+            topic, _filters(args), _excerpt, _LIST_LIMITS, first_chunk=_FIRST_LISTED, should_stop=stop.is_set
+        )
+        print_list(_until_stopped(scan, stop), args.max)
 
 
-def _lines(topic: TopicReader, args: argparse.Namespace, stop: ShutdownEvent) -> Iterable[str]:
-    if args.order is None:
-        return table(reading.read(topic, stop, _filters(args)), args.max)
-    return table_by_order(reading.search(topic, [args.order], stop, _filters(args)), [args.order], topic.name)
+def _until_stopped(scan: NewestFirst[Excerpt], stop: ShutdownEvent) -> Iterator[Excerpt]:
+    """Raise Stopped if a stop ended the scan: there may be more dead letters."""
+    yield from scan
+    reading.require_all_read(stop)
 
 
 def _show(args: argparse.Namespace, kafka: "KafkaSettings", stop: ShutdownEvent) -> None:
     with dead_letter_topic(kafka) as topic:
         dead_letter = reading.require_dead_letter(topic, args.partition, args.offset, stop)
-    if args.value:
+    if args.json:
+        echo(json_line(whole_view(dead_letter), with_value=args.value))
+    elif args.value:
         sys.stdout.buffer.write(dead_letter.value or b"")
         sys.stdout.buffer.flush()
     else:
@@ -78,13 +91,12 @@ def _plan(args: argparse.Namespace, target_topic: str) -> ReplayPlan:
     if args.partition is not None:
         if not args.offset:
             raise UsageError("dlq replay: OFFSET is missing: name dead letters as PARTITION OFFSET…")
-        if args.reason or args.since or args.order is not None or args.max:
-            raise UsageError(
-                "dlq replay: PARTITION OFFSET… cannot be combined with --reason, --since, --order or --max"
-            )
+        if _filters(args) != DeadLetterFilters() or args.max:
+            raise UsageError("dlq replay: PARTITION OFFSET… cannot be combined with filters or --max")
         named = NamedDeadLetters(args.partition, tuple(dict.fromkeys(args.offset)))
-    filters = _filters(args)._replace(order=args.order)
-    return ReplayPlan(target_topic, filters, max_replays=args.max_replays, limit=args.max, rate=args.rate, named=named)
+    return ReplayPlan(
+        target_topic, _filters(args), max_replays=args.max_replays, limit=args.max, rate=args.rate, named=named
+    )
 
 
 def _target(kafka: "KafkaSettings", consumer: Consumer, stop: ShutdownEvent) -> ReplayProducer:
@@ -108,4 +120,8 @@ def _require_complete(plan: ReplayPlan, sent: int, stop: ShutdownEvent) -> None:
 
 
 def _filters(args: argparse.Namespace) -> DeadLetterFilters:
-    return DeadLetterFilters(frozenset(args.reason or ()), args.since)
+    return DeadLetterFilters(frozenset(args.reason or ()), args.since, args.order, args.until, args.text)
+
+
+def _excerpt(dead_letter: DeadLetterRecord) -> Excerpt:
+    return dead_letter.excerpt(_MAX_KEY_BYTES)

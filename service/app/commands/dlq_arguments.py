@@ -1,10 +1,12 @@
 """The arguments of `orders dlq list|show|replay`."""
 
 import argparse
+from collections.abc import Callable
+from datetime import datetime
 from typing import Final
 
 from service.entities.dead_letter import Reason
-from service.pkg.argtypes import non_negative_int, rate, timestamp
+from service.pkg.argtypes import non_negative_int, rate, timestamp, timestamp_or_age
 
 _DEFAULT_LIST_LIMIT: Final = 100
 
@@ -17,17 +19,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_list(parser: argparse.ArgumentParser) -> None:
     _add_filters(parser)
-    either = parser.add_mutually_exclusive_group()
-    either.add_argument(
+    _add_times(parser, timestamp_or_age, "such as 2026-11-23T10:00:00Z, or 90m or 40d for this long ago")
+    parser.add_argument(
         "--max",
         type=non_negative_int,
         default=_DEFAULT_LIST_LIMIT,
         metavar="N",
-        help="list at most N (default: %(default)s)",
+        help="list at most N, or all if 0 (default: %(default)s)",
     )
-    either.add_argument(
-        "--order", type=_not_empty, metavar="ORDER_UID", help="list all dead letters of this order, by key and content"
-    )
+    _add_json(parser)
 
 
 def _add_show(parser: argparse.ArgumentParser) -> None:
@@ -38,6 +38,7 @@ def _add_show(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--value", action="store_true", help="print only the value, byte for byte; it may contain personal data"
     )
+    _add_json(parser)
 
 
 def _add_replay(parser: argparse.ArgumentParser) -> None:
@@ -47,9 +48,8 @@ def _add_replay(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("offset", type=non_negative_int, nargs="*", metavar="OFFSET", help="offsets in that partition")
     _add_filters(parser)
-    parser.add_argument(
-        "--order", type=_not_empty, metavar="ORDER_UID", help="send only dead letters of this order, by key and content"
-    )
+    # Not an age: the filters identify the replay that the next run continues.
+    _add_times(parser, timestamp, "such as 2026-11-23T10:00:00Z")
     parser.add_argument("--dry-run", action="store_true", help="print how many would be sent, by reason, and send none")
     parser.add_argument(
         "--max", type=non_negative_int, default=0, metavar="N", help="send at most N; the next run continues"
@@ -74,11 +74,22 @@ def _add_filters(parser: argparse.ArgumentParser) -> None:
         help="only dead letters with this reason; may be repeated",
     )
     parser.add_argument(
-        "--since",
-        type=timestamp,
-        metavar="TIME",
-        help="only dead letters since this time, such as 2026-11-23T10:00:00Z",
+        "--order", type=_not_empty, metavar="ORDER_UID", help="only dead letters of this order, by key and content"
     )
+    parser.add_argument(
+        "--text", type=_not_empty, help="only dead letters with this text in dlq-detail, in upper or lower case"
+    )
+
+
+def _add_times(parser: argparse.ArgumentParser, parse: Callable[[str], datetime], examples: str) -> None:
+    parser.add_argument(
+        "--since", type=parse, metavar="TIME", help=f"only dead letters that arrived since this time, {examples}"
+    )
+    parser.add_argument("--until", type=parse, metavar="TIME", help="only dead letters that arrived before this time")
+
+
+def _add_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print JSON as the API returns it, one object per line")
 
 
 def _not_empty(text: str) -> str:
@@ -89,7 +100,7 @@ def _not_empty(text: str) -> str:
 
 
 _COMMANDS: Final = {
-    "list": ("list dead letters and their reasons, oldest first, without content", _add_list),
+    "list": ("list dead letters and their reasons, newest first, without content", _add_list),
     "show": ("show the headers of one dead letter, or with --value its content", _add_show),
     "replay": ("send dead letters to the order topic again, from where the last replay ended", _add_replay),
 }

@@ -17,6 +17,36 @@ def test_a_filter_matches_only_its_reasons_and_times() -> None:
     assert not DeadLetterFilters(since=second).matches(PLAIN._replace(timestamp_ms=999))
 
 
+def test_a_filter_without_times_matches_a_dead_letter_without_timestamp() -> None:
+    assert DeadLetterFilters().matches(PLAIN._replace(timestamp_ms=-1))
+
+
+def test_a_filter_excludes_the_time_at_which_it_ends() -> None:
+    filters = DeadLetterFilters(until=datetime.fromtimestamp(1, UTC))
+    assert filters.matches(PLAIN._replace(timestamp_ms=999))
+    assert not filters.matches(PLAIN)
+
+
+def test_a_filter_matches_a_text_in_the_detail_in_upper_or_lower_case() -> None:
+    dead_letter = PLAIN._replace(value=b"secret", headers=[(Header.DETAIL, b"payment.amount: Expected `int`")])
+    assert DeadLetterFilters(text="AMOUNT: expected").matches(dead_letter)
+    assert not DeadLetterFilters(text="secret").matches(dead_letter)
+
+
+def test_the_fingerprint_changes_with_every_filter() -> None:
+    time = datetime.fromtimestamp(1, UTC)
+    filters = [
+        DeadLetterFilters(),
+        DeadLetterFilters(frozenset({"a"})),
+        DeadLetterFilters(since=time),
+        DeadLetterFilters(until=time),
+        DeadLetterFilters(order="a"),
+        DeadLetterFilters(text="a"),
+    ]
+    assert len({each.fingerprint() for each in filters}) == len(filters)
+    assert DeadLetterFilters(since=time).fingerprint(1) == DeadLetterFilters(since=time).fingerprint(1)
+
+
 def test_a_filter_matches_the_dead_letters_of_its_order_by_key_or_document() -> None:
     filters = DeadLetterFilters(order="order-1")
     assert filters.matches(PLAIN._replace(key=b"order-1"))

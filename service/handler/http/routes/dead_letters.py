@@ -1,33 +1,64 @@
-"""`/dead-letters`: the dead-letter topic, newest first. Read-only. The response holds personal data."""
+"""`/dead-letters`: the dead-letter topic, newest first. Read-only. The responses hold personal data."""
 
-from base64 import b64encode
+import asyncio
+from argparse import ArgumentTypeError
+from collections import Counter
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from http import HTTPStatus
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import msgspec
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Path, Query, Response
 from msgspec import Struct
+from pydantic import BeforeValidator
+from pydantic_core import PydanticCustomError
 
 from service.entities.dead_letter import Reason
-from service.entities.dead_letter_headers import Header
-from service.entities.dead_letter_record import Excerpt
-from service.entities.version import RecordCoordinates
 from service.handler.http.openapi import Responses, error_responses, inline_schema, json_response
-from service.pkg.timestamps import rfc3339
+from service.handler.http.problems import Problem
+from service.handler.http.routes.orders import FilterText
+from service.pkg.argtypes import timestamp_or_age
+from service.pkg.timestamps import to_milliseconds
+from service.pkg.units import parse_seconds
+from service.usecases.dead_letter_counts import ArrivalCounts, CountsQuery
+from service.usecases.dead_letter_filters import DeadLetterFilters
+from service.usecases.dead_letter_view import DeadLetterView, WholeDeadLetter, format_timestamp, view, whole_view
 from service.usecases.ports import DeadLetterQuery, DeadLetterReader
 
 MAX_PAGE_SIZE: Final = 50
+MAX_BUCKETS: Final = 1_000
+DEFAULT_BUCKETS: Final = 60
+"""Maximum number of buckets if the client does not choose their size."""
+DEFAULT_COUNTED: Final = timedelta(days=1)
 _COORDINATES: Final = r"[0-9]{1,9}\.[0-9]{1,18}"
 """Part of a cursor: a partition, and the offset before which the next page begins."""
 
+
+def _parse_time(value: Any) -> Any:
+    try:
+        return timestamp_or_age(value) if isinstance(value, str) else value
+    except ArgumentTypeError:
+        raise PydanticCustomError("time", "neither a time nor an age") from None
+
+
+_AGE: Final = "or an age such as `90m` or `40d`, which means this long ago"
+Time = Annotated[datetime | None, BeforeValidator(_parse_time)]
+Since = Annotated[
+    Time, Query(description=f"Only dead letters that arrived in the topic at or after this time, {_AGE}.")
+]
+Until = Annotated[Time, Query(description=f"Only dead letters that arrived in the topic before this time, {_AGE}.")]
 DeadLettersLimit = Annotated[
     int, Query(ge=1, le=MAX_PAGE_SIZE, description="Maximum number of dead letters in the page.")
 ]
 Reasons = Annotated[
     list[Reason] | None,
     Query(max_length=len(Reason), description="Only dead letters with this reason. May be repeated."),
+]
+OrderFilter = Annotated[FilterText, Query(description="Only dead letters of this order, by key or document.")]
+DetailFilter = Annotated[
+    FilterText, Query(description="Only dead letters with this text in `detail`, in upper or lower case.")
 ]
 DeadLettersCursor = Annotated[
     str | None,
@@ -37,37 +68,33 @@ DeadLettersCursor = Annotated[
         description="`next_cursor` of the previous page (opaque).",
     ),
 ]
+Partition = Annotated[int, Path(ge=0, le=2**31 - 1, description="Partition of the dead-letter topic.", examples=[0])]
+Offset = Annotated[int, Path(ge=0, le=2**63 - 1, description="Offset in that partition.", examples=[0])]
 
 
-class Original(Struct, frozen=True, kw_only=True):
-    """The record that could not be stored."""
+class Bucket(StrEnum):
+    """The size of a bucket."""
 
-    topic: str
-    partition: int
-    offset: int
-    timestamp: str
+    MINUTE = "1m"
+    FIVE_MINUTES = "5m"
+    QUARTER = "15m"
+    HOUR = "1h"
+    SIX_HOURS = "6h"
+    DAY = "1d"
+
+    @property
+    def seconds(self) -> int:
+        return int(parse_seconds(self.value))
 
 
-class DeadLetterView(Struct, frozen=True, kw_only=True):
-    """`reason`, `detail`, `failed_at` and `attempts` are the dead letter's headers; empty if a header is missing."""
-
-    partition: int
-    offset: int
-    timestamp: str
-    reason: str
-    detail: str
-    failed_at: str
-    attempts: str
-    replays: int
-    is_stub: bool
-    """Whether the original was too large for the topic; `value` then describes it instead."""
-    original: Original | None
-    key: str | None
-    """Base64 of the first bytes."""
-    value: str | None
-    """Base64 of the first bytes."""
-    size: int
-    """Size of the whole value in bytes."""
+CountedSince = Annotated[
+    Time,
+    Query(description=f"Count since this time, {_AGE}, but only the last {MAX_BUCKETS:,} buckets. Default: `24h`."),
+]
+BucketSize = Annotated[
+    Bucket | None,
+    Query(description=f"Default: the smallest that gives at most {DEFAULT_BUCKETS} buckets."),
+]
 
 
 class DeadLetterList(Struct, frozen=True):
@@ -76,10 +103,41 @@ class DeadLetterList(Struct, frozen=True):
     """Null on the last page. Any other page may hold fewer dead letters than `limit`, even none."""
 
 
-RESPONSES: Final[Responses] = {
+class CountsBucket(Struct, frozen=True):
+    start: str
+    counts: dict[str, int]
+    """By reason. A reason without dead letters is absent."""
+
+
+class CountsView(Struct, frozen=True, kw_only=True):
+    """All buckets from `since` to `until`, oldest first."""
+
+    since: str
+    """The start of the first bucket."""
+    until: str
+    bucket_seconds: int
+    complete: bool
+    """False if there are too many to count: then those before `counted_since` are not counted."""
+    counted_since: str
+    counts: dict[str, int]
+    """The sums of the buckets."""
+    buckets: list[CountsBucket]
+
+
+LIST_RESPONSES: Final[Responses] = {
     **json_response(
         "A page of dead letters, with their original bytes (personal data).", inline_schema(DeadLetterList)
     ),
+    **error_responses(HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY),
+}
+WHOLE_RESPONSES: Final[Responses] = {
+    **json_response(
+        "A dead letter, with its complete original bytes and headers (personal data).", inline_schema(WholeDeadLetter)
+    ),
+    **error_responses(HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY),
+}
+COUNTS_RESPONSES: Final[Responses] = {
+    **json_response("Numbers of dead letters, at most 5 s old.", inline_schema(CountsView)),
     **error_responses(HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY),
 }
 
@@ -88,18 +146,45 @@ def router(dead_letters: DeadLetterReader) -> APIRouter:
     routes = APIRouter(tags=["dead letters"])
 
     @routes.get(
-        "/dead-letters", responses=RESPONSES, response_class=Response, summary="List dead letters, newest first"
+        "/dead-letters", responses=LIST_RESPONSES, response_class=Response, summary="List dead letters, newest first"
     )
     async def list_dead_letters(
-        limit: DeadLettersLimit = 20, reason: Reasons = None, cursor: DeadLettersCursor = None
+        limit: DeadLettersLimit = 20,
+        cursor: DeadLettersCursor = None,
+        reason: Reasons = None,
+        since: Since = None,
+        until: Until = None,
+        order: OrderFilter = None,
+        text: DetailFilter = None,
     ) -> Response:
-        page = await dead_letters.page(DeadLetterQuery(limit, _parse_cursor(cursor), frozenset(reason or ())))
-        body = msgspec.json.encode(
-            DeadLetterList([_view(excerpt) for excerpt in page.dead_letters], _format_cursor(page.before))
-        )
-        return Response(body, headers={"cache-control": "no-store"}, media_type="application/json")
+        filters = DeadLetterFilters(frozenset(reason or ()), since, order, until, text)
+        page = await dead_letters.page(DeadLetterQuery(limit, _parse_cursor(cursor), filters))
+        return _response(DeadLetterList([view(each) for each in page.dead_letters], _format_cursor(page.before)))
+
+    @routes.get(
+        "/dead-letters/counts", responses=COUNTS_RESPONSES, response_class=Response, summary="Count dead letters"
+    )
+    async def count_dead_letters(since: CountedSince = None, bucket: BucketSize = None) -> Response:
+        query = _counts_query(since, bucket, datetime.now(UTC))
+        return _response(_counts_view(query, await dead_letters.counts(query)))
+
+    @routes.get(
+        "/dead-letters/{partition}/{offset}",
+        responses=WHOLE_RESPONSES,
+        response_class=Response,
+        summary="Get a dead letter",
+    )
+    async def get_dead_letter(partition: Partition, offset: Offset) -> Response:
+        dead_letter = await dead_letters.find(partition, offset)
+        if dead_letter is None:
+            raise Problem(HTTPStatus.NOT_FOUND, "no dead letter at this partition and offset")
+        return await asyncio.to_thread(lambda: _response(whole_view(dead_letter)))  # it may be large
 
     return routes
+
+
+def _response(body: Struct) -> Response:
+    return Response(msgspec.json.encode(body), headers={"cache-control": "no-store"}, media_type="application/json")
 
 
 def _parse_cursor(cursor: str | None) -> Mapping[int, int] | None:
@@ -113,41 +198,26 @@ def _format_cursor(before: Mapping[int, int] | None) -> str | None:
     return "-".join(f"{partition}.{offset}" for partition, offset in sorted(before.items())) if before else None
 
 
-def _view(excerpt: Excerpt) -> DeadLetterView:
-    dead_letter = excerpt.dead_letter
-    return DeadLetterView(
-        partition=dead_letter.partition,
-        offset=dead_letter.offset,
-        timestamp=_timestamp(dead_letter.timestamp_ms),
-        reason=dead_letter.reason,
-        detail=dead_letter.text(Header.DETAIL),
-        failed_at=dead_letter.text(Header.FAILED_AT),
-        attempts=dead_letter.text(Header.ATTEMPTS),
-        replays=dead_letter.replays,
-        is_stub=dead_letter.is_stub,
-        original=dead_letter.origin and _original(dead_letter.origin),
-        key=_base64(dead_letter.key),
-        value=_base64(dead_letter.value),
-        size=excerpt.size,
+def _counts_query(since: datetime | None, bucket: Bucket | None, now: datetime) -> CountsQuery:
+    """Round down to a bucket's start, so that requests share a scan. There are at most MAX_BUCKETS."""
+    now_seconds = int(now.timestamp())
+    since_seconds = int((since or now - DEFAULT_COUNTED).timestamp())
+    fitting = (each for each in Bucket if now_seconds - since_seconds <= each.seconds * (DEFAULT_BUCKETS - 1))
+    size = (bucket or next(fitting, Bucket.DAY)).seconds
+    start = max(since_seconds, now_seconds - size * (MAX_BUCKETS - 1))
+    return CountsQuery(datetime.fromtimestamp(start - start % size, UTC), size)
+
+
+def _counts_view(query: CountsQuery, counts: ArrivalCounts) -> CountsView:
+    since_ms, bucket_ms = to_milliseconds(query.since), query.bucket_seconds * 1_000
+    starts = (since_ms + number * bucket_ms for number in range(len(counts.buckets)))
+    buckets = zip(starts, counts.buckets, strict=True)
+    return CountsView(
+        since=format_timestamp(since_ms),
+        until=format_timestamp(counts.until_ms),
+        bucket_seconds=query.bucket_seconds,
+        complete=counts.counted_since_ms <= since_ms,
+        counted_since=format_timestamp(counts.counted_since_ms),
+        counts=sum(map(Counter[str], counts.buckets), Counter[str]()),
+        buckets=[CountsBucket(format_timestamp(start), dict(each)) for start, each in buckets],
     )
-
-
-def _original(origin: RecordCoordinates) -> Original:
-    return Original(
-        topic=origin.topic,
-        partition=origin.partition,
-        offset=origin.offset,
-        timestamp=_timestamp(origin.timestamp_ms),
-    )
-
-
-def _base64(content: bytes | None) -> str | None:
-    return None if content is None else b64encode(content).decode()
-
-
-def _timestamp(milliseconds: int) -> str:
-    """Return RFC 3339 in UTC; empty if out of range, because producers can write any header."""
-    try:
-        return rfc3339(datetime.fromtimestamp(milliseconds / 1_000, UTC))
-    except (OverflowError, ValueError, OSError):
-        return ""

@@ -42,7 +42,8 @@ class TopicReader:
     @translated()
     def offsets_at(self, timestamp_ms: int) -> Offsets:
         """Return the first offset of each partition at or after the timestamp; the end offset if there is none."""
-        wanted = [TopicPartition(self.name, partition, timestamp_ms) for partition in self.ends]
+        # Kafka gives negative timestamps another meaning.
+        wanted = [TopicPartition(self.name, partition, max(0, timestamp_ms)) for partition in self.ends]
         found = self._consumer.offsets_for_times(wanted, timeout=CALL_TIMEOUT_SECONDS)
         return {
             each.partition: self.ends[each.partition] if each.offset == OFFSET_END else each.offset for each in found

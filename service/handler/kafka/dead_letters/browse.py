@@ -1,33 +1,71 @@
-"""Pages of the dead-letter topic, newest first, for the API."""
+"""The dead-letter topic for the API: pages, single dead letters, and counts."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from itertools import islice
-from time import monotonic
-from typing import Final
+from time import monotonic, time
+from typing import Final, TypeVar
 
 from confluent_kafka import Consumer
 
-from service.entities.dead_letter_record import DeadLetterRecord, Excerpt
+from service.entities.dead_letter_record import DeadLetterRecord
 from service.errors import KafkaUnavailable, ReadTimedOut
 from service.handler.kafka.client.topic_reader import TopicReader, open_topic
 from service.handler.kafka.client.translate import translated
+from service.handler.kafka.dead_letters.newest import NewestFirst, ScanLimits
+from service.handler.kafka.dead_letters.reading import record_at
+from service.pkg.result_cache import ResultCache
 from service.pkg.run_with_timeout import run_in_daemon_thread
+from service.pkg.timestamps import to_milliseconds
+from service.usecases.dead_letter_counts import Arrival, ArrivalCounts, CountsQuery, count
 from service.usecases.dead_letter_filters import DeadLetterFilters
 from service.usecases.ports import DeadLetterPage, DeadLetterQuery
 
+T = TypeVar("T")
+Read = Callable[[TopicReader, Callable[[], bool]], T]
+"""Reads from the topic until the function returns True, which it does when the read has taken too long."""
+
 SHOWN_BYTES: Final = 16 * 2**10
-"""Bytes of a dead letter's key and of its value that are kept and returned."""
-PAGE_TIMEOUT_SECONDS: Final = 10.0
+"""Bytes of a dead letter's key and of its value that a page keeps and returns."""
+PAGE_LIMITS: Final = ScanLimits(chunk=1_000, dead_letters=20_000, seconds=1.0)
+COUNT_LIMITS: Final = ScanLimits(chunk=5_000, dead_letters=100_000, seconds=3.0)
+_FIRST_COUNTED: Final = 50
+"""Dead letters of each partition that are counted before their size is known."""
+COUNTS_TTL_SECONDS: Final = 5.0
+READ_TIMEOUT_SECONDS: Final = 10.0
 
 
 class Browser:
-    """Connects at the first page: `connect` makes a consumer that joins no group and reports partition ends.
+    """Connects at the first call: `connect` makes a consumer that joins no group and reports partition ends.
 
-    A page looks at `limit` dead letters of each partition at most, so it may be short. Belongs to one event loop.
+    Belongs to one event loop.
     """
+
+    def __init__(self, connect: Callable[[], Consumer], topic: str) -> None:
+        self._reading = _Connection(connect, topic)
+        self._counting = _Connection(connect, topic)  # its own, because counting may take seconds
+        self._counts = ResultCache(self._count, ttl_seconds=COUNTS_TTL_SECONDS)
+
+    async def page(self, query: DeadLetterQuery) -> DeadLetterPage:
+        """Return a page. Raises KafkaRequestFailed."""
+        return await self._reading.run(partial(_page, query))
+
+    async def find(self, partition: int, offset: int) -> DeadLetterRecord | None:
+        """Return the dead letter at this offset, or None if there is none. Raises KafkaRequestFailed."""
+        return await self._reading.run(partial(_find, partition, offset))
+
+    async def counts(self, query: CountsQuery) -> ArrivalCounts:
+        """Return the counts, which may be COUNTS_TTL_SECONDS old. Raises KafkaRequestFailed."""
+        return await self._counts.get(query)
+
+    async def _count(self, query: CountsQuery) -> ArrivalCounts:
+        return await self._counting.run(partial(_count, query))
+
+
+class _Connection:
+    """Runs one read at a time: the client has one position in each partition."""
 
     def __init__(self, connect: Callable[[], Consumer], topic: str) -> None:
         self._connect = connect
@@ -35,85 +73,65 @@ class Browser:
         self._consumer: Consumer | None = None
         self._lock = asyncio.Lock()
 
-    async def page(self, query: DeadLetterQuery) -> DeadLetterPage:
-        """Return a page. Raises KafkaRequestFailed."""
-        async with self._lock:  # the client has one position in each partition
-            return await run_in_daemon_thread(partial(self._page, query))
+    async def run(self, read: Read[T]) -> T:
+        """Call `read` in a thread. Raises KafkaRequestFailed."""
+        async with self._lock:
+            return await run_in_daemon_thread(partial(self._run, read))
 
-    def _page(self, query: DeadLetterQuery) -> DeadLetterPage:
+    def _run(self, read: Read[T]) -> T:
         try:
-            with translated():
-                if self._consumer is None:
-                    self._consumer = self._connect()
-                return _page(self._consumer, open_topic(self._consumer, self._topic), query)
+            with translated(), self._open() as topic, _time_limit() as is_over:
+                return read(topic, is_over)
         except KafkaUnavailable as error:
             raise KafkaUnavailable("the dead-letter topic is unreachable") from error
 
-
-@dataclass(slots=True)
-class _OffsetWindow:
-    """The dead letters of a partition with offsets from `low` to before `high`, oldest first."""
-
-    first: int
-    """The first offset of the partition."""
-    low: int
-    high: int
-    dead_letters: list[Excerpt] = field(default_factory=list)
-
-    def take(self) -> Excerpt:
-        """Remove and return the newest; the window then ends before it."""
-        newest = self.dead_letters.pop()
-        self.high = newest.dead_letter.offset if self.dead_letters else self.low
-        return newest
+    @contextmanager
+    def _open(self) -> Iterator[TopicReader]:
+        if self._consumer is None:
+            self._consumer = self._connect()
+        topic = open_topic(self._consumer, self._topic)
+        try:
+            yield topic
+        finally:
+            self._consumer.unassign()  # otherwise the client keeps fetching
 
 
-def _page(consumer: Consumer, topic: TopicReader, query: DeadLetterQuery) -> DeadLetterPage:
-    windows = _windows(topic, query)
-    try:
-        _fill(windows, topic)
-    finally:
-        consumer.unassign()  # otherwise the client keeps fetching
-    filters = DeadLetterFilters(query.reasons)
-    matching = (excerpt for excerpt in _newest(list(windows.values())) if filters.matches(excerpt.dead_letter))
-    dead_letters = list(islice(matching, query.limit))
-    before = {partition: window.high for partition, window in windows.items() if window.high > window.first}
-    return DeadLetterPage(dead_letters, before or None)
-
-
-def _windows(topic: TopicReader, query: DeadLetterQuery) -> Mapping[int, _OffsetWindow]:
-    """Return the offsets to read: those of the query, within the current limits of the topic."""
-    asked = topic.ends if query.before is None else query.before
-    highs = {partition: min(asked[partition], end) for partition, end in topic.ends.items() if partition in asked}
-    return {
-        partition: _OffsetWindow(topic.starts[partition], max(topic.starts[partition], high - query.limit), high)
-        for partition, high in highs.items()
-    }
-
-
-def _fill(windows: Mapping[int, _OffsetWindow], topic: TopicReader) -> None:
-    """Read the dead letters. Raises ReadTimedOut after PAGE_TIMEOUT_SECONDS."""
-    deadline = monotonic() + PAGE_TIMEOUT_SECONDS
+@contextmanager
+def _time_limit() -> Iterator[Callable[[], bool]]:
+    """Yield whether READ_TIMEOUT_SECONDS have passed. Raises ReadTimedOut at the end of the block if they have."""
+    deadline = monotonic() + READ_TIMEOUT_SECONDS
 
     def is_over() -> bool:
         return monotonic() >= deadline
 
-    lows = {partition: window.low for partition, window in windows.items()}
-    highs = {partition: window.high for partition, window in windows.items()}
-    for dead_letter in map(DeadLetterRecord.of, topic.read(lows, is_over, highs)):
-        windows[dead_letter.partition].dead_letters.append(dead_letter.excerpt(SHOWN_BYTES))
+    yield is_over
     if is_over():
-        raise ReadTimedOut(f"the dead-letter topic cannot be read within {PAGE_TIMEOUT_SECONDS:g} s")
-    for window in windows.values():
-        window.high = window.high if window.dead_letters else window.low
+        raise ReadTimedOut(f"the dead-letter topic cannot be read within {READ_TIMEOUT_SECONDS:g} s")
 
 
-def _newest(windows: list[_OffsetWindow]) -> Iterator[Excerpt]:
-    """Yield the dead letters of all windows, newest first.
+def _page(query: DeadLetterQuery, topic: TopicReader, is_over: Callable[[], bool]) -> DeadLetterPage:
+    scan = NewestFirst(
+        topic,
+        query.filters,
+        lambda dead_letter: dead_letter.excerpt(SHOWN_BYTES),
+        PAGE_LIMITS,
+        first_chunk=query.limit,
+        before=query.before,
+        should_stop=is_over,
+    )
+    return DeadLetterPage(list(islice(scan, query.limit)), scan.before)
 
-    Ends when a window is empty whose partition has older dead letters that were not read.
-    """
-    while filled := [window for window in windows if window.dead_letters]:
-        window = max(filled, key=lambda each: each.dead_letters[-1].dead_letter.timestamp_ms)
-        yield window.take()
-        if not window.dead_letters and window.low > window.first:
-            return
+
+def _find(partition: int, offset: int, topic: TopicReader, is_over: Callable[[], bool]) -> DeadLetterRecord | None:
+    return record_at(topic, partition, offset, is_over)
+
+
+def _count(query: CountsQuery, topic: TopicReader, is_over: Callable[[], bool]) -> ArrivalCounts:
+    filters = DeadLetterFilters(since=query.since)
+    scan = NewestFirst(topic, filters, Arrival.of, COUNT_LIMITS, first_chunk=_FIRST_COUNTED, should_stop=is_over)
+    until_ms = round(time() * 1_000)
+    arrivals = list(scan)
+    counted_since_ms = to_milliseconds(query.since)
+    if scan.before is not None:  # the others arrived no later than the last one
+        counted_since_ms = arrivals[-1].timestamp_ms + 1 if arrivals else until_ms
+    return count(arrivals, query, counted_since_ms=counted_since_ms, until_ms=until_ms)

@@ -1,8 +1,7 @@
-"""Reads the dead-letter topic: the dead letters that match filters, those of orders, or the one at an offset."""
+"""Reads the dead-letter topic: the dead letters of orders, or the one at an offset."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
-from typing import Final
 
 from service.entities.dead_letter_record import DeadLetterRecord
 from service.entities.ownership import order_of
@@ -10,16 +9,6 @@ from service.errors import DeadLetterNotFound, Stopped
 from service.handler.kafka.client.topic_reader import Offsets, TopicReader
 from service.pkg.shutdown_event import ShutdownEvent
 from service.pkg.timestamps import to_milliseconds
-from service.usecases.dead_letter_filters import DeadLetterFilters
-
-_ALL: Final = DeadLetterFilters()
-
-
-def read(topic: TopicReader, stop: ShutdownEvent, filters: DeadLetterFilters = _ALL) -> Iterator[DeadLetterRecord]:
-    """Yield the dead letters that match, the oldest ones of each partition first. Raises Stopped."""
-    starts = start_offsets(topic, filters.since)
-    yield from filter(filters.matches, map(DeadLetterRecord.of, topic.read(starts, stop.is_set)))
-    _require_all_read(stop)
 
 
 def start_offsets(topic: TopicReader, since: datetime | None) -> Offsets:
@@ -28,31 +17,38 @@ def start_offsets(topic: TopicReader, since: datetime | None) -> Offsets:
 
 
 def search(
-    topic: TopicReader, uids: Sequence[str], stop: ShutdownEvent, filters: DeadLetterFilters = _ALL
+    topic: TopicReader, uids: Sequence[str], stop: ShutdownEvent
 ) -> Iterator[tuple[DeadLetterRecord, str | None]]:
-    """Yield the dead letters that match, each with its order if that is one of these. Raises Stopped."""
-    for dead_letter in read(topic, stop, filters):
+    """Yield all dead letters, oldest first, each with its order if that is one of these. Raises Stopped."""
+    for dead_letter in map(DeadLetterRecord.of, topic.read(topic.starts, stop.is_set)):
         yield dead_letter, order_of(dead_letter.key, dead_letter.value, uids)
+    require_all_read(stop)
+
+
+def record_at(
+    topic: TopicReader, partition: int, offset: int, should_stop: Callable[[], bool]
+) -> DeadLetterRecord | None:
+    """Return the dead letter at this offset; None if there is none, and on a stop."""
+    if not topic.starts.get(partition, 0) <= offset < topic.ends.get(partition, 0):
+        return None
+    record = next(topic.read({partition: offset}, should_stop, {partition: offset + 1}), None)
+    return record and DeadLetterRecord.of(record)
 
 
 def find_dead_letter(topic: TopicReader, partition: int, offset: int, stop: ShutdownEvent) -> DeadLetterRecord | None:
     """Return the dead letter at this offset; None if there is none, and on a stop."""
-    if not topic.starts.get(partition, 0) <= offset < topic.ends.get(partition, 0):
-        return None
-    record = next(topic.read({partition: offset}, stop.is_set), None)
-    dead_letter = record and DeadLetterRecord.of(record)
-    return dead_letter if dead_letter is not None and dead_letter.offset == offset else None
+    return record_at(topic, partition, offset, stop.is_set)
 
 
 def require_dead_letter(topic: TopicReader, partition: int, offset: int, stop: ShutdownEvent) -> DeadLetterRecord:
     """Return the dead letter at this offset. Raises DeadLetterNotFound, Stopped."""
     if (dead_letter := find_dead_letter(topic, partition, offset, stop)) is not None:
         return dead_letter
-    _require_all_read(stop)
+    require_all_read(stop)
     raise DeadLetterNotFound(topic.name, partition, offset)
 
 
-def _require_all_read(stop: ShutdownEvent) -> None:
+def require_all_read(stop: ShutdownEvent) -> None:
     """Raise Stopped if a stop ended the reading: there may be more dead letters."""
     if stop.is_set():
         raise Stopped("stopped before the end of the dead letters")

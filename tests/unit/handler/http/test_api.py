@@ -205,7 +205,8 @@ def test_cors_allows_only_listed_origins() -> None:
 
 def test_the_openapi_document_describes_every_error_as_a_problem(api: InMemoryApi) -> None:
     document = api.client.get("/openapi.json").json()
-    assert set(document["paths"]) == {"/orders", "/orders/{order_uid}", "/events", "/stats", "/dead-letters"}
+    dead_letters = {"/dead-letters", "/dead-letters/counts", "/dead-letters/{partition}/{offset}"}
+    assert set(document["paths"]) == {"/orders", "/orders/{order_uid}", "/events", "/stats", *dead_letters}
     assert {"Order", "Delivery", "Payment", "Item", "Problem"} <= set(document["components"]["schemas"])
     assert "HTTPValidationError" not in str(document)
     for operations in document["paths"].values():

@@ -1,8 +1,21 @@
 """Dead letters in the terminal: their coordinates and headers, but not their values."""
 
-from service.app.commands.support.dead_letter_text import description, table, table_by_order
+import json
+from base64 import b64decode
+from collections.abc import Iterable, Iterator
+
+import pytest
+
+from service.app.commands.support.dead_letter_text import (
+    description,
+    json_line,
+    print_json_lines,
+    print_table,
+    table_by_order,
+)
 from service.entities.dead_letter_headers import Header
-from service.entities.dead_letter_record import DeadLetterRecord
+from service.entities.dead_letter_record import DeadLetterRecord, Excerpt
+from service.usecases.dead_letter_view import whole_view
 
 HEADINGS = ["PARTITION", "OFFSET", "REASON", "ORIGINAL", "FAILED", "AT", "REPLAYS", "DETAIL"]
 
@@ -16,19 +29,49 @@ def dead_letter(offset: int, **changes: bytes) -> DeadLetterRecord:
     return DeadLetterRecord(0, offset, 1_000, b"key", b"value", list(headers.items()))
 
 
-def test_a_table_has_a_row_for_each_dead_letter_and_their_number() -> None:
-    headings, row, number = table(iter([dead_letter(7)]), 10)
-    assert headings.split() == HEADINGS
-    assert row.split() == ["0", "7", "invalid", "orders/2/101", "2026-11-23T10:00:00.000Z", "1", "sm_id"]
-    assert number == "1 shown"
+def excerpts(dead_letters: Iterable[DeadLetterRecord]) -> Iterator[Excerpt]:
+    return (each.excerpt(100) for each in dead_letters)
 
 
-def test_a_table_ends_at_its_limit_and_reports_that_there_are_more() -> None:
-    rows = [*table(map(dead_letter, range(4)), 3)]
-    assert [row.split()[1] for row in rows[1:-1]] == ["0", "1", "2"]
-    assert rows[-1] == "3 shown, there are more: --max shows them"
-    assert [*table(map(dead_letter, range(3)), 3)][-1] == "3 shown"
-    assert [*table(iter([]), 3)][-1] == "0 shown"
+def test_a_table_has_a_row_for_each_dead_letter_and_their_number(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(excerpts([dead_letter(7), dead_letter(6)._replace(key=None), dead_letter(5)._replace(key=b"\x1b")]), 10)
+    headings, *rows, number = capsys.readouterr().out.splitlines()
+    assert headings.split() == [*HEADINGS[:-1], "KEY", "DETAIL"]
+    assert rows[0].split() == ["0", "7", "invalid", "orders/2/101", "2026-11-23T10:00:00.000Z", "1", "key", "sm_id"]
+    assert [row.split()[6] for row in rows[1:]] == ["-", "\N{REPLACEMENT CHARACTER}"]
+    assert number == "3 shown"
+
+
+@pytest.mark.parametrize(
+    ("existing", "limit", "last"),
+    [(4, 3, "3 shown, there are more: --max shows them"), (3, 3, "3 shown"), (0, 3, "0 shown"), (4, 0, "4 shown")],
+)
+def test_a_table_ends_at_its_limit_and_reports_that_there_are_more(
+    existing: int, limit: int, last: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    print_table(excerpts(map(dead_letter, range(existing))), limit)
+    rows = capsys.readouterr().out.splitlines()
+    assert [row.split()[1] for row in rows[1:-1]] == [str(offset) for offset in range(min(existing, limit or existing))]
+    assert rows[-1] == last
+
+
+def test_json_lines_are_the_documents_of_the_api_without_values(capsys: pytest.CaptureFixture[str]) -> None:
+    print_json_lines(excerpts(map(dead_letter, range(4))), 3)
+    output = capsys.readouterr()
+    documents = [json.loads(line) for line in output.out.splitlines()]
+    assert [document["offset"] for document in documents] == [0, 1, 2]
+    assert (b64decode(documents[0]["key"]), documents[0]["size"], documents[0]["replays"]) == (b"key", 5, 1)
+    assert "value" not in documents[0]
+    assert output.err == "3 shown, there are more: --max shows them\n"
+    print_json_lines(excerpts(map(dead_letter, range(3))), 3)
+    assert capsys.readouterr().err == ""
+
+
+def test_a_json_line_has_the_value_only_if_asked_for() -> None:
+    document = json.loads(json_line(whole_view(dead_letter(1)), with_value=True))
+    assert b64decode(document["value"]) == b"value"
+    assert document["headers"][0] == {"name": "dlq-reason", "value": "invalid"}
+    assert "value" not in json.loads(json_line(whole_view(dead_letter(1))))
 
 
 def test_a_table_by_order_has_only_the_dead_letters_of_the_orders() -> None:
@@ -46,9 +89,9 @@ def test_a_table_by_order_without_rows_has_no_headings() -> None:
     ]
 
 
-def test_a_long_detail_is_cut() -> None:
-    _, row, _ = table(iter([dead_letter(1, **{Header.DETAIL: b"x" * 500})]), 1)
-    assert row.endswith(" " + "x" * 80)
+def test_a_long_detail_is_cut(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(excerpts([dead_letter(1, **{Header.DETAIL: b"x" * 500})]), 1)
+    assert capsys.readouterr().out.splitlines()[1].endswith(" " + "x" * 80)
 
 
 def test_a_description_has_the_headers_and_the_size_of_the_value() -> None:

@@ -2,12 +2,17 @@
 
 import base64
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from service.entities.dead_letter_record import DeadLetterRecord
 from service.handler.http.keys import Keys
+from service.usecases.dead_letter_counts import CountsQuery
+from service.usecases.dead_letter_filters import DeadLetterFilters
 from service.usecases.ports import DeadLetterQuery
 from tests.kit.in_memory_api import InMemoryApi, problem_of
 
@@ -36,10 +41,10 @@ def api(tmp_path: Path) -> Iterator[InMemoryApi]:
         yield made
 
 
-def dead_letters_page(api: InMemoryApi, query: str = "") -> dict[str, object]:
-    response = api.client.get(f"{URL}{query}", headers={"X-API-Key": KEY})
+def get(api: InMemoryApi, path: str) -> dict[str, Any]:
+    response = api.client.get(f"{URL}{path}", headers={"X-API-Key": KEY})
     assert (response.status_code, response.headers["cache-control"]) == (200, "no-store")
-    document: dict[str, object] = response.json()
+    document: dict[str, Any] = response.json()
     return document
 
 
@@ -48,7 +53,7 @@ def test_a_dead_letter_has_its_original_bytes(api: InMemoryApi) -> None:
     older = [dead_letter._replace(partition=partition, offset=offset, timestamp_ms=0) for partition, offset in OLDER]
     api.dead_letters.store(*older, dead_letter)
     api.dead_letters.max_bytes = 6
-    assert dead_letters_page(api, "?limit=1") == {
+    assert get(api, "?limit=1") == {
         "dead_letters": [
             {
                 "partition": 0,
@@ -76,26 +81,134 @@ def test_a_dead_letter_has_its_original_bytes(api: InMemoryApi) -> None:
 )
 def test_malformed_dead_letter_headers_are_tolerated(api: InMemoryApi, headers: list[tuple[str, bytes | None]]) -> None:
     api.dead_letters.store(DeadLetterRecord(0, 0, -1, None, None, headers))
-    document = dead_letters_page(api)
+    document = get(api, "")
     assert document["next_cursor"] is None
 
 
 def test_the_query_is_passed_on(api: InMemoryApi) -> None:
-    dead_letters_page(api)
-    dead_letters_page(api, "?limit=50&cursor=0.12-31.8&reason=invalid&reason=rejected")
+    get(api, "")
+    get(api, "?limit=50&cursor=0.12-31.8&reason=invalid&reason=rejected")
     first, second = api.dead_letters.queries
     assert first == DeadLetterQuery(20)
-    assert second == DeadLetterQuery(50, {0: 12, 31: 8}, frozenset({"invalid", "rejected"}))
+    assert second == DeadLetterQuery(50, {0: 12, 31: 8}, DeadLetterFilters(frozenset({"invalid", "rejected"})))
+
+
+def test_the_filters_are_passed_on(api: InMemoryApi) -> None:
+    before = datetime.now(UTC)
+    get(api, "?since=2026-11-23T10:00:00Z&until=90m&order=a%20b&text=%C3%A4")
+    filters = api.dead_letters.queries[0].filters
+    assert filters.until is not None
+    assert before <= filters.until + timedelta(minutes=90) <= datetime.now(UTC)
+    assert filters == DeadLetterFilters(
+        since=datetime(2026, 11, 23, 10, tzinfo=UTC),
+        until=filters.until,
+        order="a b",
+        text="\N{LATIN SMALL LETTER A WITH DIAERESIS}",
+    )
 
 
 @pytest.mark.parametrize(
-    "query", ["?limit=0", "?limit=51", "?reason=other", "?cursor=0", "?cursor=0.1-", "?cursor=a.b", "?cursor=0.-1"]
+    "query",
+    [
+        "?limit=0",
+        "?limit=51",
+        "?reason=other",
+        "?cursor=0",
+        "?cursor=0.1-",
+        "?cursor=a.b",
+        "?cursor=0.-1",
+        "?since=yesterday",
+        "?since=2026-11-23T10:00:00",
+        "?until=40",
+        "?until=",
+        "?order=",
+        "?text=%00",
+    ],
 )
 def test_a_malformed_parameter_is_reported_by_name(api: InMemoryApi, query: str) -> None:
     document = problem_of(api.client.get(URL + query, headers={"X-API-Key": KEY}), 422)
     assert [error["name"] for error in document["errors"]] == [query[1:].partition("=")[0]]
 
 
-def test_unreachable_kafka_is_a_503(api: InMemoryApi) -> None:
+@pytest.mark.parametrize("path", ["", "/0/0", "/counts"])
+def test_unreachable_kafka_is_a_503(api: InMemoryApi, path: str) -> None:
     api.dead_letters.is_unreachable = True
-    problem_of(api.client.get(URL, headers={"X-API-Key": KEY}), 503)
+    problem_of(api.client.get(URL + path, headers={"X-API-Key": KEY}), 503)
+
+
+def test_one_dead_letter_has_its_complete_bytes_and_all_headers(api: InMemoryApi) -> None:
+    headers = [("trace", b"\x1b[2J"), ("null", None), *ORIGINAL]
+    api.dead_letters.store(DeadLetterRecord(3, 6, 1_764_064_800_123, b"key", b"x" * 100_000, headers))
+    document = get(api, "/3/6")
+    assert base64.b64decode(document["value"]) == b"x" * 100_000
+    assert (document["partition"], document["offset"], document["size"]) == (3, 6, 100_000)
+    assert document["headers"][:3] == [
+        {"name": "trace", "value": "\N{REPLACEMENT CHARACTER}[2J"},
+        {"name": "null", "value": None},
+        {"name": "dlq-reason", "value": "invalid"},
+    ]
+
+
+def test_a_missing_dead_letter_is_a_404(api: InMemoryApi) -> None:
+    document = problem_of(api.client.get(f"{URL}/3/6", headers={"X-API-Key": KEY}), 404)
+    assert document["detail"] == "no dead letter at this partition and offset"
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [("/-1/0", "partition"), (f"/{2**31}/0", "partition"), ("/0/x", "offset"), (f"/0/{2**63}", "offset"),
+     ("/counts?bucket=2m", "bucket"), ("/counts?since=now", "since")],
+)  # fmt: skip
+def test_a_value_out_of_range_is_reported_by_name(api: InMemoryApi, path: str, name: str) -> None:
+    document = problem_of(api.client.get(URL + path, headers={"X-API-Key": KEY}), 422)
+    assert [error["name"] for error in document["errors"]] == [name]
+
+
+def test_counts_have_every_bucket_until_now(api: InMemoryApi) -> None:
+    now_ms = datetime.now(UTC).timestamp() * 1_000
+    recent = DeadLetterRecord(0, 0, round(now_ms) - 1_000, None, None, [*ORIGINAL])
+    api.dead_letters.store(recent, recent._replace(offset=1, headers=[("dlq-reason", b"rejected")]))
+    document = get(api, "/counts?since=3h&bucket=1h")
+    assert (document["complete"], document["counted_since"]) == (True, document["since"])
+    assert document["counts"] == {"invalid": 1, "rejected": 1}
+    starts = [datetime.fromisoformat(bucket["start"]) for bucket in document["buckets"]]
+    assert [start.minute for start in starts] == [0, 0, 0, 0]
+    assert [later - earlier for earlier, later in pairwise(starts)] == [timedelta(hours=1)] * 3
+    assert starts[0] == datetime.fromisoformat(document["since"])
+    assert starts[-1] <= datetime.fromisoformat(document["until"]) <= starts[-1] + timedelta(hours=1)
+
+
+def test_incomplete_counts_say_since_when_they_are_complete(api: InMemoryApi) -> None:
+    old = DeadLetterRecord(0, 0, round(datetime.now(UTC).timestamp() * 1_000) - 3_600_000, None, None, [])
+    api.dead_letters.store(old)
+    api.dead_letters.counted_since_ms = old.timestamp_ms + 1
+    document = get(api, "/counts")
+    assert (document["complete"], document["counts"]) == (False, {})
+    assert document["counted_since"] > document["since"]
+
+
+@pytest.mark.parametrize(
+    ("since", "seconds"),
+    [("", 3_600), ("1m", 60), ("58m", 60), ("2h", 300), ("10h", 900), ("40d", 86_400), ("999d", 86_400)],
+)
+def test_buckets_are_chosen_by_the_time_that_is_counted(api: InMemoryApi, since: str, seconds: int) -> None:
+    document = get(api, f"/counts?since={since}" if since else "/counts")
+    assert document["bucket_seconds"] == seconds
+    assert len(document["buckets"]) <= (60 if seconds < 86_400 else 1_000)
+
+
+@pytest.mark.parametrize("query", ["since=2d&bucket=1m", "since=2000-01-01T00:00:00Z", "since=0001-01-01T00:00:00Z"])
+def test_counts_have_at_most_a_thousand_buckets(api: InMemoryApi, query: str) -> None:
+    document = get(api, f"/counts?{query}")
+    assert 999 <= len(document["buckets"]) <= 1_000
+    assert document["since"] == document["buckets"][0]["start"]
+
+
+def test_counts_of_the_future_have_one_bucket(api: InMemoryApi) -> None:
+    assert len(get(api, "/counts?since=9999-12-31T00:00:00Z")["buckets"]) == 1
+
+
+def test_requests_within_a_bucket_share_a_query(api: InMemoryApi) -> None:
+    get(api, "/counts?since=2026-11-23T10:00:01Z&bucket=1d")
+    get(api, "/counts?since=2026-11-23T22:00:00%2B01:00&bucket=1d")
+    assert {*api.dead_letters.counts_queries} == {CountsQuery(datetime(2026, 11, 23, tzinfo=UTC), 86_400)}

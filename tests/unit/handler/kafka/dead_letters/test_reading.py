@@ -11,9 +11,8 @@ from service.config import KafkaSettings
 from service.errors import DeadLetterNotFound, Stopped
 from service.handler.kafka.client import properties
 from service.handler.kafka.client.topic_reader import TopicReader, open_topic
-from service.handler.kafka.dead_letters.reading import find_dead_letter, read, require_dead_letter, search
+from service.handler.kafka.dead_letters.reading import find_dead_letter, require_dead_letter, search
 from service.pkg.shutdown_event import ShutdownEvent
-from service.usecases.dead_letter_filters import DeadLetterFilters
 from tests.kit.dlq import dead_letter, produce
 
 
@@ -36,16 +35,6 @@ def stopped() -> ShutdownEvent:
     return stop
 
 
-def test_all_dead_letters_are_read_the_oldest_of_a_partition_first(topic: TopicReader) -> None:
-    found = sorted((each.partition, each.offset, each.key) for each in read(topic, ShutdownEvent()))
-    assert found == [(0, 0, b"key-1"), (0, 1, b"key-2"), (0, 2, b"key-3"), (1, 0, b"key-4")]
-    assert [each.offset for each in read(topic, ShutdownEvent()) if each.partition == 0] == [0, 1, 2]
-
-
-def test_only_dead_letters_that_match_are_read(topic: TopicReader) -> None:
-    assert [each.key for each in read(topic, ShutdownEvent(), DeadLetterFilters(frozenset({"rejected"})))] == [b"key-2"]
-
-
 def test_a_search_names_the_order_of_each_dead_letter_by_its_key_or_document(topic: TopicReader) -> None:
     found = {each.key: uid for each, uid in search(topic, ["key-1", "key-4"], ShutdownEvent())}
     assert found == {b"key-1": "key-1", b"key-2": "key-1", b"key-3": None, b"key-4": "key-4"}
@@ -64,7 +53,7 @@ def test_an_offset_outside_of_the_topic_has_no_dead_letter(topic: TopicReader, p
 
 def test_a_stop_before_the_end_is_an_error(topic: TopicReader, stopped: ShutdownEvent) -> None:
     with pytest.raises(Stopped, match="stopped before the end of the dead letters"):
-        list(read(topic, stopped))
+        list(search(topic, [], stopped))
     assert find_dead_letter(topic, 0, 1, stopped) is None
     with pytest.raises(Stopped, match="stopped before the end of the dead letters"):
         require_dead_letter(topic, 0, 1, stopped)
