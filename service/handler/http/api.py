@@ -11,6 +11,7 @@ from starlette.middleware.cors import CORSMiddleware
 from structlog.typing import FilteringBoundLogger
 
 from service.handler.http.auth import DISABLED, KEY_HEADER, require_key
+from service.handler.http.compression import CompressionMiddleware
 from service.handler.http.event_broadcaster import EventBroadcaster
 from service.handler.http.keys import Keys, KeyScope
 from service.handler.http.middleware import ResponseHeadersMiddleware
@@ -50,6 +51,7 @@ def create_app(
     _include_routes(app, backends, keys)
     app.openapi = openapi_factory(app)  # type: ignore[method-assign]  # as FastAPI documents
     _instrument(app, metrics)
+    app.add_middleware(CompressionMiddleware)
     if cors_origins:
         _allow_cross_origin(app, cors_origins)
     app.add_middleware(ResponseHeadersMiddleware, log=log)  # the last one added is the outermost

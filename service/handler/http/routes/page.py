@@ -5,7 +5,6 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Final
 
-from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
@@ -36,8 +35,8 @@ def routes(page: Path) -> list[BaseRoute]:
     files = [_route(path, resources.files(package) / name, kind) for path, (package, name, kind) in FILES.items()]
     if not page.is_dir():
         return [_route("/", resources.files(_STATIC) / "unbuilt.html", HTML), *files]
-    assets = GZipMiddleware(_Assets(directory=page / "assets"))
-    return [_route("/", page / "index.html", HTML), Mount("/assets", assets), *files]
+    assets = Mount("/assets", _Assets(directory=page / "assets"))
+    return [_route("/", page / "index.html", HTML), assets, *files]
 
 
 def _route(path: str, source: Traversable, media_type: str) -> Route:

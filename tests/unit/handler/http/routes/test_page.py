@@ -1,6 +1,5 @@
 """The files of the page, with and without `make web`."""
 
-import gzip
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,14 +34,6 @@ def test_the_start_page_is_revalidated_and_assets_are_cached_forever(client: Tes
     assert start.headers["content-type"] == "text/html; charset=utf-8"
     assert (asset.content, asset.headers["cache-control"]) == (SCRIPT, "public, max-age=31536000, immutable")
     assert asset.headers["content-type"] == "text/javascript; charset=utf-8"
-
-
-def test_assets_are_compressed_if_the_client_accepts_it(client: TestClient) -> None:
-    with client.stream("GET", "/assets/index-abc.js", headers={"accept-encoding": "gzip"}) as response:
-        sent = b"".join(response.iter_raw())
-    assert gzip.decompress(sent) == SCRIPT
-    plain = client.get("/assets/index-abc.js", headers={"accept-encoding": "identity"})
-    assert "content-encoding" not in plain.headers
 
 
 @pytest.mark.parametrize("path", ["other.js", "../secret.js", "%2e%2e/secret.js", "..%2fsecret.js", "", "/etc/passwd"])
