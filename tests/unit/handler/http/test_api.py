@@ -206,7 +206,9 @@ def test_cors_allows_only_listed_origins() -> None:
 def test_the_openapi_document_describes_every_error_as_a_problem(api: InMemoryApi) -> None:
     document = api.client.get("/openapi.json").json()
     dead_letters = {"/dead-letters", "/dead-letters/counts", "/dead-letters/{partition}/{offset}"}
-    assert set(document["paths"]) == {"/orders", "/orders/{order_uid}", "/events", "/stats", *dead_letters}
+    assert set(document["paths"]) == {
+        "/orders", "/orders/{order_uid}", "/orders/{order_uid}/history", "/events", "/stats", *dead_letters,
+    }  # fmt: skip
     assert {"Order", "Delivery", "Payment", "Item", "Problem"} <= set(document["components"]["schemas"])
     assert "HTTPValidationError" not in str(document)
     for operations in document["paths"].values():
