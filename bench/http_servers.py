@@ -81,7 +81,7 @@ def orders_api(context: Context, dsn: str, settings: Mapping[str, str]) -> Itera
 
 @contextmanager
 def baseline(name: str, context: Context, files: FixtureFiles) -> Iterator[HttpServer]:
-    """Run a baseline until the block ends. Raises ServerUnavailable, also if it is not installed."""
+    """Run a baseline until the block ends. Raises ServerUnavailable, for example if it is not installed."""
     port = free_port()
     with BASELINES[name](context, files, port) as process:
         process.wait_until(partial(_listens, port), _STARTUP_TIMEOUT_SECONDS, ShutdownEvent())

@@ -245,8 +245,8 @@ def _run_baseline(setup: Setup, database: Database, module: str, *arguments: str
 def _growth(setup: Setup, number: int) -> Iterator[Sample]:
     """Store new orders in a small and in a large table.
 
-    Right after a checkpoint PostgreSQL logs each page as a whole at its first change. `large_steady` begins when as
-    many orders as those of `large` have been stored since the checkpoint.
+    After a checkpoint, PostgreSQL logs each page in full when it first changes. `large_steady` starts after as many
+    orders as `large` stores have been written since the checkpoint.
     """
     context = setup.context
     with (

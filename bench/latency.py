@@ -92,7 +92,7 @@ def _system(context: Context, template: Database) -> Iterator[System]:
 
 @contextmanager
 def _generator(system: System, load: int, seed: int) -> Iterator[None]:
-    """Produce `load` orders per second until the block ends; yield when those of the first second are stored."""
+    """Produce `load` orders per second until the block ends; yield once the orders of the first second are stored."""
     if not load:
         yield
         return

@@ -46,7 +46,7 @@ class ConnectionSettings:
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """Connection parameters in addition to the DSN. Statements outside `begin` commit by themselves."""
+        """Connection parameters in addition to the DSN. Statements outside `begin` are committed one by one."""
         return {
             "autocommit": True,
             "connect_timeout": max(1, round(self.connect_timeout)),

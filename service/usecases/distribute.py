@@ -22,7 +22,7 @@ class DistributionPlan(NamedTuple):
 
 
 def plan(distributor: TableDistributor) -> DistributionPlan:
-    """Return what is left to do. Raises StorageError."""
+    """Return the remaining work. Raises StorageError."""
     tables = distributor.tables()
     remaining = [table for table in tables if table.placement is not Placement.DISTRIBUTED]
     problems = [*_cluster_problems(distributor)]

@@ -264,7 +264,10 @@ def split_in_half(orders: list[ConsumedOrder]) -> list[list[ConsumedOrder]]:
 
 
 def split_around(orders: list[ConsumedOrder], index: int | None) -> list[list[ConsumedOrder]]:
-    """Return the orders before the rejected one, that one alone, and the others in halves: more may be rejected."""
+    """Return the orders before the rejected one, the rejected one, and the rest in two halves.
+
+    The rest is halved because it may contain more orders that the database rejects.
+    """
     if index is None:
         return split_in_half(orders)
     before, rejected, after = orders[:index], orders[index : index + 1], orders[index + 1 :]

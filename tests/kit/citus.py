@@ -22,7 +22,7 @@ GRANT SELECT ON pg_dist_local_group, pg_dist_partition TO PUBLIC;
 CREATE FUNCTION column_to_column_name(table_name regclass, column_var_text text) RETURNS text
 LANGUAGE sql AS 'SELECT column_var_text';
 """
-"""In Citus, `partkey` is a serialized expression, of which this function returns the name of the column."""
+"""In Citus, `partkey` is a serialized expression. This function returns the name of its column."""
 
 FUNCTIONS = """
 CREATE FUNCTION ensure_citus_table_can_be_created(table_name regclass) RETURNS void LANGUAGE plpgsql AS $$

@@ -107,7 +107,7 @@ class FakeExpiredOrders:
 
 
 class FakeRecordBatchSource:
-    """A topic whose group is blocked by one batch, of which `lines` messages are left; then `error` is raised."""
+    """A topic whose group is blocked by one batch. `lines` are its remaining messages; then `error` is raised."""
 
     def __init__(
         self, batch: UnreadableRecordBatch, lines: int, *, is_compacted: bool = False, error: Exception | None = None

@@ -64,7 +64,7 @@ def held_back(outcome: Outcome) -> str:
 
 
 def batch_of(count: int, *, poison: tuple[int, ...] = (), bad: int = 0, partitions: int = 1) -> Batch:
-    """Return a batch of `count` orders, of which the store rejects those at `poison`, and of `bad` messages."""
+    """Return a batch of `count` orders and `bad` messages. The store rejects the orders at the indexes `poison`."""
     batch = Batch()
     for offset in range(count):
         partition = offset % partitions

@@ -28,5 +28,5 @@ ORDER BY name, how"""
 
 
 def denied(connection: psycopg.Connection[Any], wanted: Collection[Right]) -> list[Right]:
-    """Return the privileges that the connection's role lacks. Raises psycopg.Error, also if a table does not exist."""
+    """Return the privileges that the connection's role lacks. Raises psycopg.Error if a table is missing."""
     return connection.execute(DENIED, [[table for table, _ in wanted], [how for _, how in wanted]]).fetchall()

@@ -1,4 +1,4 @@
-"""Headers of a Kafka message, also if their names are not UTF-8."""
+"""Reads the headers of a Kafka message, even if their names are not UTF-8."""
 
 from operator import methodcaller
 from typing import Any, Final

@@ -125,7 +125,10 @@ def _membership(kafka: "KafkaSettings") -> Properties:
 
 
 def verify(kafka: "KafkaSettings") -> None:
-    """Raise PropertyRejected if librdkafka rejects the properties, of which a producer checks most. Does not block."""
+    """Raise PropertyRejected if librdkafka rejects the properties. Does not block.
+
+    Checks the properties of a producer, because it has more of them than the other clients.
+    """
     with verified(kafka.properties):
         Producer(without_logs(producer(kafka)))
 

@@ -162,7 +162,7 @@ class TransactionalDeadLetters:
             self._fallbacks_used[dead_letter.record.coordinates] += 1
 
     def _abort_or_close(self, producer: Producer, error: KafkaError) -> None:
-        """Abort the transaction. If that is impossible, close the producer: the next one aborts what is still open."""
+        """Abort the transaction. If that fails, close the producer: the next producer aborts the open transaction."""
         if self._state is _State.OPEN:
             can_abort = not _is_unanswered(error) and not is_unrecoverable(error)
             self._state = _State.READY if can_abort and _abort(producer) else _State.LOST

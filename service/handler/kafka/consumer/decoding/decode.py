@@ -131,7 +131,7 @@ def _reject_nesting(document: Any, max_nesting: int) -> None:
 
 
 def _reject_nul(document: Any, known: Any) -> None:
-    """Raise DocumentRejected if the document contains a NUL character, also in its unknown fields."""
+    """Raise DocumentRejected if the document contains a NUL character, even in an unknown field."""
     if _contains_nul(document):
         raise DocumentRejected(Reason.INVALID, _first(_nuls(known)) or [Violation("", _NUL_RULE)])
 

@@ -23,7 +23,7 @@ _METADATA_TIMEOUT_SECONDS: Final = 5.0
 def report_topics(
     kafka: "KafkaSettings", client: DiagnosticAdminClient, log: FilteringBoundLogger, stop: ShutdownEvent
 ) -> None:
-    """Log missing topics, too small size limits and unreachable brokers once Kafka answers. Blocks until then."""
+    """Wait until Kafka answers; then log missing topics, size limits that are too small, and unreachable brokers."""
     retrying = Retrying(
         retry=retry_if_exception_type(KafkaRequestFailed), wait=wait_fixed(_CHECK_INTERVAL_SECONDS), sleep=stop.sleep
     )
