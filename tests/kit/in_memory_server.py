@@ -30,6 +30,7 @@ from tests.kit.fake_reader import FakeReader
 from tests.kit.http_requests import (
     CACHED,
 )
+from tests.kit.waiting import one_iteration
 
 if TYPE_CHECKING:
     from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -124,6 +125,7 @@ class InMemoryServer:
         """Wait until all requests are answered."""
         while tasks := self.uvicorn.server_state.tasks:
             await asyncio.gather(*tasks)
+            await one_iteration()  # which removes them: since Python 3.12, gather does not wait for finished tasks
 
     async def exchange(self, pieces: Sequence[bytes], *, waits_for_responses: bool) -> Outcome:
         """Send the pieces, each after the responses to earlier ones if `waits_for_responses`."""
