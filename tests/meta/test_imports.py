@@ -47,7 +47,7 @@ MAY_IMPORT: Mapping[str, set[str]] = {
     REPORTS: INWARDS | {CLIENT, CONSUMER, PARTITIONS},
     DEAD_LETTERS: INWARDS | {CLIENT},
     OPERATIONS: INWARDS | {CLIENT},
-    "service.app": SERVICE,
+    "service.app": SERVICE | {"service.command_line"},
     "service.config": {ERRORS, "service.entities", "service.pkg"},
     "service.logs": {"service.pkg"},
     "service.metrics": {"service.pkg", "service.unlocked_metrics"},

@@ -22,8 +22,8 @@ print(*{name.partition(".")[0] for name in sys.modules})
 """
 MIGRATING = {"migrate", "wait-for-migrations", "doctor", "distribute"}
 GENERATING = {"generate", "check", "smoke"}
-SINGLE_ATTEMPT = {"dlq", "rewind", "skip-batch", "erase", "prune"}
-"""They fail if a server is unreachable, and repeat nothing."""
+SINGLE_ATTEMPT = {"dlq", "rewind", "skip-batch", "erase", "prune", "completion"}
+"""They fail if a server is unreachable, or need none, and repeat nothing."""
 OUTSIDE = {"demo": {"local"}, "bench": {"bench", "local"}}
 
 
@@ -59,4 +59,13 @@ def test_commands_outside_the_service_load_no_database_schema(command: str) -> N
 
 def test_the_version_is_printed_without_importing_drivers_and_frameworks() -> None:
     loaded = modules(VERSION)
-    assert not loaded & {"pydantic", "structlog", "confluent_kafka", "psycopg", "fastapi", "msgspec", "tenacity"}
+    assert not loaded & {
+        "pydantic",
+        "structlog",
+        "confluent_kafka",
+        "psycopg",
+        "fastapi",
+        "msgspec",
+        "shtab",
+        "tenacity",
+    }
