@@ -5,10 +5,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
-from playwright.sync_api import BrowserContext, Locator, Page, expect
+from playwright.sync_api import BrowserContext, Page, expect
 
-from tests.browser.page import READS, READS_ALL, UID, Store, enter_key, events, figure, look_up, look_up_status, rows
-from tests.kit.harness import Harness, Sent
+from tests.browser.page import READS, UID, Store, enter_key, events, figure, look_up, look_up_status, rows
 from tests.kit.processes import Service, Spawn
 from tests.kit.waiting import eventually
 
@@ -278,66 +277,3 @@ def test_with_a_key_all_views_and_the_feed_work(visit: "Visit", service_with_key
     expect(rows(page)).to_have_count(1)
     store("fed")
     expect(events(page)).to_have_text(re.compile("stored fed$"))
-
-
-# Dead letters
-
-
-def dead_letters(page: Page) -> Locator:
-    return page.locator("ol.cards > li")
-
-
-def test_without_keys_dead_letters_are_disabled(visit: "Visit", shared_service: Service) -> None:
-    visit.page.goto(f"{shared_service.url}/#/dead-letters")
-    expect(visit.page.get_by_role("status", name="Dead letters")).to_have_text(
-        "Dead letters contain personal data: configure API keys to enable this view."
-    )
-
-
-def test_a_key_without_the_scope_gets_the_reason(visit: "Visit", service_with_keys: Service) -> None:
-    visit.page.goto(f"{service_with_keys.url}/#/dead-letters")
-    enter_key(visit.page, READS)
-    expect(visit.page.get_by_role("status", name="Dead letters")).to_have_text(
-        "The API key lacks the scope dead-letters."
-    )
-
-
-def test_dead_letters_are_shown_as_text_or_hex_and_never_as_markup(
-    visit: "Visit", context: BrowserContext, service_with_keys: Service, harness: Harness
-) -> None:
-    page = visit.page
-    context.grant_permissions(["clipboard-read", "clipboard-write"])
-    harness.produce(
-        Sent(b'{"order_uid": "<b>bold</b>"}', b"key\x1b[2J"), Sent(MARKUP.encode()), Sent(b"\xff\x00\xfe" * 9_000)
-    )
-    harness.consumer()
-    eventually(lambda: len(harness.dead_letters()) == 3)
-    page.goto(f"{service_with_keys.url}/#/dead-letters")
-    enter_key(page, READS_ALL)
-    expect(dead_letters(page)).to_have_count(3)
-    invalid, markup, binary = (
-        dead_letters(page).filter(has_text=f"{harness.topic}, partition 0, offset {offset}") for offset in range(3)
-    )
-    expect(binary.locator(".badge")).to_have_text("undecodable")
-    binary.get_by_text("Value", exact=True).click()
-    expect(binary).to_contain_text("first 16 KiB of 27,000 bytes")
-    expect(binary.locator("pre")).to_contain_text("ff 00 fe")
-    markup.get_by_text("Value", exact=True).click()
-    expect(markup.locator("pre")).to_have_text(MARKUP)
-    markup.get_by_role("button", name="Show as hex").click()
-    expect(markup.locator("pre")).to_contain_text("3c 69 6d 67")
-    invalid.get_by_text("Key", exact=True).click()
-    expect(invalid.locator("pre").first).to_contain_text("key⟨U+001B⟩[2J")
-    invalid.get_by_role("button", name="Copy show command").click()
-    expect(invalid.get_by_role("status", name="Copy show command")).to_have_text("Copied")
-    assert re.fullmatch(r"orders dlq show \d \d --value", page.evaluate("navigator.clipboard.readText()"))
-    invalid.get_by_role("button", name="Copy replay command").click()
-    expect(invalid.get_by_role("status", name="Copy replay command")).to_have_text("Copied")
-    place = re.search(r"Partition (\d+), offset (\d+)", invalid.get_by_role("heading").inner_text())
-    assert place is not None
-    assert page.evaluate("navigator.clipboard.readText()") == f"orders dlq replay {place[1]} {place[2]}"
-    page.get_by_label("Reason").select_option("invalid")
-    expect(dead_letters(page)).to_have_count(1)
-    page.get_by_label("Reason").select_option("rejected")
-    expect(page.get_by_role("status", name="Dead letters")).to_have_text("No dead letters match.")
-    assert visit.axe_violations() == []

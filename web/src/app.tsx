@@ -52,7 +52,7 @@ function View({ route, stats, followed }: ViewProps): JSX.Element {
     case "search":
       return <SearchResult text={route.text} />;
     case "dead-letters":
-      return <DeadLetters reason={route.reason} cursors={route.cursors} />;
+      return <DeadLetters filter={route.filter} cursors={route.cursors} selected={route.selected} />;
     case "unknown":
       return <Unknown />;
   }

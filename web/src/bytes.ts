@@ -1,4 +1,4 @@
-const BYTES_PER_LINE = 16;
+export const BYTES_PER_LINE = 16;
 // Control characters, invisible characters, and characters that change the direction of the text.
 const HIDDEN = /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]/g;
 

@@ -34,6 +34,12 @@ export function parseTree(text: string): JsonNode {
   return root;
 }
 
+/** Return `line 2, column 3`, counted from 1. */
+export function placeOf(text: string, position: number): string {
+  const lines = text.slice(0, position).split("\n");
+  return `line ${lines.length}, column ${(lines.at(-1) ?? "").length + 1}`;
+}
+
 /** Return the nodes with these paths. For a path that is missing, the innermost node around it. */
 export function findPaths(root: JsonNode, paths: readonly string[]): Set<JsonNode> {
   return new Set(paths.map((path) => closest(root, path)));

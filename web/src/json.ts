@@ -12,3 +12,13 @@ const LONG_INTEGER = /^-?\d{16,}$/;
 export function parseLossless(json: string): unknown {
   return JSON.parse(json.replace(TEXT_OR_NUMBER, (token) => (LONG_INTEGER.test(token) ? `"${token}"` : token)));
 }
+
+/** Return the order_uid of a JSON document, or null. */
+export function uidOf(text: string): string | null {
+  try {
+    const uid = (JSON.parse(text) as { order_uid?: unknown } | null)?.order_uid;
+    return typeof uid === "string" ? uid : null;
+  } catch {
+    return null;
+  }
+}

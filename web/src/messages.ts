@@ -30,6 +30,11 @@ export const DEAD_LETTERS: StatusMessages = {
   malformed: "Invalid filter.",
 };
 
+export const DEAD_LETTER: StatusMessages = {
+  ...DEAD_LETTERS,
+  missing: "This dead letter does not exist, or no longer: the topic's retention may have deleted it.",
+};
+
 export const STATISTICS: StatusMessages = {
   missing: "The service does not report this.",
   forbidden: "The API key lacks the scope read.",

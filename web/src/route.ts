@@ -4,7 +4,22 @@ export interface OrderFilter {
   track_number: string;
 }
 
+/** Filters of the dead letters, as the API's parameters; "" does not filter. */
+export interface DeadLetterFilter {
+  reason: string;
+  /** A duration back from now, such as `24h`. */
+  since: string;
+  order: string;
+  text: string;
+}
+
 export type OrderTab = "overview" | "json";
+
+/** A record of the dead-letter topic. */
+export interface Coordinates {
+  partition: number;
+  offset: number;
+}
 
 /**
  * Routes are URL fragments, because all paths belong to the API. They hold everything that a reload must restore.
@@ -14,10 +29,12 @@ export type Route =
   | { name: "orders"; filter: OrderFilter; cursors: string[] }
   | { name: "order"; id: string; tab: OrderTab }
   | { name: "search"; text: string }
-  | { name: "dead-letters"; reason: string; cursors: string[] }
+  | { name: "dead-letters"; filter: DeadLetterFilter; cursors: string[]; selected: Coordinates | null }
   | { name: "unknown" };
 
 export const START: Route = { name: "orders", filter: { customer_id: "", track_number: "" }, cursors: [] };
+export const NO_FILTER: DeadLetterFilter = { reason: "", since: "", order: "", text: "" };
+const COORDINATES = /^(\d{1,9})\.(\d{1,15})$/;
 const ORDER = "/orders/";
 const ORDER_ID = /^[A-Za-z0-9_-]{1,64}$/;
 const TABS: readonly string[] = ["overview", "json"] satisfies OrderTab[];
@@ -31,7 +48,10 @@ export function parseRoute(fragment: string): Route {
     return { name: "orders", filter: { customer_id: text("customer_id"), track_number: text("track_number") }, cursors };
   }
   if (path === "/search") return { name: "search", text: text("q") };
-  if (path === "/dead-letters") return { name: "dead-letters", reason: text("reason"), cursors };
+  if (path === "/dead-letters") {
+    const filter = { reason: text("reason"), since: text("since"), order: text("order"), text: text("text") };
+    return { name: "dead-letters", filter, cursors, selected: coordinates(text("selected")) };
+  }
   if (path.startsWith(ORDER)) return { name: "order", id: decode(path.slice(ORDER.length)), tab: tabOf(text("tab")) };
   return { name: "unknown" };
 }
@@ -46,7 +66,11 @@ export function fragmentOf(route: Route): string {
     case "search":
       return fragment("/search", { q: route.text });
     case "dead-letters":
-      return fragment("/dead-letters", { reason: route.reason, cursor: route.cursors });
+      return fragment("/dead-letters", {
+        ...route.filter,
+        cursor: route.cursors,
+        selected: route.selected ? `${route.selected.partition}.${route.selected.offset}` : "",
+      });
     case "unknown":
       return "#/";
   }
@@ -91,6 +115,11 @@ function fragment(path: string, parameters: Record<string, string | string[]>): 
 function split(text: string): string[] {
   const mark = text.indexOf("?");
   return mark < 0 ? [text] : [text.slice(0, mark), text.slice(mark + 1)];
+}
+
+function coordinates(text: string): Coordinates | null {
+  const match = COORDINATES.exec(text);
+  return match && { partition: Number(match[1]), offset: Number(match[2]) };
 }
 
 function tabOf(text: string): OrderTab {

@@ -16,6 +16,8 @@ export type Reason = components["schemas"]["Reason"];
 export type Stats = Body<"/stats">;
 export type DeadLetterPage = Body<"/dead-letters">;
 export type DeadLetter = DeadLetterPage["dead_letters"][number];
+export type WholeDeadLetter = Body<"/dead-letters/{partition}/{offset}">;
+export type DeadLetterCounts = Body<"/dead-letters/counts">;
 
 /** `/readyz?verbose`, which openapi.json does not describe. */
 export interface Readiness {

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { asHex, asText, fromBase64 } from "../src/bytes";
+import { asHex, asText, firstInvalidByte, fromBase64 } from "../src/bytes";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 
@@ -37,4 +37,13 @@ test("hex lines have sixteen bytes, and a shorter last line is aligned", () => {
     "000000  30 31 32 33 34 35 36 37 38 39 61 62 63 64 65 66  0123456789abcdef",
     "000010  00 7e 7f                                         .~.",
   ]);
+});
+
+test.each([
+  [[0x61, 0xff, 0x62], 1],
+  [[0xff], 0],
+  [[0x61, 0xc3, 0xa4], 3],
+  [[], 0],
+])("the first byte of %j that is not UTF-8 is at %i", (bytes, offset) => {
+  expect(firstInvalidByte(Uint8Array.from(bytes))).toBe(offset);
 });

@@ -1,85 +1,106 @@
 import type { JSX } from "preact";
 import { useCallback } from "preact/hooks";
 import { withQuery, type Result } from "../api";
-import { REASONS } from "../commands";
 import { useApi } from "../context";
 import { useLoaded, type Load } from "../hooks";
-import { fragmentOf, goTo } from "../route";
-import { firstNonEmptyPage } from "../search";
 import { DEAD_LETTERS, failureMessage } from "../messages";
+import { NO_FILTER, fragmentOf, goTo, type Coordinates, type DeadLetterFilter } from "../route";
+import { firstNonEmptyPage } from "../search";
 import type { DeadLetterPage } from "../types";
-import { DeadLetterCard } from "./dead-letter";
+import { DeadLetterDetail } from "./dead-letter";
+import { DeadLetterFilters } from "./dead-letter-filters";
+import { DeadLetterTable } from "./dead-letter-table";
+import { DeadLettersOff } from "./dead-letters-off";
 import { Pager } from "./parts";
+import { ReasonChart } from "./reason-chart";
 
-const PAGE_SIZE = "20";
+const PAGE_SIZE = "50";
+const DISABLED = 404;
 
-export function DeadLetters({ reason, cursors }: { reason: string; cursors: string[] }): JSX.Element {
-  const { result, isLoading, reload } = useLoaded(useLoad(reason, cursors.at(-1) ?? null));
-  const page = result?.ok ? result.body : null;
-  const isEmpty = page?.dead_letters.length === 0;
+interface DeadLettersProps {
+  filter: DeadLetterFilter;
+  cursors: string[];
+  selected: Coordinates | null;
+}
+
+export function DeadLetters({ filter, cursors, selected }: DeadLettersProps): JSX.Element {
+  const { result, lastSuccess, isLoading, reload } = useLoaded(useLoad(filter, cursors.at(-1) ?? null));
+  const page = lastSuccess?.body ?? null;
+  const isOff = result?.ok === false && result.status === DISABLED;
+  const filterBy = (changed: Partial<DeadLetterFilter>) =>
+    goTo({ name: "dead-letters", filter: { ...filter, ...changed }, cursors: [], selected: null });
   return (
-    <section class="panel" aria-labelledby="dead-letters-title" aria-busy={isLoading}>
-      <div class="title">
-        <h2 id="dead-letters-title">Dead letters</h2>
-        <ReasonFilter
-          reason={reason}
-          onChange={(chosen) => goTo({ name: "dead-letters", reason: chosen, cursors: [] })}
+    <>
+      <section class="panel" aria-labelledby="dead-letters-title" aria-busy={isLoading}>
+        <div class="title">
+          <h2 id="dead-letters-title">Dead letters</h2>
+          <button type="button" onClick={reload}>
+            Refresh
+          </button>
+        </div>
+        {!isOff && <ReasonChart since={filter.since} reason={filter.reason} onChoose={(reason) => filterBy({ reason })} />}
+        {!isOff && <DeadLetterFilters key={JSON.stringify(filter)} filter={filter} onChange={filterBy} />}
+        <p role="status" aria-label="Dead letters" class={result?.ok === false ? "bad" : "hint"}>
+          {statusMessage(result)}
+        </p>
+        {isOff && <DeadLettersOff />}
+        {page && isEmpty(page) && page.next_cursor === null && <NoDeadLetters filter={filter} />}
+        {page && !isEmpty(page) && (
+          <DeadLetterTable
+            deadLetters={page.dead_letters}
+            selected={selected}
+            linkTo={(chosen) => fragmentOf({ name: "dead-letters", filter, cursors, selected: chosen })}
+          />
+        )}
+        <Pager
+          label="Pages of dead letters"
+          cursors={cursors}
+          next={page?.next_cursor ?? null}
+          linkTo={(passed) => fragmentOf({ name: "dead-letters", filter, cursors: passed, selected: null })}
+          older={page && isEmpty(page) ? "Search older" : "Older"}
         />
-        <button type="button" onClick={reload}>
-          Refresh
-        </button>
-      </div>
-      <p role="status" aria-label="Dead letters" class={result?.ok === false ? "bad" : ""}>
-        {statusMessage(result)}
-      </p>
-      <ol class="cards">
-        {page?.dead_letters.map((deadLetter) => (
-          <DeadLetterCard key={`${deadLetter.partition}.${deadLetter.offset}`} deadLetter={deadLetter} />
-        ))}
-      </ol>
-      <Pager
-        label="Pages of dead letters"
-        cursors={cursors}
-        next={page?.next_cursor ?? null}
-        linkTo={(passed) => fragmentOf({ name: "dead-letters", reason, cursors: passed })}
-        older={isEmpty ? "Search older" : "Older"}
-      />
-    </section>
+      </section>
+      {selected && !isOff && <DeadLetterDetail key={`${selected.partition}.${selected.offset}`} {...selected} />}
+    </>
   );
 }
 
-function useLoad(reason: string, cursor: string | null): Load<DeadLetterPage> {
+function NoDeadLetters({ filter }: { filter: DeadLetterFilter }): JSX.Element {
+  const isFiltered = Object.values(filter).some((value) => value !== "");
+  return (
+    <p class="empty hint">
+      {isFiltered ? (
+        <a href={fragmentOf({ name: "dead-letters", filter: NO_FILTER, cursors: [], selected: null })}>
+          Show all dead letters
+        </a>
+      ) : (
+        "Messages that cannot be stored as orders appear here, with the reason. There is nothing to repair."
+      )}
+    </p>
+  );
+}
+
+function useLoad(filter: DeadLetterFilter, cursor: string | null): Load<DeadLetterPage> {
   const api = useApi();
+  const { reason, since, order, text } = filter;
   return useCallback(
     (signal) =>
       firstNonEmptyPage(
-        (from) => api.get(withQuery("dead-letters", { reason, cursor: from, limit: PAGE_SIZE }), signal),
+        (from) =>
+          api.get(withQuery("dead-letters", { reason, since, order, text, cursor: from, limit: PAGE_SIZE }), signal),
         cursor,
       ),
-    [api, reason, cursor],
+    [api, reason, since, order, text, cursor],
   );
+}
+
+function isEmpty({ dead_letters }: DeadLetterPage): boolean {
+  return dead_letters.length === 0;
 }
 
 function statusMessage(result: Result<DeadLetterPage> | null): string {
   if (!result) return "Loading …";
   if (!result.ok) return failureMessage(result, DEAD_LETTERS);
-  const { dead_letters, next_cursor } = result.body;
-  if (dead_letters.length > 0) return "";
-  return next_cursor === null ? "No dead letters match." : "No match so far; there are older dead letters.";
-}
-
-function ReasonFilter({ reason, onChange }: { reason: string; onChange: (chosen: string) => void }): JSX.Element {
-  return (
-    <label class="inline">
-      Reason
-      <select value={reason} onChange={(event) => onChange(event.currentTarget.value)}>
-        <option value="">all</option>
-        {REASONS.map((each) => (
-          <option key={each} value={each}>
-            {each}
-          </option>
-        ))}
-      </select>
-    </label>
-  );
+  if (!isEmpty(result.body)) return "";
+  return result.body.next_cursor === null ? "No dead letters match." : "No match so far; there are older dead letters.";
 }

@@ -1,5 +1,5 @@
 import type { JSX } from "preact";
-import { localTime, shortTime, utcTime } from "../format";
+import { fromIso, localTime, shortTime, utcTime } from "../format";
 
 /** A time in the browser's zone, or in UTC with `isUtc`. The title has the other one. */
 export function Time({ at, isUtc = false }: { at: Date; isUtc?: boolean }): JSX.Element {
@@ -19,4 +19,11 @@ export function ShortTime({ at }: { at: Date }): JSX.Element {
       {shortTime(at, new Date())}
     </time>
   );
+}
+
+/** A time from a header. Producers can write anything there: other text is shown unchanged. */
+export function HeaderTime({ text, isShort = false }: { text: string; isShort?: boolean }): JSX.Element {
+  const at = fromIso(text);
+  if (!at) return <>{text}</>;
+  return isShort ? <ShortTime at={at} /> : <Time at={at} />;
 }
