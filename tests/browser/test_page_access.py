@@ -50,6 +50,7 @@ schemes = pytest.mark.parametrize("scheme", ["light", "dark"])
         "#/orders/unknown",
         "#/search?q=none",
         "#/dead-letters",
+        "#/operations",
         "#/nothing",
     ],
 )
@@ -103,7 +104,7 @@ def test_the_page_works_by_keyboard(visit: "Visit", service: Service) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["", f"#/orders/{UID}", f"#/orders/{UID}?tab=json", "#/search?q=none", "#/dead-letters"]
+    "path", ["", f"#/orders/{UID}", f"#/orders/{UID}?tab=json", "#/search?q=none", "#/dead-letters", "#/operations"]
 )
 def test_a_narrow_screen_scrolls_only_vertically(visit: "Visit", service: Service, store: Store, path: str) -> None:
     page = visit.page

@@ -27,6 +27,19 @@ def test_figures_are_shown(visit: "Visit", service: Service) -> None:
     expect(figure(page, "Cache hit ratio")).to_contain_text("100%", timeout=15_000)
 
 
+def test_operations_show_trends_dependencies_and_the_process(visit: "Visit", service: Service) -> None:
+    page = visit.page
+    page.goto(f"{service.url}/#/operations")
+    lag = page.get_by_role("listitem").filter(has=page.get_by_role("heading", name="Lag, messages"))
+    expect(lag).to_contain_text("0 to 0.", timeout=15_000)
+    expect(lag.locator("path")).to_have_attribute("d", re.compile(r"^M[\d.]+ 40L"), timeout=15_000)
+    for name in ("PostgreSQL", "Notifications", "Kafka"):
+        row = page.get_by_role("row").filter(has=page.get_by_role("rowheader", name=name))
+        expect(row).to_contain_text("reachable", timeout=15_000)
+    expect(page.get_by_role("region", name="This API process")).to_contain_text("Cached orders1")
+    assert visit.axe_violations() == []
+
+
 def test_without_kafka_its_figures_are_missing_with_the_reason(
     visit: "Visit", spawn: Spawn, settings: dict[str, str]
 ) -> None:

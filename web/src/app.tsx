@@ -1,6 +1,7 @@
 import type { JSX } from "preact";
 import { useEffect, useRef } from "preact/hooks";
-import { useRoute, useStats } from "./hooks";
+import type { Sample } from "./history";
+import { useRoute, useSamples, useStats } from "./hooks";
 import { title, type Route } from "./route";
 import type { Polled } from "./system";
 import type { Stats } from "./types";
@@ -10,12 +11,14 @@ import { Header } from "./views/header";
 import { KeyForm } from "./views/key-form";
 import { Live } from "./views/live";
 import { LookUp } from "./views/look-up";
+import { Operations } from "./views/operations";
 import { Recent } from "./views/recent";
 import { SearchResult } from "./views/search-result";
 
 export function App(): JSX.Element {
   const route = useRoute();
   const stats = useStats();
+  const samples = useSamples(stats);
   const followed = useFeed();
   const main = useRef<HTMLElement>(null);
   useTitle(route);
@@ -26,7 +29,7 @@ export function App(): JSX.Element {
       <Header route={route} stats={stats} />
       <main id="main" ref={main} tabIndex={-1}>
         <KeyForm />
-        <View route={route} stats={stats} followed={followed} />
+        <View route={route} stats={stats} samples={samples} followed={followed} />
       </main>
     </>
   );
@@ -35,10 +38,11 @@ export function App(): JSX.Element {
 interface ViewProps {
   route: Route;
   stats: Polled<Stats>;
+  samples: readonly Sample[];
   followed: FollowedFeed;
 }
 
-function View({ route, stats, followed }: ViewProps): JSX.Element {
+function View({ route, stats, samples, followed }: ViewProps): JSX.Element {
   switch (route.name) {
     case "orders":
       return (
@@ -53,6 +57,8 @@ function View({ route, stats, followed }: ViewProps): JSX.Element {
       return <SearchResult text={route.text} />;
     case "dead-letters":
       return <DeadLetters filter={route.filter} cursors={route.cursors} selected={route.selected} />;
+    case "operations":
+      return <Operations stats={stats} samples={samples} />;
     case "unknown":
       return <Unknown />;
   }

@@ -1,10 +1,12 @@
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 import { isTemporary, type Success, type Result } from "./api";
 import { useAccess, useApi } from "./context";
+import { withSample, type Sample } from "./history";
 import { poll } from "./poll";
+import { readReadiness } from "./readiness";
 import { parseRoute, type Route } from "./route";
 import type { Polled } from "./system";
-import type { Stats } from "./types";
+import type { Readiness, Stats } from "./types";
 
 const UNAUTHORIZED = 401;
 
@@ -45,6 +47,25 @@ export function useStats(): Polled<Stats> {
     useCallback((signal: AbortSignal) => api.get<Stats>("stats", signal), [api]),
     STATS_INTERVAL_MS,
   );
+}
+
+const READINESS_INTERVAL_MS = 5_000;
+
+export function useReadiness(): Polled<Readiness> {
+  const api = useApi();
+  return usePolled(
+    useCallback((signal: AbortSignal) => readReadiness(api, signal), [api]),
+    READINESS_INTERVAL_MS,
+  );
+}
+
+/** Samples the statistics each time they are polled. */
+export function useSamples(stats: Polled<Stats>): Sample[] {
+  const [samples, setSamples] = useState<Sample[]>([]);
+  useEffect(() => {
+    if (stats.value || stats.failure) setSamples((last) => withSample(last, stats, Date.now()));
+  }, [stats]);
+  return samples;
 }
 
 export interface Loaded<T> {

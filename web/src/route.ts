@@ -30,6 +30,7 @@ export type Route =
   | { name: "order"; id: string; tab: OrderTab }
   | { name: "search"; text: string }
   | { name: "dead-letters"; filter: DeadLetterFilter; cursors: string[]; selected: Coordinates | null }
+  | { name: "operations" }
   | { name: "unknown" };
 
 export const START: Route = { name: "orders", filter: { customer_id: "", track_number: "" }, cursors: [] };
@@ -52,6 +53,7 @@ export function parseRoute(fragment: string): Route {
     const filter = { reason: text("reason"), since: text("since"), order: text("order"), text: text("text") };
     return { name: "dead-letters", filter, cursors, selected: coordinates(text("selected")) };
   }
+  if (path === "/operations") return { name: "operations" };
   if (path.startsWith(ORDER)) return { name: "order", id: decode(path.slice(ORDER.length)), tab: tabOf(text("tab")) };
   return { name: "unknown" };
 }
@@ -71,6 +73,8 @@ export function fragmentOf(route: Route): string {
         cursor: route.cursors,
         selected: route.selected ? `${route.selected.partition}.${route.selected.offset}` : "",
       });
+    case "operations":
+      return "#/operations";
     case "unknown":
       return "#/";
   }
@@ -101,6 +105,8 @@ export function title(route: Route): string {
       return `${route.text} · Search · Orders`;
     case "dead-letters":
       return "Dead letters · Orders";
+    case "operations":
+      return "Operations · Orders";
     default:
       return "Orders";
   }

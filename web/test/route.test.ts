@@ -10,6 +10,7 @@ test.each<Route>([
   { name: "orders", filter: { customer_id: "a&b=c d", track_number: "ü#%" }, cursors: ["1.a", "-2.b"] },
   { name: "order", id: "b563feb7b2b84b6test", tab: "overview" },
   { name: "order", id: "a b/ü?#%", tab: "json" },
+  { name: "operations" },
   { name: "search", text: "100 % ?&#" },
   {
     name: "dead-letters",

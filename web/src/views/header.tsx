@@ -19,6 +19,9 @@ export function Header({ route, stats }: { route: Route; stats: Polled<Stats> })
           <a href="#/dead-letters" aria-current={ariaCurrent(route.name === "dead-letters", false)}>
             Dead letters
           </a>
+          <a href="#/operations" aria-current={ariaCurrent(route.name === "operations", false)}>
+            Operations
+          </a>
           <a href="docs">API</a>
         </nav>
         <Search route={route} />
