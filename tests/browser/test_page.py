@@ -45,6 +45,19 @@ def test_enter_looks_up_an_order_and_shows_all_its_fields(visit: "Visit", shared
     expect(order.get_by_text('"internal_signature": ""')).to_be_visible()
 
 
+def test_the_history_shows_each_version_with_its_record(visit: "Visit", service: Service, store: Store) -> None:
+    page = visit.page
+    store(UID, entry="OTHER")
+    page.goto(f"{service.url}/#/orders/{UID}")
+    page.get_by_role("link", name="History").click()
+    expect(page.get_by_role("status", name="History")).to_have_text("Stored, and replaced once.")
+    versions = page.get_by_role("group", name="Versions").locator("tbody tr")
+    expect(versions).to_have_count(2)
+    expect(versions.first).to_contain_text("offset 1entry")
+    page.get_by_role("link", name="Dead letters of this order").click()
+    expect(page).to_have_url(f"{service.url}/#/dead-letters?order={UID}")
+
+
 def test_a_deep_link_opens_an_order_and_back_returns_to_the_list(visit: "Visit", shared_service: Service) -> None:
     page = visit.page
     page.goto(shared_service.url)

@@ -47,6 +47,7 @@ schemes = pytest.mark.parametrize("scheme", ["light", "dark"])
     [
         f"#/orders/{UID}",
         f"#/orders/{UID}?tab=json",
+        f"#/orders/{UID}?tab=history",
         "#/orders/unknown",
         "#/search?q=none",
         "#/dead-letters",

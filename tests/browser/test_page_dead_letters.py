@@ -61,7 +61,7 @@ def test_dead_letters_are_listed_counted_and_shown_with_what_breaks(
 ) -> None:
     page = visit.page
     context.grant_permissions(["clipboard-read", "clipboard-write"])
-    invalid = encoded(payment={"amount": "a lot", "provider": MARKUP})
+    invalid = encoded(order_uid=UID, payment={"amount": "a lot", "provider": MARKUP})
     harness.produce(
         Sent(invalid, b"key\x1b[2J"), Sent(MARKUP.encode(), b"markup"), Sent(b"\xff\x00\xfe" * 9, b"binary")
     )
@@ -103,7 +103,7 @@ def test_dead_letters_are_filtered_and_the_address_holds_the_filter(
     visit: "Visit", service_with_keys: Service, harness: Harness
 ) -> None:
     page = visit.page
-    harness.produce(Sent(b"{", b"torn"), Sent(encoded(order_uid="of-ann", entry=1)), b"of-ann")
+    harness.produce(Sent(b"{", b"torn"), Sent(encoded(order_uid="of-ann", entry=1), b"of-ann"))
     harness.consumer()
     eventually(lambda: len(harness.dead_letters()) == 2)
     page.goto(f"{service_with_keys.url}/#/dead-letters?order=of-ann")

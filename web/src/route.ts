@@ -13,7 +13,7 @@ export interface DeadLetterFilter {
   text: string;
 }
 
-export type OrderTab = "overview" | "json";
+export type OrderTab = "overview" | "json" | "history";
 
 /** A record of the dead-letter topic. */
 export interface Coordinates {
@@ -38,7 +38,7 @@ export const NO_FILTER: DeadLetterFilter = { reason: "", since: "", order: "", t
 const COORDINATES = /^(\d{1,9})\.(\d{1,15})$/;
 const ORDER = "/orders/";
 const ORDER_ID = /^[A-Za-z0-9_-]{1,64}$/;
-const TABS: readonly string[] = ["overview", "json"] satisfies OrderTab[];
+const TABS: readonly string[] = ["overview", "json", "history"] satisfies OrderTab[];
 
 export function parseRoute(fragment: string): Route {
   const [path = "", query = ""] = split(fragment.replace(/^#/, ""));

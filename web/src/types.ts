@@ -16,6 +16,7 @@ export type Reason = components["schemas"]["Reason"];
 export type Stats = Body<"/stats">;
 export type DeadLetterPage = Body<"/dead-letters">;
 export type DeadLetter = DeadLetterPage["dead_letters"][number];
+export type OrderHistory = Body<"/orders/{order_uid}/history">;
 export type WholeDeadLetter = Body<"/dead-letters/{partition}/{offset}">;
 export type DeadLetterCounts = Body<"/dead-letters/counts">;
 

@@ -111,7 +111,7 @@ function DependencyRow({ name, without, status }: DependencyProps): JSX.Element 
       <th scope="row">{name}</th>
       <td>{status ? <span class={status.is_up ? "good" : "bad"}>{status.is_up ? "reachable" : "unreachable"}</span> : "not checked"}</td>
       <td>{status ? <HeaderTime text={status.since} isShort /> : NO_VALUE}</td>
-      <td class="hint">{without}</td>
+      <td class="hint prose">{without}</td>
     </tr>
   );
 }

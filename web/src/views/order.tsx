@@ -8,12 +8,13 @@ import { parseTree } from "../json-tree";
 import { fragmentOf, listFragment, orderFragment, type OrderTab } from "../route";
 import type { Order } from "../types";
 import { Copy } from "./copy";
+import { History } from "./history";
 import { Items } from "./items";
 import { Json } from "./json";
 import { Fact, Facts, Scroll } from "./parts";
 import { Time } from "./time";
 
-const TAB_NAMES: Record<OrderTab, string> = { overview: "Overview", json: "JSON document" };
+const TAB_NAMES: Record<OrderTab, string> = { overview: "Overview", json: "JSON document", history: "History" };
 
 export function OrderView({ response, tab }: { response: Success<Order>; tab: OrderTab }): JSX.Element {
   const order = response.body;
@@ -24,7 +25,9 @@ export function OrderView({ response, tab }: { response: Success<Order>; tab: Or
         <CopyButtons id={order.order_uid} />
       </div>
       <Tabs id={order.order_uid} current={tab} />
-      {tab === "json" ? <Document text={response.text} /> : <OverviewTab order={order} />}
+      {tab === "overview" && <OverviewTab order={order} />}
+      {tab === "json" && <Document text={response.text} />}
+      {tab === "history" && <History id={order.order_uid} />}
     </article>
   );
 }
