@@ -54,6 +54,7 @@ def test_the_history_shows_each_version_with_its_record(visit: "Visit", service:
     versions = page.get_by_role("group", name="Versions").locator("tbody tr")
     expect(versions).to_have_count(2)
     expect(versions.first).to_contain_text("offset 1entry")
+    expect(versions.last).to_contain_text("offset 0first version")
     page.get_by_role("link", name="Dead letters of this order").click()
     expect(page).to_have_url(f"{service.url}/#/dead-letters?order={UID}")
 

@@ -8,8 +8,6 @@ import type { OrderHistory } from "../types";
 import { Scroll } from "./parts";
 import { HeaderTime } from "./time";
 
-type Version = OrderHistory["versions"][number];
-
 /** Where each known version of an order came from, and what it changed. */
 export function History({ id }: { id: string }): JSX.Element {
   const api = useApi();
@@ -23,7 +21,7 @@ export function History({ id }: { id: string }): JSX.Element {
         {result?.ok === false && failureMessage(result, ORDER)}
         {result?.ok && summary(result.body)}
       </p>
-      {result?.ok && <Versions versions={result.body.versions} />}
+      {result?.ok && <Versions {...result.body} />}
       <p>
         <a href={fragmentOf({ name: "dead-letters", filter: { ...NO_FILTER, order: id }, cursors: [], selected: null })}>
           Dead letters of this order
@@ -39,7 +37,7 @@ function summary({ replacements, versions }: OrderHistory): string {
   return `Stored, and ${replaced}.${missing > 0 ? ` ${missing} older versions are not recorded.` : ""}`;
 }
 
-function Versions({ versions }: { versions: Version[] }): JSX.Element {
+function Versions({ versions, replacements }: OrderHistory): JSX.Element {
   return (
     <Scroll label="Versions">
       <table>
@@ -64,7 +62,7 @@ function Versions({ versions }: { versions: Version[] }): JSX.Element {
               <td>
                 {source.topic}, partition {source.partition}, offset {source.offset}
               </td>
-              <td>{changed_fields?.join(", ") ?? "not recorded"}</td>
+              <td>{changed_fields?.join(", ") ?? (position === replacements ? "first version" : "not recorded")}</td>
             </tr>
           ))}
         </tbody>
