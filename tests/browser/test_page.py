@@ -174,6 +174,17 @@ def test_recent_orders_are_paged_in_both_directions(visit: "Visit", service: Ser
     expect(rows(page).first).to_contain_text("order-44")
 
 
+def test_an_empty_list_says_what_to_do_and_shows_the_first_order_by_itself(
+    visit: "Visit", service: Service, store: Store
+) -> None:
+    page = visit.page
+    page.goto(f"{service.url}/#/?customer_id=ann")
+    expect(page.get_by_role("status", name="Recent orders")).to_have_text("No orders match.")
+    expect(page.get_by_role("link", name="Show all orders")).to_be_visible()
+    store("of-ann", customer_id="ann")
+    expect(rows(page)).to_have_count(1, timeout=15_000)
+
+
 def test_new_orders_are_counted_instead_of_moving_the_list(visit: "Visit", service: Service, store: Store) -> None:
     page = visit.page
     page.goto(service.url)

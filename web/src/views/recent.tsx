@@ -3,7 +3,7 @@ import { useCallback, useState } from "preact/hooks";
 import { withQuery, type Result } from "../api";
 import { useApi } from "../context";
 import { fromIso, integer, money } from "../format";
-import { useLoaded, type Load } from "../hooks";
+import { useInterval, useLoaded, type Load } from "../hooks";
 import { START, fragmentOf, orderFragment, type OrderFilter } from "../route";
 import { ORDERS, failureMessage } from "../messages";
 import type { OrderPage, Summary } from "../types";
@@ -12,6 +12,8 @@ import { Pager, Scroll } from "./parts";
 import { ShortTime } from "./time";
 
 const PAGE_SIZE = "20";
+/** An empty list cannot move while the user reads it, so it is reloaded. */
+const EMPTY_RELOAD_INTERVAL_MS = 3_000;
 const FILTER_NAMES: Record<keyof OrderFilter, string> = { customer_id: "Customer id", track_number: "Track number" };
 
 interface RecentProps {
@@ -22,6 +24,8 @@ interface RecentProps {
 
 export function Recent({ filter, cursors, followed }: RecentProps): JSX.Element {
   const { result, lastSuccess, isLoading, reload } = useLoaded(useLoad(filter, cursors.at(-1) ?? null));
+  const isEmpty = result?.ok === true && result.body.orders.length === 0;
+  useInterval(EMPTY_RELOAD_INTERVAL_MS, isEmpty ? reload : null);
   const isFiltered = Object.values(filter).some((value) => value !== "");
   return (
     <section class="panel" aria-labelledby="recent-title" aria-busy={isLoading}>
@@ -30,7 +34,7 @@ export function Recent({ filter, cursors, followed }: RecentProps): JSX.Element 
         <button type="button" onClick={reload}>
           Refresh
         </button>
-        {!isFiltered && cursors.length === 0 && lastSuccess && (
+        {!isFiltered && !isEmpty && cursors.length === 0 && lastSuccess && (
           <NewOrders key={lastSuccess} followed={followed} onShow={reload} />
         )}
       </div>
@@ -39,7 +43,7 @@ export function Recent({ filter, cursors, followed }: RecentProps): JSX.Element 
         {statusMessage(result)}
       </p>
       {lastSuccess && lastSuccess.body.orders.length > 0 && <OrdersTable orders={lastSuccess.body.orders} />}
-      {result?.ok && result.body.orders.length === 0 && <NoOrders isFiltered={isFiltered} />}
+      {isEmpty && <NoOrders isFiltered={isFiltered} />}
       <Pager
         label="Pages of recent orders"
         cursors={cursors}
