@@ -22,12 +22,12 @@ def encoded(**overrides: Any) -> bytes:
     return json.dumps(order_document(**overrides)).encode()
 
 
-def letter_rows(page: Page) -> Locator:
+def dead_letter_rows(page: Page) -> Locator:
     return page.get_by_role("group", name="Dead letters").locator("tbody tr")
 
 
-def open_letter(page: Page, text: str) -> Locator:
-    letter_rows(page).filter(has_text=text).get_by_role("link").click()
+def open_dead_letter(page: Page, text: str) -> Locator:
+    dead_letter_rows(page).filter(has_text=text).get_by_role("link").click()
     return page.get_by_role("article")
 
 
@@ -69,20 +69,20 @@ def test_dead_letters_are_listed_counted_and_shown_with_what_breaks(
     eventually(lambda: len(harness.dead_letters()) == 3)
     page.goto(f"{service_with_keys.url}/#/dead-letters")
     enter_key(page, READS_ALL)
-    expect(letter_rows(page)).to_have_count(3)
+    expect(dead_letter_rows(page)).to_have_count(3)
     expect(page.get_by_role("button", name="undecodable 2")).to_be_visible()
 
-    shown = open_letter(page, "binary")
+    shown = open_dead_letter(page, "binary")
     expect(shown).to_contain_text("not UTF-8 from byte 0 on")
     expect(shown.locator("pre mark")).to_contain_text("ff 00 fe")
-    shown = open_letter(page, "markup")
+    shown = open_dead_letter(page, "markup")
     expect(shown).to_contain_text("line 1, column 1: a value is expected")
     expect(shown.locator("pre")).to_have_text(MARKUP)
     expect(shown.locator("pre mark")).to_have_text("<")
     shown.get_by_role("button", name="Hex").click()
     expect(shown.locator("pre")).to_contain_text("3c 69 6d 67")
 
-    shown = open_letter(page, "⟨U+001B⟩[2J")
+    shown = open_dead_letter(page, "⟨U+001B⟩[2J")
     expect(shown.locator("mark")).to_have_text('"a lot"')
     expect(shown).to_contain_text("payment.amount: Expected int, got str")
     expect(shown).to_contain_text(f"{harness.topic}, partition 0, offset 0")
@@ -108,18 +108,18 @@ def test_dead_letters_are_filtered_and_the_address_holds_the_filter(
     eventually(lambda: len(harness.dead_letters()) == 2)
     page.goto(f"{service_with_keys.url}/#/dead-letters?order=of-ann")
     enter_key(page, READS_ALL)
-    expect(letter_rows(page)).to_have_count(1)
+    expect(dead_letter_rows(page)).to_have_count(1)
     expect(page.get_by_label("Order UID")).to_have_value("of-ann")
     page.get_by_label("Order UID").fill("")
     page.get_by_label("Text in detail").fill("MALFORMED")
     page.get_by_role("button", name="Filter").click()
-    expect(letter_rows(page)).to_contain_text(["torn"])
+    expect(dead_letter_rows(page)).to_contain_text(["torn"])
     page.get_by_label("Reason").select_option("rejected")
     expect(page.get_by_role("status", name="Dead letters")).to_have_text("No dead letters match.")
     page.get_by_role("link", name="Show all dead letters").click()
-    expect(letter_rows(page)).to_have_count(2)
+    expect(dead_letter_rows(page)).to_have_count(2)
     page.get_by_label("Time").select_option("1h")
     expect(page).to_have_url(re.compile(r"#/dead-letters\?since=1h$"))
-    expect(letter_rows(page)).to_have_count(2)
+    expect(dead_letter_rows(page)).to_have_count(2)
     page.get_by_role("button", name="invalid 1").click()
-    expect(letter_rows(page)).to_contain_text(["of-ann"])
+    expect(dead_letter_rows(page)).to_contain_text(["of-ann"])
