@@ -91,8 +91,11 @@ ROWS = [
                 {"{{partition}}": "max by (partition) (orders_open_transaction_messages{%s})"},
             ),
             Panel(
-                "Dead letters", "ops", "Messages sent to the dead-letter topic, by reason.",
-                {"{{reason}}": rate("orders_dead_letters_total", "reason")},
+                "Dead letters", "ops", "Messages sent to the dead-letter topic, by reason; replays by the API.",
+                {
+                    "{{reason}}": rate("orders_dead_letters_total", "reason"),
+                    "replays {{outcome}}": rate("orders_dead_letter_replays_total", "outcome"),
+                },
             ),
             Panel(
                 "Batch size", "short", "Messages per batch: 1 when idle, full batches with a backlog.",

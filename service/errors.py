@@ -24,6 +24,7 @@ OrdersError
 ├── BatchNotFound                no batch, or another one, blocks the group: skip nothing
 ├── BatchIncomplete              messages of a batch were not read: skip nothing
 ├── DeadLetterNotFound           the dead-letter topic has no such dead letter: fail
+├── TooManyDeadLetters           an order has more of them than one replay sends: refuse
 ├── ErasuresStillNeeded          a topic may have records of erased orders: forget no erasure
 ├── KafkaClientFailed            the Kafka client is unusable: let the process restart
 ├── TryAgain                     an attempt failed: the Poller repeats it
@@ -173,6 +174,11 @@ class BatchIncomplete(OrdersError):
 class DeadLetterNotFound(OrdersError):
     def __init__(self, topic: str, partition: int, offset: int) -> None:
         super().__init__(f"{topic} has no dead letter at partition {partition}, offset {offset}")
+
+
+class TooManyDeadLetters(OrdersError):
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"the order has more than {limit} dead letters: name them by partition and offset")
 
 
 class ErasuresStillNeeded(OrdersError):

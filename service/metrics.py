@@ -13,11 +13,13 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from service.unlocked_metrics import CounterFunction, UnlockedCounter, UnlockedHistogram
 
 REASONS: Final = ("undecodable", "invalid", "too-large", "rejected")
+REPLAY_OUTCOMES: Final = ("sent", "refused")
 STAGES: Final = ("decode", "write", "commit")
 KINDS: Final = ("assigned", "revoked", "lost")
 
 LABELS: Final = {
     "reason": ", ".join(REASONS),
+    "outcome": ", ".join(REPLAY_OUTCOMES),
     "stage": ", ".join(STAGES),
     "path": "payment.amount, payment.goods_total",
     "sqlstate_class": "the first two characters of the SQLSTATE; `none` without one",
@@ -215,6 +217,15 @@ class ApiKeyMetrics:
         )
 
 
+class ReplayMetrics:
+    def __init__(self, create: MetricFactory) -> None:
+        self.outcomes = create.counter(
+            "dead_letter_replays", "Dead letters that a client of the API replayed, without dry runs.", "outcome"
+        )
+        for outcome in REPLAY_OUTCOMES:
+            self.outcomes.labels(outcome)
+
+
 class CommonMetrics:
     """The metrics of both modes."""
 
@@ -250,3 +261,4 @@ class ApiMetrics(CommonMetrics):
         self.events = EventMetrics(create)
         self.http = HttpMetrics(create)
         self.api_keys = ApiKeyMetrics(create)
+        self.replays = ReplayMetrics(create)

@@ -6,6 +6,7 @@ Variables take precedence over files. Unknown names and unsafe values are reject
 from service.config.loading import load
 from service.config.settings import (
     CacheSettings,
+    DocumentSettings,
     KafkaSettings,
     MigrationSettings,
     PostgresSettings,
@@ -15,6 +16,7 @@ from service.config.settings import (
 
 __all__ = [
     "CacheSettings",
+    "DocumentSettings",
     "KafkaSettings",
     "MigrationSettings",
     "PostgresSettings",

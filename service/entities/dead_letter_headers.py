@@ -24,6 +24,7 @@ class Header:
     FAILED_AT: Final = "dlq-failed-at"
     ATTEMPTS: Final = "dlq-attempts"
     REPLAYS: Final = "dlq-replays"
+    REPLAYED_BY: Final = "dlq-replayed-by"
     STUB: Final = "dlq-stub"
 
 

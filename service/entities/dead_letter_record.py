@@ -11,6 +11,16 @@ _MAX_HEADER_BYTES: Final = 4_096
 """Maximum size of a header's value in an excerpt; `dlq-detail` is always shorter."""
 
 
+class DeadLetterId(NamedTuple):
+    """The place of a dead letter in its topic."""
+
+    partition: int
+    offset: int
+
+    def __str__(self) -> str:
+        return f"partition {self.partition}, offset {self.offset}"
+
+
 class DeadLetterRecord(NamedTuple):
     """A message of the dead-letter topic, with its key, value and headers unchanged."""
 
@@ -32,6 +42,10 @@ class DeadLetterRecord(NamedTuple):
             value=record.value,
             headers=record.headers or [],
         )
+
+    @property
+    def id(self) -> DeadLetterId:
+        return DeadLetterId(self.partition, self.offset)
 
     @property
     def reason(self) -> str:

@@ -11,6 +11,7 @@ from service.entities.order import MAX_UID_LENGTH, UID_CHARACTER
 
 _QUOTED: Final = re.compile(rf'"({UID_CHARACTER}{{1,{MAX_UID_LENGTH}}})(?=")'.encode())
 """A quoted text that may be an `order_uid`. The closing quote may open the next one."""
+_UID: Final = re.compile(f"{UID_CHARACTER}{{1,{MAX_UID_LENGTH}}}")
 
 
 class _OrderUid(Struct):
@@ -26,6 +27,17 @@ def order_of(key: bytes | None, value: bytes | None, uids: Sequence[str]) -> str
     """
     possible = {key, *_possible_uids(value or b"")}
     return next((uid for uid in uids if uid.encode() in possible), None)
+
+
+def known_order(key: bytes | None, value: bytes | None) -> str | None:
+    """Return the order that a record certainly belongs to.
+
+    That is the valid `order_uid` of its document, or, if the document has no readable one, a key that it quotes.
+    """
+    uid = _order_uid(value or b"")
+    if uid is not None:
+        return uid if _UID.fullmatch(uid) else None
+    return key.decode() if key is not None and key in _QUOTED.findall(value or b"") else None
 
 
 def _possible_uids(value: bytes) -> Iterable[bytes]:

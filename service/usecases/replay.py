@@ -6,22 +6,18 @@ newer order, changes nothing.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass
-from typing import Final, NamedTuple
+from typing import Final
 
-from service.entities.dead_letter_record import DeadLetterRecord
+from service.entities.dead_letter_record import DeadLetterId, DeadLetterRecord
+from service.entities.ownership import known_order
 from service.pkg.shutdown_event import ShutdownEvent
 from service.usecases.dead_letter_filters import DeadLetterFilters
-from service.usecases.ports import ReplayObserver, ReplaySource, ReplayTarget
+from service.usecases.ports import EditedValue, ReplayObserver, ReplayRefusal, ReplaySource, ReplayTarget
 
 MAX_CHUNK_MESSAGES: Final = 500
 """Maximum number of dead letters that are sent and committed together, and are repeated after a crash."""
 MAX_CHUNK_BYTES: Final = 64 * 2**20
 """A chunk ends when its values reach this size, because the client keeps a second copy of them."""
-
-
-class NamedDeadLetters(NamedTuple):
-    partition: int
-    offsets: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -35,23 +31,37 @@ class ReplayPlan:
     max_replays: int = 3
     limit: int = 0
     rate: float = 0
-    named: NamedDeadLetters | None = None
+    named: Sequence[DeadLetterId] | None = None
     """If set, each run sends exactly these, and no offset is committed."""
+    edited: EditedValue | None = None
+    """Sent instead of the value of the only named dead letter."""
+    max_chunk_bytes: int = MAX_CHUNK_BYTES
 
     def group(self, group_id: str) -> str:
         """Return the group whose committed offsets are the progress of this replay. Each plan has its own."""
         return f"{group_id}.dlq-replay.{self.filters.fingerprint(self.target_topic, self.max_replays)}"
 
-    def refusal(self, dead_letter: DeadLetterRecord) -> str | None:
+    def refusal(self, dead_letter: DeadLetterRecord) -> ReplayRefusal | None:
         """Return why a dead letter must not be replayed, or None."""
         origin = dead_letter.origin
         if dead_letter.is_stub:
-            return "is a stub: its original was too large for the dead-letter topic"
+            return ReplayRefusal.STUB
         if origin is None:
-            return "has no origin headers"
+            return ReplayRefusal.NO_ORIGIN
         if origin.topic != self.target_topic:
-            return "came from another topic"
-        return "was replayed too often: see --max-replays" if dead_letter.replays >= self.max_replays else None
+            return ReplayRefusal.OTHER_TOPIC
+        if dead_letter.replays >= self.max_replays:
+            return ReplayRefusal.REPLAYED_TOO_OFTEN
+        return ReplayRefusal.OTHER_ORDER if self._changes_order(dead_letter) else None
+
+    def _changes_order(self, dead_letter: DeadLetterRecord) -> bool:
+        if self.edited is None:
+            return False
+        return known_order(dead_letter.key, dead_letter.value) not in {None, self.edited.order_uid}
+
+    def edit(self, dead_letter: DeadLetterRecord) -> DeadLetterRecord:
+        """Return the dead letter as it is sent."""
+        return dead_letter if self.edited is None else dead_letter._replace(value=self.edited.value)
 
     def sends(self, dead_letter: DeadLetterRecord) -> bool:
         """Return whether a dead letter matches the filters and is not refused."""
@@ -85,7 +95,7 @@ class Replay:
         """Block until all dead letters are sent, or a stop is requested. Raises KafkaRequestFailed."""
         rate, dead_letters = self.plan.rate, self._read()
         size = max(1, int(min(rate or MAX_CHUNK_MESSAGES, MAX_CHUNK_MESSAGES)))
-        while chunk := take_chunk(dead_letters, size):
+        while (chunk := take_chunk(dead_letters, size, self.plan.max_chunk_bytes)) and not self.stop.is_set():
             sent = self._send([*self._choose(chunk)], target)
             if self.plan.named is None:
                 self.source.commit({dead_letter.partition: dead_letter.offset + 1 for dead_letter in chunk})
@@ -98,38 +108,40 @@ class Replay:
             return self._find(self.plan.named)
         return self.plan.limited(self.source.read_new(self.plan.filters.since))
 
-    def _find(self, named: NamedDeadLetters) -> Iterator[DeadLetterRecord]:
-        for offset in named.offsets:
-            dead_letter = self.source.find(named.partition, offset)
+    def _find(self, named: Iterable[DeadLetterId]) -> Iterator[DeadLetterRecord]:
+        for each in named:
+            dead_letter = self.source.find(each.partition, each.offset)
             if dead_letter is not None:
                 yield dead_letter
             elif not self.stop.is_set():
-                self.observer.on_missing(named.partition, offset)
+                self.observer.on_refused(each, ReplayRefusal.MISSING)
 
     def _choose(self, dead_letters: Iterable[DeadLetterRecord]) -> Iterator[DeadLetterRecord]:
-        """Yield those that match and are not refused."""
+        """Yield those that match and are not refused, as they are sent."""
         for dead_letter in filter(self.plan.filters.matches, dead_letters):
             if refusal := self.plan.refusal(dead_letter):
-                self.observer.on_refused(dead_letter, refusal)
+                self.observer.on_refused(dead_letter.id, refusal)
             else:
-                yield dead_letter
+                yield self.plan.edit(dead_letter)
 
     def _send(self, dead_letters: Sequence[DeadLetterRecord], target: ReplayTarget) -> int:
         """Return how many were sent, or were too large."""
         too_large = target.send(dead_letters)
         for dead_letter in dead_letters:
             if dead_letter in too_large:
-                self.observer.on_refused(dead_letter, f"is larger than {self.plan.target_topic} takes")
+                self.observer.on_refused(dead_letter.id, ReplayRefusal.TOO_LARGE)
             else:
                 self.observer.on_sent(dead_letter)
         return len(dead_letters)
 
 
-def take_chunk(dead_letters: Iterator[DeadLetterRecord], size: int) -> list[DeadLetterRecord]:
+def take_chunk(
+    dead_letters: Iterator[DeadLetterRecord], size: int, max_bytes: int = MAX_CHUNK_BYTES
+) -> list[DeadLetterRecord]:
     """Return the next dead letters that are sent together; an empty list at the end."""
     chunk: list[DeadLetterRecord] = []
     size_bytes = 0
-    while len(chunk) < size and size_bytes < MAX_CHUNK_BYTES and (dead_letter := next(dead_letters, None)) is not None:
+    while len(chunk) < size and size_bytes < max_bytes and (dead_letter := next(dead_letters, None)) is not None:
         chunk.append(dead_letter)
         size_bytes += len(dead_letter.value or b"")
     return chunk

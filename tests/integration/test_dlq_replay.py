@@ -59,7 +59,7 @@ def test_a_replay_sends_the_original_bytes_with_origin_replay_count_and_current_
     assert read_origin(headers) == (ORIGIN_MS + 5, 2, 105, kafka.topic)
     assert read_replays(headers) == 2
     assert {name for name, _ in headers[4:]} == {
-        Header.TOPIC, Header.PARTITION, Header.OFFSET, Header.TIMESTAMP, Header.REPLAYS,
+        Header.TOPIC, Header.PARTITION, Header.OFFSET, Header.TIMESTAMP, Header.REPLAYS, Header.REPLAYED_BY,
     }  # fmt: skip
     assert message.partition() == 2
     assert message.timestamp()[1] >= started

@@ -6,15 +6,19 @@ import structlog
 from prometheus_client import CollectorRegistry
 from starlette.testclient import TestClient
 
+from service.app.decoding import document_decoder
+from service.config import DocumentSettings
 from service.entities.order import Order
 from service.handler.http.api import Backends, create_app
 from service.handler.http.event_broadcaster import EventBroadcaster
+from service.handler.http.routes.dead_letter_replay import ReplayBackend
 from service.handler.http.routes.probes import Health
 from service.handler.http.routes.stats import CacheStats, Dependencies, Stats, WarmUpStats
-from service.metrics import ApiMetrics
+from service.metrics import REPLAY_OUTCOMES, ApiMetrics
 from service.pkg.lru import Lru
 from service.pkg.ttl_set import TTLSet
 from service.usecases.lookup import Lookup
+from service.usecases.ports import ReplayRefusal, ReplayRequest, ReplayResult
 from tests.kit.factories import order
 from tests.kit.fake_dead_letter_reader import FakeDeadLetterReader
 from tests.kit.fake_reader import FakeReader
@@ -22,6 +26,21 @@ from tests.kit.fake_reader import FakeReader
 ORDER: Order = order(order_uid="b563feb7b2b84b6test")
 CLIENT_VALUE = "sent-by-a-client"
 URL = "/orders/b563feb7b2b84b6test"
+
+
+class RecordingReplayer:
+    """Records requests, and sends nothing. `error`, if set, is raised."""
+
+    def __init__(self) -> None:
+        self.requests: list[ReplayRequest] = []
+        self.refusals: dict[tuple[int, int], ReplayRefusal] = {}
+        self.error: Exception | None = None
+
+    async def replay(self, request: ReplayRequest) -> list[ReplayResult]:
+        if self.error is not None:
+            raise self.error
+        self.requests.append(request)
+        return [ReplayResult(each, self.refusals.get(each)) for each in request.dead_letters or ()]
 
 
 class InMemoryApi:
@@ -40,7 +59,14 @@ class InMemoryApi:
         )
         self.dead_letters = FakeDeadLetterReader()
         broadcaster = EventBroadcaster(buffer_size=10, max_clients=0)
-        backends = Backends(lookup, self.reader, self.dead_letters, broadcaster, self.figures, health)
+        self.replayer = RecordingReplayer()
+        replay = ReplayBackend(
+            replayer=self.replayer,
+            decode=document_decoder(DocumentSettings()).decode,
+            max_value_bytes=2**20,
+            outcomes=self.metrics.replays.outcomes,
+        )
+        backends = Backends(lookup, self.reader, self.dead_letters, replay, broadcaster, self.figures, health)
         app = create_app(backends, self.metrics, structlog.get_logger(), **{"version": "1.2.3", **options})
         self.client = TestClient(app, raise_server_exceptions=False)
 
@@ -56,6 +82,12 @@ class InMemoryApi:
             dead_letters=None,
             dependencies=Dependencies(postgresql=None, notifications=None, kafka=None),
         )
+
+    def outcomes(self) -> dict[str, float | None]:
+        name = "orders_dead_letter_replays_total"
+        return {
+            outcome: self.metrics.registry.get_sample_value(name, {"outcome": outcome}) for outcome in REPLAY_OUTCOMES
+        }
 
     def count(self, handler: str, method: str, status: str) -> float | None:
         labels = {"handler": handler, "method": method, "status": status}

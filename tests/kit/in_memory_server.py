@@ -93,7 +93,7 @@ class InMemoryServer:
         self.lookup = Lookup(self.reader, self.cache, TTLSet(10, 2), max_stale=1, now=now)
         health = Health(live={}, ready={}, started={})
         broadcaster = EventBroadcaster(buffer_size=10, max_clients=0)
-        backends = Backends(self.lookup, self.reader, FakeDeadLetterReader(), broadcaster, Any, health)  # type: ignore[arg-type]
+        backends = Backends(self.lookup, self.reader, FakeDeadLetterReader(), Any, broadcaster, Any, health)  # type: ignore[arg-type]
         self.app = create_app(backends, self.metrics, structlog.get_logger(), version="1", keys=keys)
         self.calls = 0
         limits = limits or ConnectionLimits()

@@ -23,7 +23,7 @@ def public_server(parts: ApiParts, health: Health) -> Server:
     http, limits = parts.settings.http, _connection_limits(parts.settings)
     lookup, reader = parts.cache.lookup, parts.database.reader
     app = create_app(
-        Backends(lookup, reader, parts.dead_letters, parts.broadcaster, parts.statistics.read, health),
+        Backends(lookup, reader, parts.dead_letters, parts.replay, parts.broadcaster, parts.statistics.read, health),
         parts.metrics,
         parts.log,
         version=build_info("api")["version"],

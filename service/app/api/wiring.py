@@ -12,14 +12,18 @@ from structlog.typing import FilteringBoundLogger
 from service.app.api.parts import Database, OrderCache
 from service.app.api.statistics import ApiStatistics
 from service.app.database import ApplicationName, connection_settings
+from service.app.decoding import document_decoder
 from service.app.metrics_registry import new_metrics
 from service.config import CacheSettings, KafkaSettings, Settings
 from service.errors import InvalidKeysFile, InvalidSettings
 from service.handler.http.event_broadcaster import EventBroadcaster
 from service.handler.http.keys import KeyReloader, Keys
+from service.handler.http.routes.dead_letter_replay import ReplayBackend
 from service.handler.kafka.client import properties
 from service.handler.kafka.client.group_lag import GroupLag
 from service.handler.kafka.dead_letters.browse import Browser
+from service.handler.kafka.dead_letters.delivery import ReplaceableProducer
+from service.handler.kafka.dead_letters.replayer import DELIVERY_TIMEOUT_SECONDS, Replayer
 from service.metrics import ApiMetrics
 from service.pkg.lru import Lru
 from service.pkg.ttl_set import TTLSet
@@ -42,6 +46,7 @@ class ApiParts:
     cache: OrderCache
     broadcaster: EventBroadcaster
     dead_letters: Browser
+    replay: ReplayBackend
     statistics: ApiStatistics
 
 
@@ -63,6 +68,7 @@ def build(settings: Settings) -> ApiParts:
         cache=cache,
         broadcaster=broadcaster,
         dead_letters=_dead_letters(settings.kafka),
+        replay=_replay(settings, metrics),
         statistics=ApiStatistics(database, cache, broadcaster, _group_lag(settings.kafka)),
     )
 
@@ -152,6 +158,23 @@ def _listeners(
 
 def _dead_letters(kafka: KafkaSettings) -> Browser:
     return Browser(lambda: Consumer(properties.dead_letter_browser(kafka)), kafka.dead_letter_topic)
+
+
+def _replay(settings: Settings, metrics: ApiMetrics) -> ReplayBackend:
+    kafka, document = settings.kafka, settings.document
+    producer = properties.without_logs(properties.producer(kafka))
+    replayer = Replayer(
+        lambda: Consumer(properties.dead_letter_browser(kafka)),
+        ReplaceableProducer(producer | {"message.timeout.ms": round(DELIVERY_TIMEOUT_SECONDS * 1_000)}),
+        topic=kafka.topic,
+        dead_letter_topic=kafka.dead_letter_topic,
+    )
+    return ReplayBackend(
+        replayer=replayer,
+        decode=document_decoder(document).decode,
+        max_value_bytes=document.max_message_bytes,
+        outcomes=metrics.replays.outcomes,
+    )
 
 
 def _group_lag(kafka: KafkaSettings) -> GroupLag:

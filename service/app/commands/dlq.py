@@ -2,16 +2,20 @@
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from getpass import getuser
 from typing import TYPE_CHECKING, Final
 
 from confluent_kafka import Consumer
 
 from service.app.commands.dlq_arguments import add_arguments
 from service.app.commands.support.dead_letter_text import description, json_line, print_json_lines, print_table
+from service.app.commands.support.editor import edit_named
 from service.app.commands.support.kafka_clients import admin_client, connected_consumer, dead_letter_topic, producer
 from service.app.commands.support.replay_report import ReplayReport
-from service.entities.dead_letter_record import DeadLetterRecord, Excerpt
+from service.app.decoding import document_decoder
+from service.entities.dead_letter_record import DeadLetterId, DeadLetterRecord, Excerpt
 from service.errors import CommandError, UsageError
 from service.handler.kafka.client.topic_reader import open_committable_topic, partitions_of
 from service.handler.kafka.dead_letters import reading
@@ -22,12 +26,14 @@ from service.pkg.output import echo
 from service.pkg.shutdown_event import ShutdownEvent
 from service.usecases.dead_letter_filters import DeadLetterFilters
 from service.usecases.dead_letter_view import whole_view
-from service.usecases.replay import NamedDeadLetters, Replay, ReplayPlan
+from service.usecases.replay import Replay, ReplayPlan
 
 if TYPE_CHECKING:
-    from service.config import KafkaSettings, Settings
+    from service.config import DocumentSettings, KafkaSettings, Settings
 
 __all__ = ["add_arguments", "run"]
+
+_Command = Callable[[argparse.Namespace, "KafkaSettings", ShutdownEvent], None]
 
 _LIST_LIMITS: Final = ScanLimits(chunk=5_000)
 _FIRST_LISTED: Final = 100
@@ -37,7 +43,8 @@ _MAX_KEY_BYTES: Final = 1_024
 
 def run(args: argparse.Namespace, settings: "Settings", stop: ShutdownEvent) -> int:
     """Run the parsed command; return the exit code. Raises OrdersError."""
-    commands = {"list": _list, "show": _show, "replay": _replay}
+    replay = partial(_replay, document=settings.document)
+    commands: Mapping[str, _Command] = {"list": _list, "show": _show, "replay": replay}
     stop.set_at_signals()
     commands[args.dlq_command](args, settings.kafka, stop)
     return ExitCode.DONE
@@ -70,12 +77,17 @@ def _show(args: argparse.Namespace, kafka: "KafkaSettings", stop: ShutdownEvent)
         echo("\n".join(description(dead_letter)))
 
 
-def _replay(args: argparse.Namespace, kafka: "KafkaSettings", stop: ShutdownEvent) -> None:
+def _replay(
+    args: argparse.Namespace, kafka: "KafkaSettings", stop: ShutdownEvent, *, document: "DocumentSettings"
+) -> None:
     plan = _plan(args, kafka.topic)
     are_few = args.partition is not None or args.order is not None
     report = ReplayReport(echo, is_dry_run=args.dry_run, lists_each=are_few)
     with connected_consumer(kafka, {"group.id": plan.group(kafka.group_id)}) as consumer:
         source = KafkaReplaySource(open_committable_topic(consumer, kafka.dead_letter_topic, admin_client(kafka)), stop)
+        if args.edit:
+            with stop.interruptible():
+                plan = edit_named(plan, source, document_decoder(document), asks=not args.dry_run)
         replay = Replay(plan, source, report, stop)
         if args.dry_run:
             replay.preview()
@@ -93,7 +105,9 @@ def _plan(args: argparse.Namespace, target_topic: str) -> ReplayPlan:
             raise UsageError("dlq replay: OFFSET is missing: name dead letters as PARTITION OFFSET…")
         if _filters(args) != DeadLetterFilters() or args.max:
             raise UsageError("dlq replay: PARTITION OFFSET… cannot be combined with filters or --max")
-        named = NamedDeadLetters(args.partition, tuple(dict.fromkeys(args.offset)))
+        named = [DeadLetterId(args.partition, offset) for offset in dict.fromkeys(args.offset)]
+    if args.edit and len(named or ()) != 1:
+        raise UsageError("dlq replay: --edit requires exactly one dead letter: PARTITION OFFSET")
     return ReplayPlan(
         target_topic, _filters(args), max_replays=args.max_replays, limit=args.max, rate=args.rate, named=named
     )
@@ -102,7 +116,14 @@ def _plan(args: argparse.Namespace, target_topic: str) -> ReplayPlan:
 def _target(kafka: "KafkaSettings", consumer: Consumer, stop: ShutdownEvent) -> ReplayProducer:
     # A producer's request could make the broker create the topic; a consumer's does not.
     partitions = partitions_of(kafka.topic, consumer, "produce to")
-    return ReplayProducer(producer(kafka, DELIVERY_TIMEOUT_SECONDS), kafka.topic, partitions, stop)
+    return ReplayProducer(producer(kafka, DELIVERY_TIMEOUT_SECONDS), kafka.topic, partitions, stop, replayed_by=_user())
+
+
+def _user() -> str:
+    try:
+        return getuser()
+    except (KeyError, OSError):  # the user id of a container may have no name
+        return "cli"
 
 
 def _send(replay: Replay, target: ReplayProducer, report: ReplayReport) -> None:
@@ -115,8 +136,8 @@ def _send(replay: Replay, target: ReplayProducer, report: ReplayReport) -> None:
 def _require_complete(plan: ReplayPlan, sent: int, stop: ShutdownEvent) -> None:
     if stop.is_set():
         raise CommandError(f"interrupted before the end{'' if plan.named else ': run the same command to continue'}")
-    if plan.named and (left := len(plan.named.offsets) - sent):
-        raise CommandError(f"{left:,} of {len(plan.named.offsets):,} dead letters were not sent")
+    if plan.named and (left := len(plan.named) - sent):
+        raise CommandError(f"{left:,} of {len(plan.named):,} dead letters were not sent")
 
 
 def _filters(args: argparse.Namespace) -> DeadLetterFilters:

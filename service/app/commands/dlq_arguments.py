@@ -50,6 +50,9 @@ def _add_replay(parser: argparse.ArgumentParser) -> None:
     _add_filters(parser)
     # Not an age: the filters identify the replay that the next run continues.
     _add_times(parser, timestamp, "such as 2026-11-23T10:00:00Z")
+    parser.add_argument(
+        "--edit", action="store_true", help="edit the content of the dead letter in $VISUAL or $EDITOR, and send that"
+    )
     parser.add_argument("--dry-run", action="store_true", help="print how many would be sent, by reason, and send none")
     parser.add_argument(
         "--max", type=non_negative_int, default=0, metavar="N", help="send at most N; the next run continues"

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 from uuid import uuid4
@@ -16,6 +15,7 @@ from structlog.typing import FilteringBoundLogger
 from service.app.build_info import build_info
 from service.app.consumer.loop_wiring import LoopDependencies, build_consumer
 from service.app.database import ApplicationName, connection_settings
+from service.app.decoding import document_decoder
 from service.app.metrics_registry import new_metrics
 from service.config import KafkaSettings, Settings
 from service.handler.http.admin import AdminServer, admin_app
@@ -25,7 +25,7 @@ from service.handler.kafka.client.client_log import client_logger
 from service.handler.kafka.client.consumer_group import ConsumerGroup
 from service.handler.kafka.client.diagnostics import DiagnosticAdminClient
 from service.handler.kafka.consumer.decoding.batch_builder import BatchBuilder
-from service.handler.kafka.consumer.decoding.decode import Decoder, Rules
+from service.handler.kafka.consumer.decoding.decode import Decoder
 from service.handler.kafka.consumer.loop import OrderConsumer
 from service.handler.kafka.consumer.reports.retry_report import RetryReport
 from service.handler.kafka.consumer.settings import ConsumerSettings
@@ -135,17 +135,10 @@ def _dead_letters(
 
 
 def _decoder(settings: Settings, metrics: ConsumerMetrics) -> Decoder:
-    rules = Rules(
-        max_bytes=settings.document.max_message_bytes,
-        max_nesting=settings.document.max_nesting,
-        max_future=timedelta(seconds=settings.document.max_future),
-        amounts=settings.document.amount_mismatch,
-    )
-    return Decoder(
-        rules,
+    return document_decoder(
+        settings.document,
         on_unknown=metrics.anomalies.unknown_fields.inc,
         on_mismatch=lambda path: metrics.anomalies.amount_mismatches.labels(path).inc(),
-        now=lambda: datetime.now(UTC),
     )
 
 

@@ -17,7 +17,7 @@ from service.handler.http.keys import Keys, KeyScope
 from service.handler.http.middleware import ResponseHeadersMiddleware
 from service.handler.http.openapi import openapi_factory, operation_id
 from service.handler.http.problems import HANDLERS
-from service.handler.http.routes import dead_letters, events, history, orders, page, probes, stats
+from service.handler.http.routes import dead_letter_replay, dead_letters, events, history, orders, page, probes, stats
 from service.usecases.lookup import Lookup
 from service.usecases.ports import DeadLetterReader, OrderReader
 
@@ -32,6 +32,7 @@ class Backends:
     lookup: Lookup
     reader: OrderReader
     dead_letters: DeadLetterReader
+    replay: dead_letter_replay.ReplayBackend
     broadcaster: EventBroadcaster
     stats: Callable[[], Awaitable[stats.Stats]]
     health: probes.Health
@@ -48,7 +49,7 @@ def create_app(
 ) -> FastAPI:
     """Return the application. Without `keys`, anyone can read orders, and dead letters are disabled."""
     app = _empty_app(version)
-    _include_routes(app, backends, keys)
+    _include_routes(app, backends, keys, log)
     app.openapi = openapi_factory(app)  # type: ignore[method-assign]  # as FastAPI documents
     _instrument(app, metrics)
     app.add_middleware(CompressionMiddleware)
@@ -70,7 +71,7 @@ def _empty_app(version: str) -> FastAPI:
     )
 
 
-def _include_routes(app: FastAPI, backends: Backends, keys: Keys | None) -> None:
+def _include_routes(app: FastAPI, backends: Backends, keys: Keys | None, log: FilteringBoundLogger) -> None:
     reading = require_key(keys, KeyScope.READ)
     app.include_router(orders.router(backends.lookup, backends.reader), dependencies=reading)
     app.include_router(history.router(backends.reader), dependencies=reading)
@@ -78,6 +79,8 @@ def _include_routes(app: FastAPI, backends: Backends, keys: Keys | None) -> None
     app.include_router(stats.router(backends.stats), dependencies=reading)
     dead_letters_access = require_key(keys, KeyScope.DEAD_LETTERS) or DISABLED
     app.include_router(dead_letters.router(backends.dead_letters), dependencies=dead_letters_access)
+    replay_access = require_key(keys, KeyScope.REPLAY) or DISABLED
+    app.include_router(dead_letter_replay.router(backends.replay, log), dependencies=replay_access)
     app.router.routes.extend([*probes.routes(backends.health), *page.routes(page.page_folder())])
 
 

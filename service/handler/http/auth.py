@@ -4,10 +4,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
 from typing import Annotated, Any, Final
 
-from fastapi import Depends, Security
+from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 
-from service.handler.http.keys import Keys, KeyScope
+from service.handler.http.keys import KeyHolder, Keys, KeyScope
 from service.handler.http.problems import Problem
 
 KEY_HEADER: Final = "X-API-Key"
@@ -32,8 +32,15 @@ def require_key(keys: Keys | None, scope: KeyScope) -> Sequence[Any]:
     return [] if keys is None else [Depends(_check(keys, scope))]
 
 
+def key_holder_of(request: Request) -> KeyHolder:
+    """Return the holder of the key that `require_key` has accepted."""
+    holder: KeyHolder = request.state.key_holder
+    return holder
+
+
 def _check(keys: Keys, scope: KeyScope) -> KeyCheck:
     async def check(
+        request: Request,
         bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)],
         api_key: Annotated[str | None, Security(_API_KEY)],
     ) -> None:
@@ -45,5 +52,6 @@ def _check(keys: Keys, scope: KeyScope) -> KeyCheck:
             raise Problem(HTTPStatus.UNAUTHORIZED, "unknown API key", headers=_CHALLENGE)
         if scope not in holder.scopes:
             raise Problem(HTTPStatus.FORBIDDEN, f"the API key lacks the scope {scope}")
+        request.state.key_holder = holder
 
     return check

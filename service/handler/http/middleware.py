@@ -30,9 +30,11 @@ _STANDARD_HEADERS: Final = [
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 """A client's request id is accepted in this form only, because it goes into logs and headers."""
 
+_CLOSE: Final = (b"connection", b"close")
+
 
 class ResponseHeadersMiddleware:
-    """Adds the standard headers, refuses request bodies, and answers when the application raises or is canceled."""
+    """Adds the standard headers, refuses bodies but of POST, and answers when the application raises or is canceled."""
 
     def __init__(self, app: ASGIApp, log: FilteringBoundLogger) -> None:
         self._app = app
@@ -44,13 +46,15 @@ class ResponseHeadersMiddleware:
             return
         request_id = request_id_from(scope["headers"])
         scope.setdefault("state", {})["request_id"] = request_id.decode()
+        has_body = _has_body(scope["headers"])
         is_started = False
 
         async def send_with_headers(message: Message) -> None:
             nonlocal is_started
             if message["type"] == "http.response.start":
                 is_started = True
-                message["headers"] = with_standard_headers(message["headers"], request_id)
+                close = [_CLOSE] if has_body and message["status"] >= HTTPStatus.BAD_REQUEST else []  # it may be unread
+                message["headers"] = with_standard_headers([*message["headers"], *close], request_id)
             await send(message)
 
         try:
@@ -66,12 +70,11 @@ class ResponseHeadersMiddleware:
             await _internal_error(request_id)(scope, receive, send_with_headers)
 
     async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if _has_body(scope["headers"]):
+        if scope["method"] != "POST" and _has_body(scope["headers"]):
             refusal = problem(
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
                 "request bodies are not accepted",
                 scope["state"]["request_id"],
-                headers={"connection": "close"},  # so that the body is not read
             )
             await refusal(scope, receive, send)
         else:

@@ -1,6 +1,6 @@
 """Error responses: `application/problem+json` (RFC 9457). They never repeat a value that the client sent."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match
 
+from service.entities.dead_letter import Violation
 from service.errors import KafkaRequestFailed, StorageUnavailable
 
 MEDIA_TYPE: Final = "application/problem+json"
@@ -20,7 +21,24 @@ Handler = Callable[[Request, Any], Awaitable[Response]]
 
 
 class Problem(HTTPException):
-    """Raised by routes; `detail` is sent to the client."""
+    """Raised by routes; `detail` and `errors` are sent to the client."""
+
+    def __init__(
+        self,
+        status: HTTPStatus,
+        detail: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        errors: Sequence[Mapping[str, str]] = (),
+    ) -> None:
+        super().__init__(status, detail, dict(headers or {}))
+        self.errors = errors
+
+
+def invalid_body(violations: Iterable[Violation]) -> Problem:
+    """Return the problem of a body that violates rules. Its paths and rules must contain no value of the client."""
+    errors = [{"in": "body", "name": each.path, "rule": each.rule} for each in violations]
+    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid request body", errors=errors)
 
 
 def problem(
@@ -47,14 +65,15 @@ async def _http_exception(request: Request, error: HTTPException) -> Response:
         detail = HTTPStatus(error.status_code).description or HTTPStatus(error.status_code).phrase
         headers = _with_all_methods(request, error.headers)
         return problem(error.status_code, detail, request_id_of(request), headers=headers)
-    return problem(error.status_code, error.detail, request_id_of(request), headers=error.headers)
+    members = {"errors": error.errors} if error.errors else {}
+    return problem(error.status_code, error.detail, request_id_of(request), headers=error.headers, members=members)
 
 
 def _with_all_methods(request: Request, headers: Mapping[str, str] | None) -> Mapping[str, str]:
     """Complete the Allow header: for a path with several routes, Starlette lists only the first one's methods."""
     if not headers or "Allow" not in headers:
         return headers or {}
-    scopes = {method: {**request.scope, "method": method} for method in ("GET", "HEAD")}
+    scopes = {method: {**request.scope, "method": method} for method in ("GET", "HEAD", "POST")}
     routes = request.app.routes
     allowed = [name for name, scope in scopes.items() if any(each.matches(scope)[0] is Match.FULL for each in routes)]
     return {**headers, "Allow": ", ".join(allowed)}

@@ -7,6 +7,7 @@ import pytest
 from service.entities.dead_letter_headers import Header
 from service.entities.dead_letter_record import DeadLetterRecord
 from service.usecases.dead_letter_filters import DeadLetterFilters
+from service.usecases.ports import EditedValue, ReplayRefusal
 from service.usecases.replay import MAX_CHUNK_BYTES, ReplayPlan, take_chunk
 
 HEADERS: dict[str, bytes] = {
@@ -37,16 +38,37 @@ def test_each_selection_has_a_group_of_its_own_and_limits_do_not_change_it() -> 
     ("headers", "refusal"),
     [
         (HEADERS, None),
-        (HEADERS | {Header.STUB: b"true"}, "is a stub: its original was too large for the dead-letter topic"),
-        ({Header.REASON: b"invalid"}, "has no origin headers"),
-        (HEADERS | {Header.TOPIC: b"payroll"}, "came from another topic"),
-        (HEADERS | {Header.REPLAYS: b"3"}, "was replayed too often: see --max-replays"),
+        (HEADERS | {Header.STUB: b"true"}, ReplayRefusal.STUB),
+        ({Header.REASON: b"invalid"}, ReplayRefusal.NO_ORIGIN),
+        (HEADERS | {Header.TOPIC: b"payroll"}, ReplayRefusal.OTHER_TOPIC),
+        (HEADERS | {Header.REPLAYS: b"3"}, ReplayRefusal.REPLAYED_TOO_OFTEN),
     ],
 )
-def test_a_dead_letter_is_refused_for_a_reason(headers: dict[str, bytes], refusal: str | None) -> None:
+def test_a_dead_letter_is_refused_for_a_reason(headers: dict[str, bytes], refusal: ReplayRefusal | None) -> None:
     plan = ReplayPlan("orders", DeadLetterFilters(), max_replays=3)
     assert plan.refusal(dead_letter(headers)) == refusal
     assert plan.sends(dead_letter(headers)) is (refusal is None)
+
+
+@pytest.mark.parametrize(
+    ("value", "order_uid", "refusal"),
+    [
+        (b'{"order_uid": "a"}', "a", None),
+        (b'{"order_uid": "a"}', "b", ReplayRefusal.OTHER_ORDER),
+        (b'{"order_uid": "a", "key": "key"}', "key", ReplayRefusal.OTHER_ORDER),
+        (b'{"order_uid": "not valid"}', "b", None),
+        (b'{"order_uid": "key"', "key", None),
+        (b'{"order_uid": "key"', "b", ReplayRefusal.OTHER_ORDER),
+        (b'{"order_uid": "cut off', "b", None),
+    ],
+)
+def test_an_edited_value_must_be_of_the_same_order_where_that_is_known(
+    value: bytes, order_uid: str, refusal: ReplayRefusal | None
+) -> None:
+    plan = ReplayPlan("orders", DeadLetterFilters(), edited=EditedValue(b"edited", order_uid))
+    original = dead_letter()._replace(value=value)
+    assert plan.refusal(original) == refusal
+    assert plan.edit(original) == original._replace(value=b"edited")
 
 
 def test_a_dead_letter_that_does_not_match_is_not_sent() -> None:

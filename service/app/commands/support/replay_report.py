@@ -2,9 +2,13 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Final
 
-from service.entities.dead_letter_record import DeadLetterRecord
+from service.entities.dead_letter_record import DeadLetterId, DeadLetterRecord
 from service.pkg.output import Echo
+from service.usecases.ports import ReplayRefusal
+
+_HINTS: Final = {ReplayRefusal.REPLAYED_TOO_OFTEN: ": see --max-replays"}
 
 
 @dataclass(frozen=True)
@@ -25,15 +29,13 @@ class ReplayReport:
     def on_sent(self, dead_letter: DeadLetterRecord) -> None:
         self.sent[dead_letter.reason] += 1
         if self.lists_each:
-            self.echo(self._line("sent", dead_letter, f"({dead_letter.reason})"))
+            self.echo(self._line("sent", dead_letter.id, f"({dead_letter.reason})"))
 
-    def on_refused(self, dead_letter: DeadLetterRecord, refusal: str) -> None:
-        self.refused[refusal] += 1
+    def on_refused(self, dead_letter: DeadLetterId, refusal: ReplayRefusal) -> None:
+        text = f"{refusal.text}{_HINTS.get(refusal, '')}"
+        self.refused[text] += 1
         if self.lists_each or not self.is_dry_run:
-            self.echo(self._line("refused", dead_letter, refusal))
-
-    def on_missing(self, partition: int, offset: int) -> None:
-        self.echo(f"refused: partition {partition}, offset {offset} has no dead letter")
+            self.echo(self._line("refused", dead_letter, text))
 
     def print_numbers(self) -> None:
         """Print a line for each reason and each refusal, and the number of all that were sent."""
@@ -47,5 +49,5 @@ class ReplayReport:
     def _would_be(self) -> str:
         return "would be " if self.is_dry_run else ""
 
-    def _line(self, verb: str, dead_letter: DeadLetterRecord, why: str) -> str:
-        return f"{self._would_be}{verb}: partition {dead_letter.partition}, offset {dead_letter.offset} {why}"
+    def _line(self, verb: str, dead_letter: DeadLetterId, why: str) -> str:
+        return f"{self._would_be}{verb}: {dead_letter} {why}"

@@ -8,7 +8,7 @@ from typing import Final
 from confluent_kafka import Producer
 
 from service.entities.dead_letter_headers import Header, Headers, without_dlq_headers
-from service.entities.dead_letter_record import DeadLetterRecord
+from service.entities.dead_letter_record import DeadLetterId, DeadLetterRecord
 from service.errors import KafkaRequestFailed
 from service.handler.kafka.client.error_codes import TOO_LARGE
 from service.handler.kafka.client.topic_reader import TopicReader
@@ -23,6 +23,7 @@ from service.handler.kafka.dead_letters.delivery import (
     enqueue,
 )
 from service.pkg.shutdown_event import ShutdownEvent
+from service.usecases.dead_letter_filters import DeadLetterFilters
 
 DELIVERY_TIMEOUT_SECONDS: Final = 30.0
 
@@ -41,18 +42,37 @@ class KafkaReplaySource:
     def find(self, partition: int, offset: int) -> DeadLetterRecord | None:
         return reading.find_dead_letter(self._topic, partition, offset, self._stop)
 
+    def find_order(self, order_uid: str) -> Iterator[DeadLetterId]:
+        records = self._topic.read(self._topic.starts, self._stop.is_set)
+        matches = DeadLetterFilters(order=order_uid).matches
+        return (each.id for each in map(DeadLetterRecord.of, records) if matches(each))
+
     def commit(self, offsets: Mapping[int, int]) -> None:
         self._topic.commit(offsets)
 
 
 class ReplayProducer:
-    """Implements usecases.ports.ReplayTarget. `partitions` are those of the topic."""
+    """Implements usecases.ports.ReplayTarget. `partitions` are those of the topic.
 
-    def __init__(self, producer: Producer, topic: str, partitions: Sequence[int], stop: ShutdownEvent) -> None:
+    `replayed_by` goes into a header. `delivery_timeout` is the producer's, in seconds.
+    """
+
+    def __init__(
+        self,
+        producer: Producer,
+        topic: str,
+        partitions: Sequence[int],
+        stop: ShutdownEvent,
+        *,
+        replayed_by: str,
+        delivery_timeout: float = DELIVERY_TIMEOUT_SECONDS,
+    ) -> None:
         self._producer = producer
         self._topic = topic
         self._partitions = partitions
         self._stop = stop
+        self._replayed_by = replayed_by
+        self._flush_timeout = 2 * delivery_timeout
 
     @translated()
     def send(self, dead_letters: Sequence[DeadLetterRecord]) -> list[DeadLetterRecord]:
@@ -72,19 +92,22 @@ class ReplayProducer:
             self._produce(dead_letter, failed)
         began = monotonic()
         while self._producer.flush(FLUSH_INTERVAL_SECONDS):
-            if monotonic() - began > (STOP_TIMEOUT_SECONDS if self._stop.is_set() else 2 * DELIVERY_TIMEOUT_SECONDS):
+            if monotonic() - began > (STOP_TIMEOUT_SECONDS if self._stop.is_set() else self._flush_timeout):
                 raise KafkaRequestFailed(f"cannot produce to {self._topic}: no acknowledgement in time")
         return failed
 
     def _produce(self, dead_letter: DeadLetterRecord, failed: list[DeliveryFailure[DeadLetterRecord]]) -> None:
         origin = dead_letter.origin
         partition = origin.partition if origin and origin.partition in self._partitions else ANY_PARTITION
-        payload = Payload(dead_letter, replay_headers(dead_letter), dead_letter.key, dead_letter.value)
+        headers = replay_headers(dead_letter, self._replayed_by)
+        payload = Payload(dead_letter, headers, dead_letter.key, dead_letter.value)
         enqueue(self._producer, self._topic, payload, failed, partition=partition)
 
 
-def replay_headers(dead_letter: DeadLetterRecord) -> Headers:
-    """Return the original headers, the first origin, and the number of this replay."""
+def replay_headers(dead_letter: DeadLetterRecord, replayed_by: str) -> Headers:
+    """Return the original headers, the first origin, the number of this replay, and who started it."""
     kept = (Header.TOPIC, Header.PARTITION, Header.OFFSET, Header.TIMESTAMP)
     origin: Headers = [(name, value) for name, value in dead_letter.headers if name in kept]
-    return [*without_dlq_headers(dead_letter.headers), *origin, (Header.REPLAYS, str(dead_letter.replays + 1).encode())]
+    replay = {Header.REPLAYS: str(dead_letter.replays + 1), Header.REPLAYED_BY: replayed_by}
+    added: Headers = [(name, value.encode()) for name, value in replay.items()]
+    return [*without_dlq_headers(dead_letter.headers), *origin, *added]

@@ -158,8 +158,9 @@ def test_the_source_of_a_replay(
 
 def test_the_target_of_a_replay(kafka: KafkaSettings) -> None:
     client: Any = Client(Producer(properties.producer(kafka)), "flush")
+    target = ReplayProducer(client, TOPIC, [0], ShutdownEvent(), replayed_by="test")
     with pytest.raises(KafkaRequestFailed):
-        ReplayProducer(client, TOPIC, [0], ShutdownEvent()).send([DeadLetterRecord(0, 7, 1_000, None, None, [])])
+        target.send([DeadLetterRecord(0, 7, 1_000, None, None, [])])
 
 
 @pytest.mark.parametrize(

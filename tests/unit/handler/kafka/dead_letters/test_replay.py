@@ -10,19 +10,19 @@ from local import broker
 from service.app.commands.support.replay_report import ReplayReport
 from service.config import KafkaSettings
 from service.entities.dead_letter_headers import Header, Headers
-from service.entities.dead_letter_record import DeadLetterRecord
+from service.entities.dead_letter_record import DeadLetterId, DeadLetterRecord
 from service.errors import KafkaRequestFailed
 from service.handler.kafka.client import properties
 from service.handler.kafka.client.topic_reader import open_topic
 from service.handler.kafka.dead_letters.replay import KafkaReplaySource, ReplayProducer, replay_headers
 from service.pkg.shutdown_event import ShutdownEvent
 from service.usecases.dead_letter_filters import DeadLetterFilters
-from service.usecases.replay import NamedDeadLetters, Replay, ReplayPlan
+from service.usecases.replay import Replay, ReplayPlan
 from tests.kit.dlq import dead_letter, produce
 
 ALL = ReplayPlan("orders", DeadLetterFilters())
 REJECTED = ReplayPlan("orders", DeadLetterFilters(frozenset({"rejected"})))
-NAMED = ReplayPlan("orders", DeadLetterFilters(), named=NamedDeadLetters(0, (3, 1)))
+NAMED = ReplayPlan("orders", DeadLetterFilters(), named=[DeadLetterId(0, 3), DeadLetterId(0, 1)])
 
 
 class Setup:
@@ -41,7 +41,7 @@ class Setup:
 
     def replay(self, plan: ReplayPlan) -> None:
         producer = Producer(properties.producer(self.kafka))
-        self.of(plan).run(ReplayProducer(producer, self.kafka.topic, range(4), ShutdownEvent()))
+        self.of(plan).run(ReplayProducer(producer, self.kafka.topic, range(4), ShutdownEvent(), replayed_by="test"))
 
     def of(self, plan: ReplayPlan) -> Replay:
         return Replay(plan, KafkaReplaySource(self.topic, ShutdownEvent()), self.report, ShutdownEvent())
@@ -98,7 +98,7 @@ def test_a_dead_letter_that_is_too_large_is_refused_and_the_others_are_sent(
     monkeypatch.setattr(ReplayProducer, "_attempt", failing(KafkaError(KafkaError.MSG_SIZE_TOO_LARGE), b"key-1"))
     setup.replay(ALL)
     assert setup.report.sent == {"invalid": 1}
-    assert "refused: partition 0, offset 0 is larger than orders takes" in setup.lines
+    assert "refused: partition 0, offset 0 is larger than the order topic takes" in setup.lines
 
 
 def test_dead_letters_without_an_acknowledgement_are_neither_reported_nor_committed(
@@ -112,5 +112,7 @@ def test_dead_letters_without_an_acknowledgement_are_neither_reported_nor_commit
 
 def test_a_replay_keeps_foreign_headers_and_replaces_dlq_headers() -> None:
     headers: Headers = [("a", None), (Header.DETAIL, b"x"), (Header.OFFSET, b"5"), (Header.REPLAYS, b"2")]
-    replayed = replay_headers(DeadLetterRecord(0, 7, 1_000, b"key", b"value", headers))
-    assert replayed == [("a", None), (Header.OFFSET, b"5"), (Header.REPLAYS, b"3")]
+    replayed = replay_headers(DeadLetterRecord(0, 7, 1_000, b"key", b"value", headers), "desk")
+    assert replayed == [
+        ("a", None), (Header.OFFSET, b"5"), (Header.REPLAYS, b"3"), (Header.REPLAYED_BY, b"desk"),
+    ]  # fmt: skip

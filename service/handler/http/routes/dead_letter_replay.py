@@ -1,0 +1,196 @@
+"""`POST /dead-letters/replay`: sends chosen dead letters, one of them possibly edited, to the order topic."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from hashlib import sha256
+from http import HTTPStatus
+from typing import Annotated, Final, Literal
+
+import msgspec
+from fastapi import APIRouter, Header, Request, Response
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+from prometheus_client import Counter
+from structlog.typing import FilteringBoundLogger
+
+from service.entities.dead_letter import Violation
+from service.entities.dead_letter_record import DeadLetterId
+from service.entities.order import Order
+from service.errors import DocumentRejected, KafkaRequestFailed, TooManyDeadLetters
+from service.handler.http.auth import key_holder_of
+from service.handler.http.body import read_json_body
+from service.handler.http.idempotency import IdempotentAnswers
+from service.handler.http.problems import Problem, invalid_body, request_id_of
+from service.usecases.chosen_replay import MAX_CHOSEN
+from service.usecases.ports import DeadLetterReplayer, EditedValue, ReplayRequest, ReplayResult
+
+PATH: Final = "/dead-letters/replay"
+MAX_BODY_OVERHEAD_BYTES: Final = 64 * 2**10
+"""Size of a body without its value: coordinates of MAX_CHOSEN dead letters, or an order."""
+_REPEATED: Final = {"idempotency-replayed": "true"}
+
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        pattern=r"^[!-~]+$",
+        max_length=128,
+        description="A request that is repeated with the same key within an hour gets the first answer, from the same "
+        "pod, and sends nothing.",
+    ),
+]
+
+
+class DeadLetterPlace(Struct, frozen=True, forbid_unknown_fields=True):
+    partition: Annotated[int, Meta(ge=0, le=2**31 - 1)]
+    offset: Annotated[int, Meta(ge=0, le=2**63 - 1)]
+
+
+class ReplayDeadLetters(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Either `dead_letters` or `order_uid` is required."""
+
+    dead_letters: Annotated[list[DeadLetterPlace], Meta(min_length=1, max_length=MAX_CHOSEN)] | None = None
+    order_uid: Annotated[str, Meta(min_length=1, max_length=1_024)] | None = None
+    """All dead letters of this order, by key and content; at most 100."""
+    dry_run: bool = False
+    max_replays: Annotated[int, Meta(ge=0, le=1_000)] = 3
+    """Dead letters that were replayed this often are refused."""
+    value: Annotated[Raw, Meta(extra_json_schema={"type": "object"})] | UnsetType = UNSET
+    """An order that is sent instead of the content of the only dead letter in `dead_letters`."""
+
+
+class ReplayedDeadLetter(Struct, frozen=True, kw_only=True):
+    partition: int
+    offset: int
+    outcome: Literal["sent", "would-be-sent", "refused"]
+    refusal: str | None
+    detail: str | None
+    """The refusal as a sentence."""
+
+
+class ReplayedDeadLetters(Struct, frozen=True, kw_only=True):
+    """`sent` and `refused` are numbers of dead letters; in a dry run, `sent` of those that would be sent."""
+
+    dry_run: bool
+    sent: int
+    refused: int
+    dead_letters: list[ReplayedDeadLetter]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplayBackend:
+    """`decode` raises DocumentRejected for an edited value that is not a valid order of `max_value_bytes` at most."""
+
+    replayer: DeadLetterReplayer
+    decode: Callable[[bytes], Order]
+    max_value_bytes: int
+    outcomes: Counter
+    """By outcome; dry runs are not counted."""
+
+
+def router(backend: ReplayBackend, log: FilteringBoundLogger) -> APIRouter:
+    routes = APIRouter(tags=["dead letters"])
+    answers = IdempotentAnswers()
+
+    @routes.post(PATH, include_in_schema=False)
+    async def replay_dead_letters(request: Request, idempotency_key: IdempotencyKey = None) -> Response:
+        body = await read_json_body(request, backend.max_value_bytes + MAX_BODY_OVERHEAD_BYTES)
+        name = key_holder_of(request).name
+        replay = partial(_replay, _parse(body, backend, name), backend, log.bind(request_id=request_id_of(request)))
+        if idempotency_key is None:
+            return _response(await replay())
+        answer = await answers.answer((name, idempotency_key), sha256(body).digest(), replay)
+        return _response(answer.body, _REPEATED if answer.is_repeated else None)
+
+    return routes
+
+
+async def _replay(request: ReplayRequest, backend: ReplayBackend, log: FilteringBoundLogger) -> bytes:
+    try:
+        results = await backend.replayer.replay(request)
+    except TooManyDeadLetters as error:
+        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)) from None
+    except KafkaRequestFailed as error:
+        log.warning("replaying dead letters failed", replayed_by=request.replayed_by, reason=str(error))
+        raise
+    if not request.is_dry_run:
+        _report(request, results, backend, log)
+    return msgspec.json.encode(_answer(request, results))
+
+
+def _report(
+    request: ReplayRequest, results: Sequence[ReplayResult], backend: ReplayBackend, log: FilteringBoundLogger
+) -> None:
+    """Count and log the outcomes."""
+    sent = [str(each.dead_letter) for each in results if each.refusal is None]
+    refused = [f"{each.dead_letter}: {each.refusal.code}" for each in results if each.refusal]
+    backend.outcomes.labels("sent").inc(len(sent))
+    backend.outcomes.labels("refused").inc(len(refused))
+    is_edited = request.edited is not None
+    log.info("dead letters replayed", replayed_by=request.replayed_by, edited=is_edited, sent=sent, refused=refused)
+
+
+def _answer(request: ReplayRequest, results: Sequence[ReplayResult]) -> ReplayedDeadLetters:
+    refused = sum(each.refusal is not None for each in results)
+    return ReplayedDeadLetters(
+        dry_run=request.is_dry_run,
+        sent=len(results) - refused,
+        refused=refused,
+        dead_letters=[_view(each, is_dry_run=request.is_dry_run) for each in results],
+    )
+
+
+def _view(result: ReplayResult, *, is_dry_run: bool) -> ReplayedDeadLetter:
+    (partition, offset), refusal = result
+    sent: Literal["sent", "would-be-sent"] = "would-be-sent" if is_dry_run else "sent"
+    return ReplayedDeadLetter(
+        partition=partition,
+        offset=offset,
+        outcome="refused" if refusal else sent,
+        refusal=refusal and refusal.code,
+        detail=refusal and f"{result.dead_letter} {refusal.text}",
+    )
+
+
+def _parse(body: bytes, backend: ReplayBackend, replayed_by: str) -> ReplayRequest:
+    """Raise Problem if the body is invalid, or the edited value is not a valid order."""
+    try:
+        asked = msgspec.json.decode(body, type=ReplayDeadLetters)
+    except msgspec.ValidationError as error:
+        raise invalid_body([_violation(error)]) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise Problem(HTTPStatus.BAD_REQUEST, "the request body is malformed JSON") from None
+    places = asked.dead_letters
+    chosen = None if places is None else [DeadLetterId(each.partition, each.offset) for each in places]
+    if (chosen is None) == (asked.order_uid is None):
+        raise invalid_body([Violation("", "exactly one of dead_letters and order_uid is required")])
+    return ReplayRequest(
+        chosen,
+        asked.order_uid or "",
+        replayed_by,
+        asked.max_replays,
+        None if asked.value is UNSET else _edited(bytes(asked.value), chosen or [], backend),
+        asked.dry_run,
+    )
+
+
+def _edited(value: bytes, chosen: Sequence[DeadLetterId], backend: ReplayBackend) -> EditedValue:
+    if len(chosen) != 1:
+        raise invalid_body([Violation("value", "requires exactly one dead letter")])
+    try:
+        return EditedValue(value, backend.decode(value).order_uid)
+    except DocumentRejected as error:
+        violations = [each._replace(path=f"value.{each.path}".rstrip(".")) for each in error.violations]
+        raise invalid_body(violations) from None
+
+
+def _violation(error: msgspec.ValidationError) -> Violation:
+    """Return the path and rule of a violation, without the names of unknown members, which the client sent."""
+    rule, _, path = str(error).partition(" - at `$")
+    if rule.startswith("Object contains unknown field"):
+        rule = "unknown member"
+    return Violation(path.strip(".`"), rule.replace("`", ""))
+
+
+def _response(body: bytes, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(body, headers={"cache-control": "no-store", **(headers or {})}, media_type="application/json")

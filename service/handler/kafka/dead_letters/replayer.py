@@ -1,0 +1,101 @@
+"""Replays chosen dead letters for the API."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from functools import partial
+from typing import Final
+
+from confluent_kafka import Consumer
+
+from service.errors import KafkaRequestFailed, KafkaUnavailable
+from service.handler.kafka.client.topic_reader import open_topic, partitions_of
+from service.handler.kafka.client.translate import translated
+from service.handler.kafka.dead_letters.delivery import ReplaceableProducer
+from service.handler.kafka.dead_letters.replay import KafkaReplaySource, ReplayProducer
+from service.pkg.run_with_timeout import run_in_daemon_thread
+from service.pkg.shutdown_event import ShutdownEvent
+from service.usecases.chosen_replay import replay_chosen
+from service.usecases.ports import ReplayRequest, ReplayResult
+
+REPLAY_TIMEOUT_SECONDS: Final = 15.0
+"""How long a replay may take to read the dead letters; it then sends no more."""
+DELIVERY_TIMEOUT_SECONDS: Final = 10.0
+QUEUE_TIMEOUT_SECONDS: Final = 10.0
+"""How long a replay may wait for others to end."""
+
+
+class Replayer:
+    """Implements usecases.ports.DeadLetterReplayer. Connects at the first replay. For one event loop.
+
+    `connect` makes a consumer that joins no group and reports partition ends. Replays run one after the other, so that
+    few dead letters are in memory.
+    """
+
+    def __init__(
+        self, connect: Callable[[], Consumer], producer: ReplaceableProducer, *, topic: str, dead_letter_topic: str
+    ) -> None:
+        self._connect = connect
+        self._producer = producer
+        self._topic = topic
+        self._dead_letter_topic = dead_letter_topic
+        self._consumer: Consumer | None = None
+        self._lock = asyncio.Lock()
+
+    async def replay(self, request: ReplayRequest) -> Sequence[ReplayResult]:
+        async with self._turn():
+            return await run_in_daemon_thread(partial(self._replay, request))
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """Wait until no other replay runs, and run none during the block. Raises KafkaUnavailable."""
+        try:
+            async with asyncio.timeout(QUEUE_TIMEOUT_SECONDS):
+                await self._lock.acquire()
+        except TimeoutError:
+            raise KafkaUnavailable("other replays are running") from None
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+    def _replay(self, request: ReplayRequest) -> Sequence[ReplayResult]:
+        try:
+            with translated(), _stop_after(REPLAY_TIMEOUT_SECONDS) as stop:
+                return self._read_and_send(request, stop)
+        except KafkaRequestFailed as error:
+            self._producer.close()  # so that nothing is sent after the response
+            if isinstance(error, KafkaUnavailable):
+                raise KafkaUnavailable("Kafka is unreachable; dead letters may have been sent") from error
+            raise
+
+    def _read_and_send(self, request: ReplayRequest, stop: ShutdownEvent) -> Sequence[ReplayResult]:
+        if self._consumer is None:
+            self._consumer = self._connect()
+        source = KafkaReplaySource(open_topic(self._consumer, self._dead_letter_topic), stop)
+        target = ReplayProducer(
+            self._producer.get(),
+            self._topic,
+            partitions_of(self._topic, self._consumer, "produce to"),
+            stop,
+            replayed_by=request.replayed_by,
+            delivery_timeout=DELIVERY_TIMEOUT_SECONDS,
+        )
+        try:
+            return replay_chosen(request, self._topic, source, target, stop)
+        finally:
+            self._consumer.unassign()  # otherwise the client keeps fetching
+
+
+@contextmanager
+def _stop_after(seconds: float) -> Iterator[ShutdownEvent]:
+    """Yield an event that is set after this time."""
+    stop = ShutdownEvent()
+    timer = threading.Timer(seconds, stop.set)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield stop
+    finally:
+        timer.cancel()

@@ -1,0 +1,76 @@
+"""Replays dead letters that someone has chosen, one of them possibly edited, and reports on each.
+
+The rules are those of every replay: see `replay.py`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Final
+
+from service.entities.dead_letter_record import DeadLetterId, DeadLetterRecord
+from service.errors import ReadTimedOut, TooManyDeadLetters
+from service.pkg.shutdown_event import ShutdownEvent
+from service.usecases.dead_letter_filters import DeadLetterFilters
+from service.usecases.ports import ReplayRefusal, ReplayRequest, ReplayResult, ReplaySource, ReplayTarget
+from service.usecases.replay import Replay, ReplayPlan
+
+MAX_CHOSEN: Final = 100
+"""Dead letters of one request."""
+MAX_CHUNK_BYTES: Final = 8 * 2**20
+"""Values in the memory of the API at a time, which the client holds a second time."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Results:
+    """Implements ports.ReplayObserver."""
+
+    collected: list[ReplayResult] = field(default_factory=list)
+
+    def on_sent(self, dead_letter: DeadLetterRecord) -> None:
+        self.collected.append(ReplayResult(dead_letter.id, None))
+
+    def on_refused(self, dead_letter: DeadLetterId, refusal: ReplayRefusal) -> None:
+        self.collected.append(ReplayResult(dead_letter, refusal))
+
+
+def replay_chosen(
+    request: ReplayRequest, target_topic: str, source: ReplaySource, target: ReplayTarget, stop: ShutdownEvent
+) -> Sequence[ReplayResult]:
+    """Block until the dead letters are sent, or would be in a dry run; return the results in the order of the request.
+
+    Raises TooManyDeadLetters, KafkaRequestFailed, and ReadTimedOut if `stop` was set before all were read.
+    """
+    chosen = _chosen(request, source)
+    _require_time(stop)
+    plan = ReplayPlan(
+        target_topic,
+        DeadLetterFilters(),
+        max_replays=request.max_replays,
+        named=chosen,
+        edited=request.edited,
+        max_chunk_bytes=MAX_CHUNK_BYTES,
+    )
+    results = _Results()
+    replay = Replay(plan, source, results, stop)
+    if request.is_dry_run:
+        replay.preview()
+    else:
+        replay.run(target)
+    _require_time(stop)
+    place = {each: number for number, each in enumerate(chosen)}
+    return sorted(results.collected, key=lambda result: place[result.dead_letter])
+
+
+def _chosen(request: ReplayRequest, source: ReplaySource) -> Sequence[DeadLetterId]:
+    if request.dead_letters is not None:
+        return [*dict.fromkeys(request.dead_letters)]
+    found = sorted(islice(source.find_order(request.order_uid), MAX_CHOSEN + 1))
+    if len(found) > MAX_CHOSEN:
+        raise TooManyDeadLetters(MAX_CHOSEN)
+    return found
+
+
+def _require_time(stop: ShutdownEvent) -> None:
+    if stop.is_set():
+        raise ReadTimedOut("the dead-letter topic cannot be read in time")

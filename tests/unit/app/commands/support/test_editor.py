@@ -1,0 +1,93 @@
+"""Editing a dead letter in the user's editor."""
+
+import sys
+from pathlib import Path
+
+import pytest
+from msgspec.json import encode
+
+from service.app.commands.support.editor import edit_document
+from service.app.decoding import document_decoder
+from service.config import DocumentSettings
+from service.errors import CommandError, NotConfirmed
+from tests.kit.factories import SAMPLE
+from tests.kit.terminal import terminal_input
+
+DECODER = document_decoder(DocumentSettings())
+BROKEN = encode(SAMPLE | {"sm_id": "99"})
+
+
+@pytest.fixture
+def editor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An editor that runs the statements in this file, which change `text`, and records what it saw."""
+    program, statements = tmp_path / "editor.py", tmp_path / "statements"
+    program.write_text(
+        "import pathlib, sys\n"
+        "path, here = pathlib.Path(sys.argv[2]), pathlib.Path(__file__).parent\n"
+        "text = path.read_text()\n"
+        "(here / 'seen').write_text(f'{path}\\n{path.stat().st_mode & 0o777:o}\\n{text}')\n"
+        "exec((here / 'statements').read_text())\n"
+        "path.write_text(text)\n"
+    )
+    monkeypatch.setenv("EDITOR", "false")
+    monkeypatch.setenv("VISUAL", f"{sys.executable} '{program}' --wait")
+    return statements
+
+
+def test_the_edited_document_is_returned_as_compact_json(editor: Path) -> None:
+    editor.write_text("""text = text.replace('"sm_id": "99"', '"sm_id": 9007199254740993')""")
+    edited = edit_document(BROKEN, DECODER)
+    assert edited.order_uid == SAMPLE["order_uid"]
+    assert edited.value == BROKEN.replace(b'"sm_id":"99"', b'"sm_id":9007199254740993')
+
+
+def test_the_file_is_private_readable_and_deleted(editor: Path) -> None:
+    editor.write_text("""text = text.replace('"99"', '99')""")
+    edit_document(BROKEN, DECODER)
+    path, mode, *lines = (editor.parent / "seen").read_text().splitlines()
+    assert (mode, Path(path).parent.exists()) == ("600", False)
+    assert '  "sm_id": "99",' in lines
+
+
+def test_malformed_json_is_edited_as_it_is(editor: Path) -> None:
+    editor.write_text("text = text[:-1]")
+    assert edit_document(encode(SAMPLE) + b"}", DECODER).value == encode(SAMPLE)
+
+
+def test_without_a_terminal_an_invalid_document_is_refused(editor: Path) -> None:
+    editor.write_text("")
+    with pytest.raises(CommandError, match=r"invalid, and was not sent: sm_id: Expected int, got str$"):
+        edit_document(BROKEN, DECODER)
+
+
+def test_on_a_terminal_an_invalid_document_can_be_edited_again(
+    editor: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    editor.write_text("""text = text.replace('"98"', '99').replace('"99"', '"98"')""")
+    with terminal_input(monkeypatch, b"y\n"):
+        assert edit_document(BROKEN, DECODER).value == encode(SAMPLE)
+    assert "sm_id: Expected int, got str" in capsys.readouterr().out
+
+
+def test_on_a_terminal_editing_can_end(editor: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    editor.write_text("")
+    with terminal_input(monkeypatch, b"n\n"), pytest.raises(NotConfirmed, match="nothing was sent"):
+        edit_document(BROKEN, DECODER)
+
+
+@pytest.mark.parametrize(
+    ("command", "problem"),
+    [
+        ("false", "false ended with exit code 1; nothing was sent"),
+        (
+            "/no/such/editor -w",
+            r"cannot edit with /no/such/editor -w: No such file or directory\. Set VISUAL or EDITOR",
+        ),
+        ("'", "cannot edit with ': malformed command"),
+    ],
+)
+def test_an_editor_that_fails_is_named(monkeypatch: pytest.MonkeyPatch, command: str, problem: str) -> None:
+    monkeypatch.delenv("VISUAL", raising=False)
+    monkeypatch.setenv("EDITOR", command)
+    with pytest.raises(CommandError, match=problem):
+        edit_document(BROKEN, DECODER)

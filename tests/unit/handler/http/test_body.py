@@ -1,0 +1,33 @@
+"""Bodies that do not arrive whole, or not in time. The tests of the routes have the others."""
+
+import asyncio
+
+import pytest
+from starlette.requests import Request
+from starlette.types import Message, Receive
+
+from service.handler.http import body
+from service.handler.http.problems import Problem
+
+
+async def never() -> Message:
+    await asyncio.Event().wait()
+    return {}
+
+
+async def disconnected() -> Message:
+    return {"type": "http.disconnect"}
+
+
+@pytest.mark.parametrize(
+    ("receive", "status", "detail"),
+    [(never, 408, "did not arrive within 0.01 s"), (disconnected, 400, "is incomplete")],
+)
+def test_a_body_that_does_not_arrive_is_refused(
+    receive: Receive, status: int, detail: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(body, "BODY_TIMEOUT_SECONDS", 0.01)
+    request = Request({"type": "http", "headers": [(b"content-type", b"application/json")]}, receive)
+    with pytest.raises(Problem) as refused:
+        asyncio.run(body.read_json_body(request, 100))
+    assert (refused.value.status_code, refused.value.detail) == (status, f"the request body {detail}")
