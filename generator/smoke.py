@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, settings: Settings, stop: ShutdownEvent) -> int:
-    """Produce a new order and read it back; return the exit code. Raises CommandError, DeadlineExceeded."""
+    """Produce a new order and read it back; return the exit code. Raises CommandError, DeadlineExceeded, Stopped."""
     stop.set_at_signals()
     with reporting(args) as report:
         _run(args, settings, report, stop)

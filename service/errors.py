@@ -190,11 +190,11 @@ class KafkaClientFailed(OrdersError):
 
 
 class TryAgain(OrdersError):
-    """The text completes "waiting for …"."""
+    """The text names what is missing. The Poller reports it as "waiting for TEXT"."""
 
 
 class DeadlineExceeded(OrdersError):
-    """Also raised on shutdown. The text gives what the Poller was waiting for."""
+    """The text gives what the Poller was waiting for."""
 
 
 class Stopped(OrdersError):

@@ -42,7 +42,7 @@ _KINDS: Final[dict[str, type[StorageUnavailable]]] = {
 """Errors by SQLSTATE or its class."""
 
 _KEYS: Final = frozenset(", ".join(key) for key in [ORDER_UID_KEY, *(table.key for table in TABLES)])
-"""Keys by their columns: the name of a key differs in partitions and shards, or if an operator renamed it."""
+"""Keys by their columns, because their names vary: partitions and shards append to them, and operators rename them."""
 _KEY_NAME: Final = re.compile(
     rf"({'|'.join(table.name for table in TABLES)})(_\w+)?_pkey(_\d+)?"
     rf"|{ORDERS.name}(_\w+)?_{'_'.join(ORDER_UID_KEY)}_key(_\d+)?"

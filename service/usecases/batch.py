@@ -53,7 +53,7 @@ class Batch:
     bytes: int = 0
     items: int = 0
     probed_offsets: Mapping[int, int] = field(default_factory=dict)
-    """Offsets by partition. An order before its offset is at fault if the database rejects it: probes showed that."""
+    """Offsets by partition. Later orders were stored: if an earlier one is rejected, its data is at fault."""
     dropped: frozenset[int] = frozenset()
     """Partitions that were revoked: their records belong to another member."""
 

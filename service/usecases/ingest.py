@@ -33,7 +33,7 @@ class Decision(Enum):
 
     COMMIT = auto()
     """Every order is stored and every dead letter is acknowledged."""
-    PAUSE = auto()
+    HOLD_BACK = auto()
     """The circuit breaker is open: nothing of the batch was dead-lettered, and it must be read again."""
     REREAD = auto()
     """A probe showed that the database stores orders again: everything that was held back must be read again."""
@@ -154,7 +154,7 @@ class Ingest:
         Raises any other StorageError, so that no offset is committed.
         """
         result = _StoreResult()
-        pending = deque([batch.orders] if batch.orders else [])
+        pending = deque([list(batch.orders)] if batch.orders else [])  # a copy: the reading thread counts the batch
         while pending:
             orders = pending.popleft()
             counts, attempts, error = self._store_at_once(orders, batch)
@@ -196,7 +196,7 @@ class Ingest:
         if not problem and is_probe:
             return Decision.REREAD, ""
         problem = problem or self._breaker.evaluate_messages(batch.message_flags)
-        return (Decision.PAUSE, problem) if problem else (Decision.COMMIT, "")
+        return (Decision.HOLD_BACK, problem) if problem else (Decision.COMMIT, "")
 
     def _send_and_commit(self, dead_letters: Sequence[DeadLetter], batch: Batch) -> bool:
         """Retry until every dead letter is acknowledged; return whether the offsets were committed with them."""

@@ -15,7 +15,7 @@ from psycopg.rows import TupleRow
 
 import migrations
 from service.config import MigrationSettings
-from service.errors import DeadlineExceeded, MigrationError
+from service.errors import DeadlineExceeded, MigrationError, Stopped
 from service.pkg.shutdown_event import ShutdownEvent
 from service.repo.schema.migrate import (
     LOCK_KEY,
@@ -231,7 +231,7 @@ def test_an_invalid_dsn_fails_at_once() -> None:
 def test_a_shutdown_request_ends_the_wait_at_once() -> None:
     stop = ShutdownEvent()
     Timer(0.3, stop.set).start()
-    with pytest.raises(DeadlineExceeded, match="stopped while waiting for PostgreSQL at"):
+    with pytest.raises(Stopped, match="stopped while waiting for PostgreSQL at"):
         wait_for_migrations(
             "postgresql://127.0.0.1:1/x", MigrationSettings(timeout=600), echo=lambda _: None, stop=stop
         )

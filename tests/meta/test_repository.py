@@ -20,8 +20,6 @@ STARTS = ("", "service", "tests", "web", "k8s", "chart")
 CREATED_LATER = {
     "migrations/roles.sql",
     "dist/sbom.cdx.json",
-    "migrations/versions/0003_replacements.py",
-    "migrations/versions/0003_channel.py",
 }
 """Files that a build, a command or an example creates."""
 UPWARDS = re.compile(r"(?<![\w.])(?:\.\./)+[\w-]+")

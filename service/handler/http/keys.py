@@ -1,6 +1,7 @@
-"""API keys and their scopes, read from a file. This module keeps only SHA-256 digests of the keys in memory.
+"""API keys and their scopes, read from a file.
 
-`fastpath.responder` also keeps the header blocks of recent requests, with their keys.
+This module keeps only SHA-256 digests of the keys in memory. (`fastpath.responder` keeps the header blocks of recent
+requests, which contain keys.)
 
 Each line of the file has a name, scopes separated by commas, and a key, separated by spaces. The name may be left out
 if the key does not have the scope `replay`. Empty lines and lines that begin with `#` are ignored, as are malformed

@@ -37,7 +37,7 @@ CONNECT_TIMEOUT_SECONDS: Final = 5
 def migrate(dsn: str, limits: "MigrationSettings", *, echo: Echo = print, stop: ShutdownEvent | None = None) -> None:
     """Upgrade the schema to the head of this release; leave a newer one as it is. Waits for a running migration.
 
-    Blocks until done. Raises MigrationError if PostgreSQL rejects a statement, and DeadlineExceeded.
+    Blocks until done. Raises MigrationError if PostgreSQL rejects a statement, DeadlineExceeded and Stopped.
     """
     Poller(limits.timeout, echo, stop).until(lambda: _migrate_once(dsn, limits, echo), "PostgreSQL")
 
@@ -47,7 +47,7 @@ def wait_for_migrations(
 ) -> None:
     """Block until the schema is at least at the head of this release.
 
-    Raises MigrationError if PostgreSQL rejects a statement, and DeadlineExceeded.
+    Raises MigrationError if PostgreSQL rejects a statement, DeadlineExceeded and Stopped.
     """
     Poller(limits.timeout, echo, stop).until(lambda: _require_head(dsn), "PostgreSQL")
 

@@ -111,6 +111,7 @@ def test_orders_of_a_revoked_partition_are_not_retried() -> None:
     setup.before_retry = lambda: batch.drop(frozenset({1}))
     assert setup.ingest(batch).counts == StoreCounts(new=5)
     assert {found.source.partition for found in setup.store.orders.values()} == {0}
+    assert len(batch) == 10  # the batch itself stays as it was filled
 
 
 def test_dead_letters_of_a_revoked_partition_are_not_sent() -> None:

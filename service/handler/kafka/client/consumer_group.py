@@ -9,8 +9,9 @@ from confluent_kafka import Consumer, TopicPartition
 from service.errors import GroupChanged
 from service.handler.kafka.client.topic_id import NO_TOPIC_ID, TopicId, offsets_to_commit
 
-_GENERATION: Final = struct.Struct("=7xi")
-"""Position of the generation in librdkafka's serialized group metadata."""
+_METADATA: Final = struct.Struct("=7si")
+"""The start of librdkafka's serialized group metadata: its format, and the generation."""
+_FORMAT: Final = b"CGMDv2:"
 
 
 class ConsumerGroup:
@@ -49,5 +50,8 @@ class ConsumerGroup:
 
 
 def has_generation(metadata: bytes) -> bool:
-    """Return whether the metadata has a generation, which starts at 1."""
-    return len(metadata) >= _GENERATION.size and _GENERATION.unpack_from(metadata)[0] > 0
+    """Return whether the metadata has a generation, which starts at 1. An unknown format counts as having none."""
+    if len(metadata) < _METADATA.size:
+        return False
+    format_, generation = _METADATA.unpack_from(metadata)
+    return bool(format_ == _FORMAT and generation > 0)

@@ -39,10 +39,10 @@ class BatchPipeline:
 
     def add(self, messages: list[Message]) -> None:
         """Add messages to the next batch. While the circuit breaker pauses, skip them: they are read again."""
-        if self.state.pause is None:
+        if self.state.breaker_pause is None:
             self.builder.add(messages)
         else:
-            self.state.pause.skip(messages)
+            self.state.breaker_pause.skip(messages)
 
     def submit(self) -> None:
         """Start writing the next batch; after a stop, submit nothing: the batch before it may have been abandoned."""
@@ -82,7 +82,7 @@ class BatchPipeline:
 
     def reach_end(self, partition: int, end: int) -> None:
         """Record that the client has read a partition to its end, unless messages before it are read again."""
-        if self.state.pause is None:
+        if self.state.breaker_pause is None:
             self.progress.reach_end(partition, end)
 
     def advance_to_ends(self) -> None:
@@ -111,7 +111,7 @@ class BatchPipeline:
         if finished.is_done:
             self.progress.advance(batch, is_committed=outcome.is_committed)
         self.breaker.on_outcome(batch, outcome, self.builder.batch)
-        if self.state.pause is not None:
+        if self.state.breaker_pause is not None:
             self._discard_held_back()
 
     def _discard_held_back(self) -> None:

@@ -36,7 +36,7 @@ class Reader:
         match self.state.current:
             case ConsumerState.RUNNING:
                 self._fill_batch()
-            case ConsumerState.PAUSED:
+            case ConsumerState.WAITING_FOR_STORE:
                 self._wait_for_outage()
             case ConsumerState.BREAKER_OPEN:
                 self._wait_for_breaker()
@@ -67,14 +67,14 @@ class Reader:
     def _wait_for_outage(self) -> None:
         """Poll until the batch that is written has finished; then submit the full one, and fetch again."""
         self.pipeline.submit()
-        if self.state.current is ConsumerState.PAUSED:
+        if self.state.current is ConsumerState.WAITING_FOR_STORE:
             self.receiver.add_messages(1, PAUSED_POLL_SECONDS)
 
     def _wait_for_breaker(self) -> None:
         """Poll and skip messages until the pause ends; then continue where the circuit breaker opened."""
         self.receiver.add_messages(1, PAUSED_POLL_SECONDS)
-        if self.state.pause is not None and self.state.pause.is_over:
-            self.assignment.seek(self.state.pause.reread_offsets)
+        if self.state.breaker_pause is not None and self.state.breaker_pause.is_over:
+            self.assignment.seek(self.state.breaker_pause.reread_offsets)
             self.breaker.start_probe()
             self.state.read()
 

@@ -4,16 +4,16 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Final
 
+from service.handler.kafka.consumer.breaker_pause import BreakerPause
 from service.handler.kafka.consumer.fetch import FetchControl
-from service.handler.kafka.consumer.pause import Pause
 from service.usecases.circuit_breaker import BreakerState
 
 
 class ConsumerState(Enum):
     RUNNING = "running"
     """One batch is filled while the previous one is written."""
-    PAUSED = "paused"
-    """A full batch waits for an outage to end. Fetching is paused, and polling continues."""
+    WAITING_FOR_STORE = "waiting for the store"
+    """A full batch waits for the end of an outage. Fetching is paused, and polling continues."""
     BREAKER_OPEN = "circuit breaker open"
     """Messages are ignored until the pause of the circuit breaker ends."""
     PROBING = "probing"
@@ -21,10 +21,14 @@ class ConsumerState(Enum):
 
 
 TRANSITIONS: Final[Mapping[ConsumerState, frozenset[ConsumerState]]] = {
-    ConsumerState.RUNNING: frozenset({ConsumerState.PAUSED, ConsumerState.BREAKER_OPEN}),
-    ConsumerState.PAUSED: frozenset({ConsumerState.RUNNING, ConsumerState.PROBING, ConsumerState.BREAKER_OPEN}),
+    ConsumerState.RUNNING: frozenset({ConsumerState.WAITING_FOR_STORE, ConsumerState.BREAKER_OPEN}),
+    ConsumerState.WAITING_FOR_STORE: frozenset(
+        {ConsumerState.RUNNING, ConsumerState.PROBING, ConsumerState.BREAKER_OPEN}
+    ),
     ConsumerState.BREAKER_OPEN: frozenset({ConsumerState.PROBING, ConsumerState.RUNNING}),
-    ConsumerState.PROBING: frozenset({ConsumerState.RUNNING, ConsumerState.PAUSED, ConsumerState.BREAKER_OPEN}),
+    ConsumerState.PROBING: frozenset(
+        {ConsumerState.RUNNING, ConsumerState.WAITING_FOR_STORE, ConsumerState.BREAKER_OPEN}
+    ),
 }
 FETCHING: Final = frozenset({ConsumerState.RUNNING, ConsumerState.PROBING})
 """States in which messages are fetched. Fetching is paused in the others."""
@@ -35,32 +39,32 @@ class ConsumerStateMachine:
 
     def __init__(self, fetch: FetchControl) -> None:
         self.current = ConsumerState.RUNNING
-        self.pause: Pause | None = None
-        """The pause of BREAKER_OPEN; None in every other state."""
+        self.breaker_pause: BreakerPause | None = None
+        """Set in BREAKER_OPEN, and None in every other state."""
         self.breaker = BreakerState.CLOSED
         """The circuit breaker's state after the last finished batch."""
         self._fetch = fetch
 
     @property
-    def is_breaker_open(self) -> bool:
-        """Whether the next batch is a probe."""
+    def next_batch_is_probe(self) -> bool:
+        """Whether the circuit breaker has yet to close."""
         return self.breaker is not BreakerState.CLOSED
 
     @property
     def must_reread(self) -> bool:
         """Whether messages before the position of a partition have yet to be read again."""
-        return self.is_breaker_open or self.pause is not None
+        return self.next_batch_is_probe or self.breaker_pause is not None
 
     def read(self) -> None:
         """Fetch messages: for a probe if the circuit breaker is open."""
-        self._become(ConsumerState.PROBING if self.is_breaker_open else ConsumerState.RUNNING)
+        self._become(ConsumerState.PROBING if self.next_batch_is_probe else ConsumerState.RUNNING)
 
     def wait_for_outage(self) -> None:
-        self._become(ConsumerState.PAUSED)
+        self._become(ConsumerState.WAITING_FOR_STORE)
 
-    def open_breaker(self, pause: Pause) -> None:
+    def open_breaker(self, pause: BreakerPause) -> None:
         self._become(ConsumerState.BREAKER_OPEN)
-        self.pause = pause
+        self.breaker_pause = pause
 
     def _become(self, state: ConsumerState) -> None:
         """Change the state; the same state is no change. Raises ValueError for a change that is not in TRANSITIONS."""
@@ -68,7 +72,7 @@ class ConsumerStateMachine:
             return
         if state not in TRANSITIONS[self.current]:
             raise ValueError(f"a consumer that is {self.current.value} cannot become {state.value}")
-        self.current, self.pause = state, None
+        self.current, self.breaker_pause = state, None
         if state in FETCHING:
             self._fetch.resume()
         else:

@@ -25,7 +25,7 @@ from service.usecases.ports import DeadLetterPage, DeadLetterQuery
 
 T = TypeVar("T")
 Read = Callable[[TopicReader, Callable[[], bool]], T]
-"""Reads from the topic until the function returns True, which it does when the read has taken too long."""
+"""Reads from the topic. The given function returns True when the read has taken too long and must end."""
 
 SHOWN_BYTES: Final = 16 * 2**10
 """Bytes of a dead letter's key and of its value that a page keeps and returns."""

@@ -39,7 +39,7 @@ class _State(Enum):
     OPEN = auto()
     """A transaction has begun."""
     LOST = auto()
-    """The producer was closed during a transaction. If Kafka's answer was lost, the transaction is committed."""
+    """The producer was closed during a transaction. Kafka may have committed it if its answer was lost."""
 
 
 class TransactionalDeadLetters:

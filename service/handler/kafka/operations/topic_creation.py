@@ -22,14 +22,14 @@ T = TypeVar("T")
 
 
 def wait_for_broker(admin: DiagnosticAdminClient, poller: "Poller") -> None:
-    """Block until a broker answers. Raises MigrationError, DeadlineExceeded."""
+    """Block until a broker answers. Raises MigrationError, DeadlineExceeded, Stopped."""
     _until(poller, lambda: topics.partition_counts(admin))
 
 
 def create_missing(kafka: "KafkaSettings", admin: DiagnosticAdminClient, poller: "Poller", echo: Echo) -> None:
     """Block until both topics exist, and print what was done. Idempotent, also when run concurrently.
 
-    Raises MigrationError if Kafka rejects the request, DeadlineExceeded.
+    Raises MigrationError if Kafka rejects the request, DeadlineExceeded, Stopped.
     """
     for broker in _until(poller, lambda: _advertised(admin)):
         echo(str(broker))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from structlog.typing import FilteringBoundLogger
 
 from service.handler.kafka.consumer.breaker.probe import Probe
-from service.handler.kafka.consumer.pause import Pause
+from service.handler.kafka.consumer.breaker_pause import BreakerPause
 from service.handler.kafka.consumer.settings import ConsumerSettings
 from service.handler.kafka.consumer.state import ConsumerState, ConsumerStateMachine
 from service.usecases.batch import Batch, BatchLimits
@@ -38,11 +38,11 @@ class BreakerControl:
         self._log = log
         self._probe: Probe | None = None
         self.probed_offsets: dict[int, int] = {}
-        """Offsets by partition. An order before its offset is at fault if PostgreSQL rejects it: probes showed that."""
+        """Offsets by partition. Later orders were stored: if an earlier one is rejected, its data is at fault."""
 
     @property
     def limits(self) -> BatchLimits:
-        if not self._state.is_breaker_open:
+        if not self._state.next_batch_is_probe:
             return self._settings.limits
         size = self._probe.size if self._probe else self._settings.breaker_probe_messages
         return replace(self._settings.limits, messages=size)
@@ -52,7 +52,7 @@ class BreakerControl:
 
         The pause is over immediately if all messages that were held back must be read again.
         """
-        was_open = self._state.is_breaker_open
+        was_open = self._state.next_batch_is_probe
         self._state.breaker = outcome.breaker
         if outcome.decision is Decision.COMMIT:
             self._on_commit(batch, next_batch)
@@ -63,7 +63,7 @@ class BreakerControl:
         else:
             self._probe = self._extended_probe(batch, next_batch)
             self._open(outcome.problem, FIX_SCHEMA, dict(self._probe.next))
-        if was_open and not self._state.is_breaker_open:
+        if was_open and not self._state.next_batch_is_probe:
             self._close()
 
     def start_probe(self) -> None:
@@ -78,8 +78,8 @@ class BreakerControl:
         return self._probe.rewind()
 
     def forget(self, partitions: frozenset[int]) -> None:
-        if self._state.pause is not None:
-            self._state.pause.forget(partitions)
+        if self._state.breaker_pause is not None:
+            self._state.breaker_pause.forget(partitions)
         if self._probe is not None:
             self._probe.forget(partitions)
         self.probed_offsets = {
@@ -93,7 +93,7 @@ class BreakerControl:
             for partition, offset in self.probed_offsets.items()
             if committed.get(partition, 0) < offset
         }
-        if self._state.is_breaker_open:
+        if self._state.next_batch_is_probe:
             self._open("most of the probed messages are bad", FIX_PRODUCER, next_batch.start_offsets)
         elif self._state.current is ConsumerState.PROBING:
             self._state.read()
@@ -102,7 +102,7 @@ class BreakerControl:
         """Read all messages that were held back again. If PostgreSQL rejects an order now, the order is at fault."""
         probe, self._probe = self._extended_probe(batch, next_batch), None
         self.probed_offsets = probe.tried_until
-        self._state.open_breaker(Pause(monotonic(), probe.held_back))
+        self._state.open_breaker(BreakerPause(monotonic(), probe.held_back))
 
     def _extended_probe(self, batch: Batch, next_batch: Batch) -> Probe:
         if self._probe is None:
@@ -125,4 +125,4 @@ class BreakerControl:
             retry_after_seconds=retry_after,
             hint=f"{hint}, or set ORDERS_CIRCUIT_BREAKER__ENABLED=false to dead-letter them all",
         )
-        self._state.open_breaker(Pause(monotonic() + retry_after, offsets))
+        self._state.open_breaker(BreakerPause(monotonic() + retry_after, offsets))

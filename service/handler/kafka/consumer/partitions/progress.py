@@ -82,7 +82,7 @@ class Progress:
             self._uncommitted.update(offsets)
 
     def on_committed(self, partition: int, offset: int) -> None:
-        """Record that the broker has acknowledged the commit of an offset."""
+        """Record that the broker has acknowledged the commit of an offset. A later offset remains to be committed."""
         if self._uncommitted.get(partition) == offset:
             del self._uncommitted[partition]
 

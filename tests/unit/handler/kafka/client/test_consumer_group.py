@@ -18,6 +18,7 @@ def written(generation: int) -> bytes:
 def test_group_metadata_with_a_generation_is_that_of_a_member() -> None:
     assert [has_generation(written(generation)) for generation in (-1, 0, 1, 7)] == [False, False, True, True]
     assert not has_generation(b"")
+    assert not has_generation(written(7).replace(b"v2", b"v3"))
 
 
 def test_a_client_that_has_joined_no_group_is_no_member() -> None:

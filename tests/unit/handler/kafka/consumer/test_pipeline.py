@@ -8,11 +8,11 @@ import pytest
 import structlog
 
 from service.handler.kafka.consumer.breaker.breaker_control import BreakerControl
+from service.handler.kafka.consumer.breaker_pause import BreakerPause
 from service.handler.kafka.consumer.decoding.batch_builder import BatchBuilder
 from service.handler.kafka.consumer.decoding.decode import Decoder
 from service.handler.kafka.consumer.fetch import FetchControl
 from service.handler.kafka.consumer.partitions.progress import Progress
-from service.handler.kafka.consumer.pause import Pause
 from service.handler.kafka.consumer.pipeline import BatchPipeline
 from service.handler.kafka.consumer.reports.outcome_report import OutcomeReport
 from service.handler.kafka.consumer.state import ConsumerStateMachine
@@ -83,7 +83,7 @@ def test_the_end_of_a_partition_without_messages_is_committed(pipeline: BatchPip
 
 
 def test_ends_that_are_reached_while_the_circuit_breaker_pauses_do_not_count(pipeline: BatchPipeline) -> None:
-    pipeline.state.open_breaker(Pause(0, {}))
+    pipeline.state.open_breaker(BreakerPause(0, {}))
     pipeline.reach_end(0, 20)
     pipeline.state.read()
     pipeline.advance_to_ends()
@@ -91,10 +91,10 @@ def test_ends_that_are_reached_while_the_circuit_breaker_pauses_do_not_count(pip
 
 
 def test_messages_that_arrive_while_the_circuit_breaker_pauses_are_read_again(pipeline: BatchPipeline) -> None:
-    pipeline.state.open_breaker(Pause(0, {}))
+    pipeline.state.open_breaker(BreakerPause(0, {}))
     pipeline.add([message(0, 7), message(0, 8)])
-    assert pipeline.state.pause is not None
-    assert (len(pipeline.builder.batch), pipeline.state.pause.reread_offsets) == (0, {0: 7})
+    assert pipeline.state.breaker_pause is not None
+    assert (len(pipeline.builder.batch), pipeline.state.breaker_pause.reread_offsets) == (0, {0: 7})
 
 
 def test_nothing_is_submitted_after_a_stop(pipeline: BatchPipeline) -> None:

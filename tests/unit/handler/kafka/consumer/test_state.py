@@ -7,8 +7,8 @@ import pytest
 import structlog
 from prometheus_client import CollectorRegistry
 
+from service.handler.kafka.consumer.breaker_pause import BreakerPause
 from service.handler.kafka.consumer.fetch import FetchControl
-from service.handler.kafka.consumer.pause import Pause
 from service.handler.kafka.consumer.state import TRANSITIONS, ConsumerState, ConsumerStateMachine
 from service.metrics import ConsumerMetrics
 from service.usecases.circuit_breaker import BreakerState
@@ -23,10 +23,10 @@ CHANGES = [(before, after) for before, after in product(ConsumerState, ConsumerS
 def change(consumer: ConsumerStateMachine, state: ConsumerState) -> None:
     """Make the change to a state that the consumer's parts make."""
     match state:
-        case ConsumerState.PAUSED:
+        case ConsumerState.WAITING_FOR_STORE:
             consumer.wait_for_outage()
         case ConsumerState.BREAKER_OPEN:
-            consumer.open_breaker(Pause(0, {}))
+            consumer.open_breaker(BreakerPause(0, {}))
         case ConsumerState.PROBING | ConsumerState.RUNNING:
             is_probe = state is ConsumerState.PROBING
             consumer.breaker = BreakerState.OPEN_FOR_MESSAGES if is_probe else BreakerState.CLOSED
@@ -52,7 +52,12 @@ def test_a_consumer_starts_by_running() -> None:
 def test_fetching_is_paused_while_the_state_requires_it() -> None:
     fetch = fetch_control()
     consumer, is_paused = ConsumerStateMachine(fetch), []
-    for state in (ConsumerState.PAUSED, ConsumerState.BREAKER_OPEN, ConsumerState.PROBING, ConsumerState.RUNNING):
+    for state in (
+        ConsumerState.WAITING_FOR_STORE,
+        ConsumerState.BREAKER_OPEN,
+        ConsumerState.PROBING,
+        ConsumerState.RUNNING,
+    ):
         change(consumer, state)
         is_paused.append(fetch.is_paused)
     assert is_paused == [True, True, False, False]
@@ -81,12 +86,12 @@ def test_the_same_state_is_no_change(state: ConsumerState) -> None:
 
 
 def test_a_paused_fetch_is_no_way_out_of_an_open_circuit_breaker() -> None:
-    assert ConsumerState.PAUSED not in TRANSITIONS[ConsumerState.BREAKER_OPEN]
+    assert ConsumerState.WAITING_FOR_STORE not in TRANSITIONS[ConsumerState.BREAKER_OPEN]
 
 
 def test_only_an_open_circuit_breaker_has_a_pause() -> None:
-    consumer, pause = ConsumerStateMachine(fetch_control()), Pause(0, {})
+    consumer, pause = ConsumerStateMachine(fetch_control()), BreakerPause(0, {})
     consumer.open_breaker(pause)
-    assert consumer.pause is pause
+    assert consumer.breaker_pause is pause
     consumer.read()
-    assert consumer.pause is None
+    assert consumer.breaker_pause is None

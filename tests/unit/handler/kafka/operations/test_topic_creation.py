@@ -6,7 +6,7 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException
 
 from service.config import KafkaSettings
-from service.errors import DeadlineExceeded, MigrationError
+from service.errors import MigrationError, Stopped
 from service.handler.kafka.client.diagnostics import DiagnosticAdminClient
 from service.handler.kafka.operations.topic_creation import wait_for_broker
 from service.pkg.polling import Poller
@@ -39,5 +39,5 @@ def test_a_request_that_kafka_would_reject_again_is_not_retried() -> None:
 def test_other_requests_are_retried_until_a_shutdown(code: int, name: str) -> None:
     stop = ShutdownEvent()
     poller = Poller(30, lambda _: stop.set(), stop)  # the first report stops it
-    with pytest.raises(DeadlineExceeded, match=rf"^stopped while waiting for Kafka: .+ \({name}\)$"):
+    with pytest.raises(Stopped, match=rf"^stopped while waiting for Kafka: .+ \({name}\)$"):
         wait_for_broker(FailingAdmin(code), poller)

@@ -29,8 +29,10 @@ SETTINGS = consumer_settings(
 )
 DONE = Outcome(StoreCounts(new=1))
 PROBE_IS_BAD = DONE._replace(breaker=BreakerState.OPEN_FOR_MESSAGES)
-FLOOD = Outcome(StoreCounts(), decision=Decision.PAUSE, breaker=BreakerState.OPEN_FOR_MESSAGES, problem="a flood")
-REJECTING = Outcome(StoreCounts(), decision=Decision.PAUSE, breaker=BreakerState.OPEN_FOR_ORDERS, problem="rejected")
+FLOOD = Outcome(StoreCounts(), decision=Decision.HOLD_BACK, breaker=BreakerState.OPEN_FOR_MESSAGES, problem="a flood")
+REJECTING = Outcome(
+    StoreCounts(), decision=Decision.HOLD_BACK, breaker=BreakerState.OPEN_FOR_ORDERS, problem="rejected"
+)
 STORED_AGAIN = Outcome(StoreCounts(new=1), decision=Decision.REREAD)
 
 
@@ -53,8 +55,8 @@ def control(state: ConsumerStateMachine, metrics: ConsumerMetrics) -> BreakerCon
 
 def end_pause(state: ConsumerStateMachine) -> dict[int, int]:
     """Continue to read; return where."""
-    assert state.pause is not None
-    offsets = state.pause.reread_offsets
+    assert state.breaker_pause is not None
+    offsets = state.breaker_pause.reread_offsets
     state.read()
     return offsets
 
@@ -68,8 +70,8 @@ def batch_of(*offsets: int, partition: int = 0) -> Batch:
 
 def test_a_batch_that_is_done_pauses_nothing(control: BreakerControl, state: ConsumerStateMachine) -> None:
     control.on_outcome(batch_of(0, 1), DONE, batch_of(2))
-    assert state.pause is None
-    assert (state.is_breaker_open, state.must_reread, control.limits.messages) == (False, False, 1_000)
+    assert state.breaker_pause is None
+    assert (state.next_batch_is_probe, state.must_reread, control.limits.messages) == (False, False, 1_000)
 
 
 def test_a_flood_is_read_again_from_where_it_began(
@@ -77,10 +79,10 @@ def test_a_flood_is_read_again_from_where_it_began(
 ) -> None:
     with capture_logs() as logged:
         control.on_outcome(batch_of(5, 6), FLOOD, batch_of(7))
-    assert state.pause is not None
-    assert state.pause.reread_offsets == {0: 5}
-    assert RETRY_AFTER_SECONDS - 1 < state.pause.until - monotonic() <= RETRY_AFTER_SECONDS
-    assert (state.is_breaker_open, state.must_reread, control.limits.messages) == (True, True, 10)
+    assert state.breaker_pause is not None
+    assert state.breaker_pause.reread_offsets == {0: 5}
+    assert RETRY_AFTER_SECONDS - 1 < state.breaker_pause.until - monotonic() <= RETRY_AFTER_SECONDS
+    assert (state.next_batch_is_probe, state.must_reread, control.limits.messages) == (True, True, 10)
     assert metrics.consumption.circuit_breaker_open._value.get() == 1
     assert "fix the producer" in logged[0]["hint"]
 
@@ -88,15 +90,15 @@ def test_a_flood_is_read_again_from_where_it_began(
 def test_messages_of_the_next_batch_are_read_again_too(control: BreakerControl, state: ConsumerStateMachine) -> None:
     control.on_outcome(batch_of(5), FLOOD, batch_of(3, partition=1))
     assert end_pause(state) == {0: 5, 1: 3}
-    assert state.pause is None
+    assert state.breaker_pause is None
 
 
 def test_after_a_bad_probe_the_next_one_begins_behind_it(control: BreakerControl, state: ConsumerStateMachine) -> None:
     control.on_outcome(batch_of(5), FLOOD, batch_of(6))
     end_pause(state)
     control.on_outcome(batch_of(5), PROBE_IS_BAD, batch_of(6))
-    assert state.pause is not None
-    assert state.pause.reread_offsets == {0: 6}
+    assert state.breaker_pause is not None
+    assert state.breaker_pause.reread_offsets == {0: 6}
 
 
 def test_a_good_probe_ends_a_flood(
@@ -107,7 +109,7 @@ def test_a_good_probe_ends_a_flood(
     with capture_logs() as logged:
         control.on_outcome(batch_of(5), DONE, batch_of(6))
         control.on_outcome(batch_of(6), DONE, batch_of(7))
-    assert (state.pause, state.is_breaker_open, state.must_reread) == (None, False, False)
+    assert (state.breaker_pause, state.next_batch_is_probe, state.must_reread) == (None, False, False)
     assert [each["event"] for each in logged] == ["the circuit breaker is closed: consumption continues"]
     assert metrics.consumption.circuit_breaker_open._value.get() == 0
 
@@ -128,10 +130,10 @@ def test_once_an_order_is_stored_everything_is_read_again_at_once(
     control.on_outcome(batch_of(0, 1), REJECTING, batch_of(2))
     control.on_outcome(batch_of(0, 1), REJECTING, batch_of(2, 3))
     control.on_outcome(batch_of(2, 3), STORED_AGAIN, batch_of(4))
-    assert state.pause is not None
-    assert (state.pause.reread_offsets, state.pause.is_over) == ({0: 0}, True)
+    assert state.breaker_pause is not None
+    assert (state.breaker_pause.reread_offsets, state.breaker_pause.is_over) == ({0: 0}, True)
     assert control.probed_offsets == {0: 4}
-    assert (state.is_breaker_open, metrics.consumption.circuit_breaker_open._value.get()) == (False, 0)
+    assert (state.next_batch_is_probe, metrics.consumption.circuit_breaker_open._value.get()) == (False, 0)
     assert state.must_reread
     end_pause(state)
     assert not state.must_reread
@@ -152,8 +154,8 @@ def test_a_revoked_partition_is_neither_probed_nor_read_again(
 ) -> None:
     control.on_outcome(batch_of(5), REJECTING, batch_of(3, partition=1))
     control.forget(frozenset({0}))
-    assert state.pause is not None
-    assert state.pause.reread_offsets == {1: 3}
+    assert state.breaker_pause is not None
+    assert state.breaker_pause.reread_offsets == {1: 3}
     control.on_outcome(Batch(), STORED_AGAIN, Batch())
     assert end_pause(state) == {1: 3}
     assert 0 not in control.probed_offsets

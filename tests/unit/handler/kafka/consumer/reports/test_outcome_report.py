@@ -59,7 +59,7 @@ def test_a_dead_letter_is_counted_and_logged_with_its_coordinates_but_without_it
 
 
 def test_a_batch_that_is_read_again_counts_its_dead_letters_and_tombstones_only_then(metrics: ConsumerMetrics) -> None:
-    for decision in (Decision.PAUSE, Decision.REREAD):
+    for decision in (Decision.HOLD_BACK, Decision.REREAD):
         assert report(metrics, Outcome(STORED, [DEAD_LETTER], decision=decision)) == []
     assert (sample(metrics, "stored_total"), sample(metrics, "tombstones_total")) == (2, 0)
     assert sample(metrics, "batch_seconds_count", stage="write") in {None, 0}

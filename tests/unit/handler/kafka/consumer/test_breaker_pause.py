@@ -4,22 +4,22 @@ from time import monotonic
 
 import pytest
 
-from service.handler.kafka.consumer.pause import Pause
+from service.handler.kafka.consumer.breaker_pause import BreakerPause
 from tests.kit.fake_consumer import message
 
 
 @pytest.mark.parametrize(("seconds", "is_over"), [(60, False), (0, True), (-60, True)])
 def test_a_pause_ends_after_its_time(seconds: float, *, is_over: bool) -> None:
-    assert Pause(monotonic() + seconds, {}).is_over is is_over
+    assert BreakerPause(monotonic() + seconds, {}).is_over is is_over
 
 
 def test_reading_continues_at_the_first_skipped_message_of_each_partition() -> None:
-    pause = Pause(0, {0: 5})
+    pause = BreakerPause(0, {0: 5})
     pause.skip([message(0, 9), message(1, 4), message(1, 5)])
     assert pause.reread_offsets == {0: 5, 1: 4}
 
 
 def test_a_revoked_partition_is_not_read_again() -> None:
-    pause = Pause(0, {0: 5, 1: 4})
+    pause = BreakerPause(0, {0: 5, 1: 4})
     pause.forget(frozenset({0, 2}))
     assert pause.reread_offsets == {1: 4}

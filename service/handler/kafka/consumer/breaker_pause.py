@@ -7,8 +7,8 @@ from time import monotonic
 from confluent_kafka import Message
 
 
-@dataclass(frozen=True, slots=True)
-class Pause:
+@dataclass(slots=True)
+class BreakerPause:
     """Messages that arrive during the pause are skipped, and read again afterwards."""
 
     until: float
