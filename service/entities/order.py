@@ -7,8 +7,7 @@ The column types, `docs/order.schema.json` and the decoder are derived from thes
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
-from msgspec import Meta, Struct
-from msgspec.json import schema
+from msgspec import Meta, Struct, json
 
 MAX_BIGINT: Final = 2**63 - 1
 MAX_ITEMS: Final = 1_000
@@ -18,8 +17,8 @@ MAX_AGE_SECONDS: Final = 100 * 366 * 86_400
 UID_CHARACTER: Final = "[A-Za-z0-9_-]"
 """Pattern of one character of an `order_uid`."""
 
-# `$` would accept a trailing newline. This pattern has the same meaning in Python and ECMAScript.
 _END: Final = r"(?![\s\S])"
+"""The end of a text. In Python, `$` would also match before a trailing newline."""
 
 Amount = Annotated[int, Meta(ge=0, le=MAX_BIGINT, description="Whole minor units of the currency.")]
 Number = Annotated[int, Meta(ge=0, le=MAX_BIGINT)]
@@ -113,7 +112,17 @@ def amount_mismatches(order: Order) -> list[str]:
 
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema (draft 2020-12) of the document. It allows unknown fields, which are ignored."""
-    closed = schema(Order)
-    for component in closed["$defs"].values():
-        component.pop("additionalProperties")
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Order"} | closed
+    closed = json.schema(Order)
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Order"} | closed
+    return schema | {"$defs": portable(closed["$defs"])}
+
+
+def portable(schemas: dict[str, Any]) -> dict[str, Any]:
+    """Return the schemas by name, with patterns for every engine. Those of an order allow unknown fields.
+
+    JSON Schema's patterns are those of ECMAScript, in which `$` is the end. Go and Rust have no look-around.
+    """
+    ported: dict[str, Any] = json.decode(json.encode(schemas).replace(json.encode(_END).strip(b'"'), b"$"))
+    for part in DocumentPart.__subclasses__():
+        ported.get(part.__name__, {}).pop("additionalProperties", None)
+    return ported

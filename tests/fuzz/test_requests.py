@@ -176,6 +176,7 @@ def test_any_query_returns_a_page_or_names_the_invalid_parameter(
             "customer_id",
             "track_number",
             "reason",
+            "",  # an unknown parameter
         }
         assert all(re.fullmatch(r"[a-z_]+", each["rule"]) for each in document["errors"])
         assert MARK.encode() not in body

@@ -9,7 +9,7 @@ type Body<Path extends keyof paths> = paths[Path] extends {
 
 export type Order = Lossless<components["schemas"]["Order"]>;
 export type Item = Order["items"][number];
-export type Problem = components["schemas"]["Problem"];
+export type Problem = components["schemas"]["ProblemDetails"];
 export type OrderPage = Lossless<Body<"/orders">>;
 export type Summary = OrderPage["orders"][number];
 export type Reason = components["schemas"]["Reason"];
@@ -20,7 +20,7 @@ export type OrderHistory = Body<"/orders/{order_uid}/history">;
 export type WholeDeadLetter = Body<"/dead-letters/{partition}/{offset}">;
 export type DeadLetterCounts = Body<"/dead-letters/counts">;
 
-/** `/readyz?verbose`, which openapi.json does not describe. */
+/** What `/readyz?verbose` says, with 200 or 503. */
 export interface Readiness {
   isReady: boolean;
   checks: Record<string, boolean>;

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from fastapi import FastAPI
 from prometheus_fastapi_instrumentator import Instrumentator
@@ -10,19 +10,37 @@ from prometheus_fastapi_instrumentator.metrics import Info
 from starlette.middleware.cors import CORSMiddleware
 from structlog.typing import FilteringBoundLogger
 
+from service.entities.order import Order
 from service.handler.http.auth import DISABLED, KEY_HEADER, require_key
 from service.handler.http.compression import CompressionMiddleware
 from service.handler.http.event_broadcaster import EventBroadcaster
 from service.handler.http.keys import Keys, KeyScope
 from service.handler.http.middleware import ResponseHeadersMiddleware
-from service.handler.http.openapi import openapi_factory, operation_id
+from service.handler.http.openapi import KEY_OPTIONAL, KEY_REQUIRED, NO_KEY, Security, openapi_factory, operation_id
 from service.handler.http.problems import HANDLERS
 from service.handler.http.routes import dead_letter_replay, dead_letters, events, history, orders, page, probes, stats
+from service.usecases.dead_letter_view import WholeDeadLetter
 from service.usecases.lookup import Lookup
 from service.usecases.ports import DeadLetterReader, OrderReader
 
 if TYPE_CHECKING:
     from service.metrics import ApiMetrics
+
+
+STRUCTS: Final = (
+    Order,
+    orders.OrderList,
+    history.HistoryView,
+    dead_letters.DeadLetterList,
+    WholeDeadLetter,
+    dead_letters.CountsView,
+    dead_letter_replay.ReplayDeadLetters,
+    dead_letter_replay.ReplayedDeadLetters,
+    events.Event,
+    stats.Stats,
+    probes.ProbeStatus,
+)
+"""The types of all bodies but problem details."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +68,7 @@ def create_app(
     """Return the application. Without `keys`, anyone can read orders, and dead letters are disabled."""
     app = _empty_app(version)
     _include_routes(app, backends, keys, log)
-    app.openapi = openapi_factory(app)  # type: ignore[method-assign]  # as FastAPI documents
+    app.openapi = openapi_factory(app, STRUCTS, _security)  # type: ignore[method-assign]  # as FastAPI documents
     _instrument(app, metrics)
     app.add_middleware(CompressionMiddleware)
     if cors_origins:
@@ -81,7 +99,14 @@ def _include_routes(app: FastAPI, backends: Backends, keys: Keys | None, log: Fi
     app.include_router(dead_letters.router(backends.dead_letters), dependencies=dead_letters_access)
     replay_access = require_key(keys, KeyScope.REPLAY) or DISABLED
     app.include_router(dead_letter_replay.router(backends.replay, log), dependencies=replay_access)
-    app.router.routes.extend([*probes.routes(backends.health), *page.routes(page.page_folder())])
+    app.include_router(probes.router(backends.health))
+    app.router.routes.extend(page.routes(page.page_folder()))
+
+
+def _security(path: str) -> Security:
+    if path in probes.PATHS:
+        return NO_KEY
+    return KEY_REQUIRED if path.startswith("/dead-letters") else KEY_OPTIONAL
 
 
 def _instrument(app: FastAPI, metrics: "ApiMetrics") -> None:

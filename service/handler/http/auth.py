@@ -1,13 +1,13 @@
 """FastAPI dependencies that require an API key."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from http import HTTPStatus
 from typing import Annotated, Any, Final
 
 from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 
 from service.handler.http.keys import KeyHolder, Keys, KeyScope
+from service.handler.http.problem_types import ProblemType
 from service.handler.http.problems import Problem
 
 KEY_HEADER: Final = "X-API-Key"
@@ -20,7 +20,10 @@ KeyCheck = Callable[..., Awaitable[None]]
 
 
 def _disabled() -> None:
-    raise Problem(HTTPStatus.NOT_FOUND, "dead letters hold personal data: configure API keys to enable this endpoint")
+    raise Problem(
+        ProblemType.DEAD_LETTERS_DISABLED,
+        "dead letters hold personal data: configure API keys to enable this endpoint",
+    )
 
 
 DISABLED: Final = (Depends(_disabled),)
@@ -46,12 +49,12 @@ def _check(keys: Keys, scope: KeyScope) -> KeyCheck:
     ) -> None:
         key = bearer.credentials if bearer else api_key
         if not key:
-            raise Problem(HTTPStatus.UNAUTHORIZED, "missing API key", headers=_CHALLENGE)
+            raise Problem(ProblemType.MISSING_API_KEY, "missing API key", headers=_CHALLENGE)
         holder = keys.holder(key)
         if holder is None:
-            raise Problem(HTTPStatus.UNAUTHORIZED, "unknown API key", headers=_CHALLENGE)
+            raise Problem(ProblemType.UNKNOWN_API_KEY, "unknown API key", headers=_CHALLENGE)
         if scope not in holder.scopes:
-            raise Problem(HTTPStatus.FORBIDDEN, f"the API key lacks the scope {scope}")
+            raise Problem(ProblemType.MISSING_SCOPE, f"the API key lacks the scope {scope}")
         request.state.key_holder = holder
 
     return check

@@ -1,11 +1,11 @@
 """Reads the body of a request, within limits."""
 
 import asyncio
-from http import HTTPStatus
 from typing import Final
 
 from starlette.requests import ClientDisconnect, Request
 
+from service.handler.http.problem_types import ProblemType
 from service.handler.http.problems import Problem
 
 BODY_TIMEOUT_SECONDS: Final = 10.0
@@ -16,15 +16,15 @@ _JSON: Final = "application/json"
 async def read_json_body(request: Request, max_bytes: int) -> bytes:
     """Return the body. Raises Problem if it is not declared as JSON, too large, too slow or incomplete."""
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _JSON:
-        raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"the request body must be {_JSON}")
+        raise Problem(ProblemType.UNSUPPORTED_MEDIA_TYPE, f"the request body must be {_JSON}")
     try:
         async with asyncio.timeout(BODY_TIMEOUT_SECONDS):
             return await _read(request, max_bytes)
     except TimeoutError:
         detail = f"the request body did not arrive within {BODY_TIMEOUT_SECONDS:g} s"
-        raise Problem(HTTPStatus.REQUEST_TIMEOUT, detail) from None
+        raise Problem(ProblemType.BODY_TIMEOUT, detail) from None
     except ClientDisconnect:
-        raise Problem(HTTPStatus.BAD_REQUEST, "the request body is incomplete") from None
+        raise Problem(ProblemType.MALFORMED_BODY, "the request body is incomplete") from None
 
 
 async def _read(request: Request, max_bytes: int) -> bytes:
@@ -33,5 +33,5 @@ async def _read(request: Request, max_bytes: int) -> bytes:
         body += chunk
         if len(body) > max_bytes:
             detail = f"the request body is larger than {max_bytes} bytes"
-            raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail)
+            raise Problem(ProblemType.BODY_TOO_LARGE, detail)
     return bytes(body)

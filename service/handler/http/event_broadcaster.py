@@ -10,13 +10,14 @@ import secrets
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from http import HTTPStatus
 from typing import Final
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from service.handler.http.problem_types import ProblemType
 from service.handler.http.problems import Problem
+from service.handler.http.responses import NO_STORE
 from service.pkg.rate import Rate
 from service.pkg.timestamps import rfc3339
 
@@ -79,7 +80,7 @@ class EventBroadcaster:
     def open(self, last_event_id: str | None) -> "EventStream":
         """Return a stream that begins after that event, or now. Raises Problem (503) at the limit of clients."""
         if len(self._streams) >= self._max_clients or self.is_closed:
-            raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "too many event streams")
+            raise Problem(ProblemType.TOO_MANY_EVENT_STREAMS, "too many event streams")
         last_number = self._known_number(last_event_id) if last_event_id else self.newest
         if last_number is None:
             stream = EventStream(self, self.newest, self.reset_to_newest())
@@ -127,9 +128,10 @@ class EventStream(Response):
     """The response to one client. Ends when the client disconnects, stalls, or the broadcaster is closed."""
 
     media_type = "text/event-stream"
+    HEADERS: Final = {**NO_STORE, "x-accel-buffering": "no"}
 
     def __init__(self, broadcaster: EventBroadcaster, last_number: int, first_events: bytes = b"") -> None:
-        super().__init__(headers={"cache-control": "no-store", "x-accel-buffering": "no"})
+        super().__init__(headers=self.HEADERS)
         del self.headers["content-length"]
         self._broadcaster = broadcaster
         self._last_number = last_number

@@ -3,10 +3,10 @@
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass
-from http import HTTPStatus
 from time import monotonic
 from typing import Final, NamedTuple
 
+from service.handler.http.problem_types import ProblemType
 from service.handler.http.problems import Problem
 
 MAX_ANSWERS: Final = 1_000
@@ -67,7 +67,7 @@ class IdempotentAnswers:
 
 def _known_answer(entry: _Entry, request: bytes) -> bytes:
     if entry.request != request:
-        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "the Idempotency-Key was used for another request")
+        raise Problem(ProblemType.IDEMPOTENCY_KEY_REUSED, "the Idempotency-Key was used for another request")
     if entry.body is None:
-        raise Problem(HTTPStatus.CONFLICT, "a request with this Idempotency-Key is still running")
+        raise Problem(ProblemType.IDEMPOTENCY_KEY_IN_USE, "a request with this Idempotency-Key is still running")
     return entry.body

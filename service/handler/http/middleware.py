@@ -10,7 +10,9 @@ from typing import Final
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.typing import FilteringBoundLogger
 
+from service.handler.http.problem_types import ProblemType
 from service.handler.http.problems import problem
+from service.handler.http.routing import methods_of
 
 RawHeaders = Sequence[tuple[bytes, bytes]]
 
@@ -29,7 +31,7 @@ _STANDARD_HEADERS: Final = [
 ]
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 """A client's request id is accepted in this form only, because it goes into logs and headers."""
-
+_METHODS_WITHOUT_BODY: Final = {"GET", "HEAD"}
 _CLOSE: Final = (b"connection", b"close")
 
 
@@ -58,7 +60,8 @@ class ResponseHeadersMiddleware:
             await send(message)
 
         try:
-            await self._handle(scope, receive, send_with_headers)
+            app = _body_not_accepted(request_id) if has_body and _takes_no_body(scope) else self._app
+            await app(scope, receive, send_with_headers)
         except asyncio.CancelledError:  # at the drain timeout
             if is_started:
                 raise
@@ -69,25 +72,23 @@ class ResponseHeadersMiddleware:
                 raise
             await _internal_error(request_id)(scope, receive, send_with_headers)
 
-    async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["method"] != "POST" and _has_body(scope["headers"]):
-            refusal = problem(
-                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-                "request bodies are not accepted",
-                scope["state"]["request_id"],
-            )
-            await refusal(scope, receive, send)
-        else:
-            await self._app(scope, receive, send)
+
+def _takes_no_body(scope: Scope) -> bool:
+    """Return whether a route answers the request and reads no body. Unknown paths and methods have no route."""
+    return scope["method"] in _METHODS_WITHOUT_BODY and scope["method"] in methods_of(scope)
+
+
+def _body_not_accepted(request_id: bytes) -> ASGIApp:
+    return problem(ProblemType.BODY_NOT_ACCEPTED, "request bodies are not accepted", request_id.decode())
 
 
 def _internal_error(request_id: bytes) -> ASGIApp:
     detail = "internal error; the server's log has the details under this request id"
-    return problem(HTTPStatus.INTERNAL_SERVER_ERROR, detail, request_id.decode())
+    return problem(ProblemType.INTERNAL_ERROR, detail, request_id.decode())
 
 
 def _shutting_down(request_id: bytes) -> ASGIApp:
-    return problem(HTTPStatus.SERVICE_UNAVAILABLE, "the API is shutting down", request_id.decode())
+    return problem(ProblemType.SHUTTING_DOWN, "the API is shutting down", request_id.decode())
 
 
 def request_id_from(headers: RawHeaders) -> bytes:

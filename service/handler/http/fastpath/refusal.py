@@ -13,13 +13,20 @@ from service.handler.http.middleware import (
     serialize,
     with_standard_headers,
 )
+from service.handler.http.problem_types import ProblemType
 from service.handler.http.problems import problem
 
-_DETAILS: Final = {
-    HTTPStatus.BAD_REQUEST: "not a valid HTTP/1.1 request",
-    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: "the request line and headers are too large",
-    HTTPStatus.TOO_MANY_REQUESTS: "too many pipelined requests on this connection",
-    HTTPStatus.SERVICE_UNAVAILABLE: "too many connections",
+_PROBLEMS: Final = {
+    HTTPStatus.BAD_REQUEST: (ProblemType.MALFORMED_REQUEST, "not a valid HTTP/1.1 request"),
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: (
+        ProblemType.HEADERS_TOO_LARGE,
+        "the request line and headers are too large",
+    ),
+    HTTPStatus.TOO_MANY_REQUESTS: (
+        ProblemType.TOO_MANY_PIPELINED_REQUESTS,
+        "too many pipelined requests on this connection",
+    ),
+    HTTPStatus.SERVICE_UNAVAILABLE: (ProblemType.OVERLOADED, "too many connections"),
 }
 
 
@@ -28,7 +35,7 @@ class Refusal:
 
     def __init__(self, status: HTTPStatus, default_headers: RawHeaders) -> None:
         request_id = new_request_id()
-        response = problem(status, _DETAILS[status], request_id.decode(), headers={"connection": "close"})
+        response = problem(*_PROBLEMS[status], request_id.decode(), headers={"connection": "close"})
         headers = with_standard_headers([*default_headers, *response.raw_headers], request_id)
         self._response = serialize(status, headers, bytes(response.body))
 
@@ -41,6 +48,6 @@ class Refusal:
 async def overloaded(scope: Scope, receive: Receive, send: Send) -> None:
     """Answer 503, as an ASGI application."""
     request_id = request_id_from(scope["headers"])
-    response = problem(HTTPStatus.SERVICE_UNAVAILABLE, "too many concurrent requests", request_id.decode())
+    response = problem(ProblemType.OVERLOADED, "too many concurrent requests", request_id.decode())
     response.raw_headers = with_standard_headers(response.raw_headers, request_id)
     await response(scope, receive, send)

@@ -1,6 +1,6 @@
 """`POST /dead-letters/replay`: sends chosen dead letters, one of them possibly edited, to the order topic."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import Annotated, Final, Literal
 
 import msgspec
-from fastapi import APIRouter, Header, Request, Response
+from fastapi import Header, Request, Response
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 from prometheus_client import Counter
 from structlog.typing import FilteringBoundLogger
@@ -20,14 +20,18 @@ from service.errors import DocumentRejected, KafkaRequestFailed, TooManyDeadLett
 from service.handler.http.auth import key_holder_of
 from service.handler.http.body import read_json_body
 from service.handler.http.idempotency import IdempotentAnswers
+from service.handler.http.openapi import Responses, errors, ok, request_body, schema_ref
+from service.handler.http.problem_types import ProblemType
 from service.handler.http.problems import Problem, invalid_body, request_id_of
+from service.handler.http.responses import NO_STORE, json_response
+from service.handler.http.router import Router
 from service.usecases.chosen_replay import MAX_CHOSEN
 from service.usecases.ports import DeadLetterReplayer, EditedValue, ReplayRequest, ReplayResult
 
 PATH: Final = "/dead-letters/replay"
 MAX_BODY_OVERHEAD_BYTES: Final = 64 * 2**10
 """Size of a body without its value: coordinates of MAX_CHOSEN dead letters, or an order."""
-_REPEATED: Final = {"idempotency-replayed": "true"}
+_REPEATED: Final = {**NO_STORE, "idempotency-replayed": "true"}
 
 IdempotencyKey = Annotated[
     str | None,
@@ -40,23 +44,30 @@ IdempotencyKey = Annotated[
     ),
 ]
 
+_EDITED_VALUE: Final = {
+    "description": "An order that is sent instead of the content of the only dead letter in `dead_letters`.",
+    **schema_ref(Order),
+}
+
 
 class DeadLetterPlace(Struct, frozen=True, forbid_unknown_fields=True):
     partition: Annotated[int, Meta(ge=0, le=2**31 - 1)]
     offset: Annotated[int, Meta(ge=0, le=2**63 - 1)]
 
 
-class ReplayDeadLetters(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Either `dead_letters` or `order_uid` is required."""
+class ReplayDeadLetters(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Exactly one of `dead_letters` and `order_uid` is required."""
 
     dead_letters: Annotated[list[DeadLetterPlace], Meta(min_length=1, max_length=MAX_CHOSEN)] | None = None
-    order_uid: Annotated[str, Meta(min_length=1, max_length=1_024)] | None = None
-    """All dead letters of this order, by key and content; at most 100."""
+    order_uid: Annotated[
+        Annotated[str, Meta(min_length=1, max_length=1_024)] | None,
+        Meta(description=f"All dead letters of this order, by key and content; at most {MAX_CHOSEN}."),
+    ] = None
     dry_run: bool = False
-    max_replays: Annotated[int, Meta(ge=0, le=1_000)] = 3
-    """Dead letters that were replayed this often are refused."""
-    value: Annotated[Raw, Meta(extra_json_schema={"type": "object"})] | UnsetType = UNSET
-    """An order that is sent instead of the content of the only dead letter in `dead_letters`."""
+    max_replays: Annotated[
+        int, Meta(ge=0, le=1_000, description="Dead letters that were replayed this often are refused.")
+    ] = 3
+    value: Annotated[Raw, Meta(extra_json_schema=_EDITED_VALUE)] | UnsetType = UNSET
 
 
 class ReplayedDeadLetter(Struct, frozen=True, kw_only=True):
@@ -64,8 +75,7 @@ class ReplayedDeadLetter(Struct, frozen=True, kw_only=True):
     offset: int
     outcome: Literal["sent", "would-be-sent", "refused"]
     refusal: str | None
-    detail: str | None
-    """The refusal as a sentence."""
+    detail: Annotated[str | None, Meta(description="The refusal as a sentence.")]
 
 
 class ReplayedDeadLetters(Struct, frozen=True, kw_only=True):
@@ -88,19 +98,37 @@ class ReplayBackend:
     """By outcome; dry runs are not counted."""
 
 
-def router(backend: ReplayBackend, log: FilteringBoundLogger) -> APIRouter:
-    routes = APIRouter(tags=["dead letters"])
+_PLACE: Final = DeadLetterPlace(partition=0, offset=0)
+_REFUSED: Final = ReplayedDeadLetter(
+    partition=0, offset=0, outcome="refused", refusal="missing", detail="partition 0, offset 0 has no dead letter"
+)
+_EXAMPLE: Final = ReplayedDeadLetters(dry_run=True, sent=0, refused=1, dead_letters=[_REFUSED])
+REQUEST_BODY: Final = request_body(ReplayDeadLetters(dead_letters=[_PLACE], dry_run=True))
+RESPONSES: Final[Responses] = {
+    **ok("What became of each dead letter.", _EXAMPLE, "Idempotency-Replayed"),
+    **errors(
+        HTTPStatus.BAD_REQUEST,
+        HTTPStatus.NOT_FOUND,
+        HTTPStatus.REQUEST_TIMEOUT,
+        HTTPStatus.CONFLICT,
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    ),
+}
+
+
+def router(backend: ReplayBackend, log: FilteringBoundLogger) -> Router:
+    routes = Router("dead letters")
     answers = IdempotentAnswers()
 
-    @routes.post(PATH, include_in_schema=False)
+    @routes.post(PATH, responses=RESPONSES, summary="Replay dead letters", openapi_extra=REQUEST_BODY)
     async def replay_dead_letters(request: Request, idempotency_key: IdempotencyKey = None) -> Response:
         body = await read_json_body(request, backend.max_value_bytes + MAX_BODY_OVERHEAD_BYTES)
         name = key_holder_of(request).name
         replay = partial(_replay, _parse(body, backend, name), backend, log.bind(request_id=request_id_of(request)))
         if idempotency_key is None:
-            return _response(await replay())
+            return json_response(await replay())
         answer = await answers.answer((name, idempotency_key), sha256(body).digest(), replay)
-        return _response(answer.body, _REPEATED if answer.is_repeated else None)
+        return json_response(answer.body, _REPEATED if answer.is_repeated else NO_STORE)
 
     return routes
 
@@ -109,7 +137,7 @@ async def _replay(request: ReplayRequest, backend: ReplayBackend, log: Filtering
     try:
         results = await backend.replayer.replay(request)
     except TooManyDeadLetters as error:
-        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)) from None
+        raise Problem(ProblemType.TOO_MANY_DEAD_LETTERS, str(error)) from None
     except KafkaRequestFailed as error:
         log.warning("replaying dead letters failed", replayed_by=request.replayed_by, reason=str(error))
         raise
@@ -159,7 +187,7 @@ def _parse(body: bytes, backend: ReplayBackend, replayed_by: str) -> ReplayReque
     except msgspec.ValidationError as error:
         raise invalid_body([_violation(error)]) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise Problem(HTTPStatus.BAD_REQUEST, "the request body is malformed JSON") from None
+        raise Problem(ProblemType.MALFORMED_BODY, "the request body is malformed JSON") from None
     places = asked.dead_letters
     chosen = None if places is None else [DeadLetterId(each.partition, each.offset) for each in places]
     if (chosen is None) == (asked.order_uid is None):
@@ -190,7 +218,3 @@ def _violation(error: msgspec.ValidationError) -> Violation:
     if rule.startswith("Object contains unknown field"):
         rule = "unknown member"
     return Violation(path.strip(".`"), rule.replace("`", ""))
-
-
-def _response(body: bytes, headers: Mapping[str, str] | None = None) -> Response:
-    return Response(body, headers={"cache-control": "no-store", **(headers or {})}, media_type="application/json")

@@ -10,14 +10,17 @@ from http import HTTPStatus
 from typing import Annotated, Any, Final
 
 import msgspec
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import Path, Query, Response
 from msgspec import Struct
 from pydantic import BeforeValidator
 from pydantic_core import PydanticCustomError
 
 from service.entities.dead_letter import Reason
-from service.handler.http.openapi import Responses, error_responses, inline_schema, json_response
+from service.handler.http.openapi import Responses, errors, ok
+from service.handler.http.problem_types import ProblemType
 from service.handler.http.problems import Problem
+from service.handler.http.responses import json_response
+from service.handler.http.router import Router
 from service.handler.http.routes.orders import FilterText
 from service.pkg.argtypes import timestamp_or_age
 from service.pkg.timestamps import to_milliseconds
@@ -124,30 +127,55 @@ class CountsView(Struct, frozen=True, kw_only=True):
     buckets: list[CountsBucket]
 
 
+_DEAD_LETTER: Final = {
+    "partition": 0,
+    "offset": 41,
+    "timestamp": "2021-11-26T06:22:20Z",
+    "reason": "invalid",
+    "detail": "delivery.email: Expected `str` matching regex",
+    "failed_at": "2021-11-26T06:22:20Z",
+    "attempts": "1",
+    "replays": 0,
+    "is_stub": False,
+    "original": {"topic": "orders", "partition": 2, "offset": 1_041, "timestamp": "2021-11-26T06:22:19Z"},
+    "key": "YjU2M2ZlYjdiMmI4NGI2dGVzdA==",
+    "value": "e30=",
+    "size": 2,
+}
+_LISTED: Final = msgspec.convert(_DEAD_LETTER, DeadLetterView)
+_WHOLE: Final = msgspec.convert(
+    {**_DEAD_LETTER, "headers": [{"name": "dlq-reason", "value": "invalid"}]}, WholeDeadLetter
+)
+_COUNTS: Final = CountsView(
+    since="2021-11-26T06:00:00Z",
+    until="2021-11-26T07:00:00Z",
+    bucket_seconds=3_600,
+    complete=True,
+    counted_since="2021-11-26T06:00:00Z",
+    counts={"invalid": 1},
+    buckets=[CountsBucket(start="2021-11-26T06:00:00Z", counts={"invalid": 1})],
+)
 LIST_RESPONSES: Final[Responses] = {
-    **json_response(
-        "A page of dead letters, with their original bytes (personal data).", inline_schema(DeadLetterList)
+    **ok(
+        "A page of dead letters, with their original bytes (personal data).",
+        DeadLetterList([_LISTED], next_cursor="0.41"),
     ),
-    **error_responses(HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY),
+    **errors(HTTPStatus.NOT_FOUND),
 }
 WHOLE_RESPONSES: Final[Responses] = {
-    **json_response(
-        "A dead letter, with its complete original bytes and headers (personal data).", inline_schema(WholeDeadLetter)
-    ),
-    **error_responses(HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY),
+    **ok("A dead letter, with its complete original bytes and headers (personal data).", _WHOLE),
+    **errors(HTTPStatus.NOT_FOUND),
 }
 COUNTS_RESPONSES: Final[Responses] = {
-    **json_response("Numbers of dead letters, at most 5 s old.", inline_schema(CountsView)),
-    **error_responses(HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY),
+    **ok("Numbers of dead letters, at most 5 s old.", _COUNTS),
+    **errors(HTTPStatus.NOT_FOUND),
 }
 
 
-def router(dead_letters: DeadLetterReader) -> APIRouter:
-    routes = APIRouter(tags=["dead letters"])
+def router(dead_letters: DeadLetterReader) -> Router:
+    routes = Router("dead letters")
 
-    @routes.get(
-        "/dead-letters", responses=LIST_RESPONSES, response_class=Response, summary="List dead letters, newest first"
-    )
+    @routes.get("/dead-letters", responses=LIST_RESPONSES, summary="List dead letters, newest first")
     async def list_dead_letters(
         limit: DeadLettersLimit = 20,
         cursor: DeadLettersCursor = None,
@@ -161,9 +189,7 @@ def router(dead_letters: DeadLetterReader) -> APIRouter:
         page = await dead_letters.page(DeadLetterQuery(limit, _parse_cursor(cursor), filters))
         return _response(DeadLetterList([view(each) for each in page.dead_letters], _format_cursor(page.before)))
 
-    @routes.get(
-        "/dead-letters/counts", responses=COUNTS_RESPONSES, response_class=Response, summary="Count dead letters"
-    )
+    @routes.get("/dead-letters/counts", responses=COUNTS_RESPONSES, summary="Count dead letters")
     async def count_dead_letters(since: CountedSince = None, bucket: BucketSize = None) -> Response:
         query = _counts_query(since, bucket, datetime.now(UTC))
         return _response(_counts_view(query, await dead_letters.counts(query)))
@@ -171,20 +197,19 @@ def router(dead_letters: DeadLetterReader) -> APIRouter:
     @routes.get(
         "/dead-letters/{partition}/{offset}",
         responses=WHOLE_RESPONSES,
-        response_class=Response,
         summary="Get a dead letter",
     )
     async def get_dead_letter(partition: Partition, offset: Offset) -> Response:
         dead_letter = await dead_letters.find(partition, offset)
         if dead_letter is None:
-            raise Problem(HTTPStatus.NOT_FOUND, "no dead letter at this partition and offset")
+            raise Problem(ProblemType.DEAD_LETTER_NOT_FOUND, "no dead letter at this partition and offset")
         return await asyncio.to_thread(lambda: _response(whole_view(dead_letter)))  # it may be large
 
     return routes
 
 
 def _response(body: Struct) -> Response:
-    return Response(msgspec.json.encode(body), headers={"cache-control": "no-store"}, media_type="application/json")
+    return json_response(msgspec.json.encode(body))
 
 
 def _parse_cursor(cursor: str | None) -> Mapping[int, int] | None:

@@ -6,12 +6,16 @@ from http import HTTPStatus
 from typing import Final
 
 import msgspec
-from fastapi import APIRouter, Response
+from fastapi import Response
 from msgspec import Struct
 
 from service.entities.version import RecordCoordinates
-from service.handler.http.openapi import Responses, error_responses, inline_schema, json_response
+from service.handler.http.examples import ORDER
+from service.handler.http.openapi import Responses, errors, ok
+from service.handler.http.problem_types import ProblemType
 from service.handler.http.problems import Problem
+from service.handler.http.responses import REVALIDATE, json_response
+from service.handler.http.router import Router
 from service.handler.http.routes.orders import ORDER_PATH, OrderUidInPath
 from service.pkg.timestamps import rfc3339
 from service.usecases.ports import OrderHistory, OrderReader, OrderVersion
@@ -42,24 +46,27 @@ class HistoryView(Struct, frozen=True, kw_only=True):
     """Newest first; the first one is the stored one. The number of recorded versions is limited."""
 
 
+_SOURCE: Final = SourceView(topic="orders", partition=2, offset=1_041, timestamp="2021-11-26T06:22:19Z")
+_EXAMPLE: Final = HistoryView(
+    order_uid=ORDER.order_uid,
+    replacements=1,
+    versions=[VersionView(stored_at="2021-11-26T06:22:20Z", source=_SOURCE, changed_fields=["payment.amount"])],
+)
 RESPONSES: Final[Responses] = {
-    **json_response("The versions of the order, without its data.", inline_schema(HistoryView)),
-    **error_responses(HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY),
+    **ok("The versions of the order, without its data.", _EXAMPLE),
+    **errors(HTTPStatus.NOT_FOUND),
 }
 
 
-def router(reader: OrderReader) -> APIRouter:
-    routes = APIRouter(tags=["orders"])
+def router(reader: OrderReader) -> Router:
+    routes = Router("orders")
 
-    @routes.get(
-        f"{ORDER_PATH}/history", responses=RESPONSES, response_class=Response, summary="Get the history of an order"
-    )
+    @routes.get(f"{ORDER_PATH}/history", responses=RESPONSES, summary="Get the history of an order")
     async def get_order_history(order_uid: OrderUidInPath) -> Response:
         history = await reader.history(order_uid)
         if history is None:
-            raise Problem(HTTPStatus.NOT_FOUND, "no order with this order_uid")
-        body = msgspec.json.encode(_view(order_uid, history))
-        return Response(body, headers={"cache-control": "private, no-cache"}, media_type="application/json")
+            raise Problem(ProblemType.ORDER_NOT_FOUND, "no order with this order_uid")
+        return json_response(msgspec.json.encode(_view(order_uid, history)), REVALIDATE)
 
     return routes
 

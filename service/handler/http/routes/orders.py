@@ -2,25 +2,30 @@
 
 import re
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import Path, Query, Request, Response
+from msgspec import Meta, Struct
 
-from service.entities.order import MAX_UID_LENGTH, UID_CHARACTER
+from service.entities.order import MAX_ITEMS, MAX_UID_LENGTH, UID_CHARACTER, Amount
 from service.handler.http.etag import matches
-from service.handler.http.openapi import Responses, describe_headers, error_responses, json_response
+from service.handler.http.examples import ORDER
+from service.handler.http.openapi import IF_NONE_MATCH, Responses, errors, not_modified, ok, request_headers
+from service.handler.http.problem_types import ProblemType
 from service.handler.http.problems import Problem
+from service.handler.http.responses import REVALIDATE, json_response
+from service.handler.http.router import Router
 from service.usecases.lookup import Lookup, LookupResult
 from service.usecases.ports import OrderReader, PageCursor, PageQuery
 
 MAX_PAGE_SIZE: Final = 200
 ORDER_PATH: Final = "/orders/{order_uid}"
 _CURSOR: Final = re.compile(r"(-?[0-9]{1,18})\.(.+)")
-_CACHE_CONTROL: Final = {"cache-control": "private, no-cache"}
 
 OrderUidInPath = Annotated[
-    str, Path(min_length=1, max_length=MAX_UID_LENGTH, pattern=f"^{UID_CHARACTER}+$", examples=["b563feb7b2b84b6test"])
+    str, Path(min_length=1, max_length=MAX_UID_LENGTH, pattern=f"^{UID_CHARACTER}+$", examples=[ORDER.order_uid])
 ]
 OrdersLimit = Annotated[int, Query(ge=1, le=MAX_PAGE_SIZE, description="Maximum number of orders in the page.")]
 OrdersCursor = Annotated[
@@ -30,70 +35,65 @@ OrdersCursor = Annotated[
         description="`next_cursor` of the previous page (opaque).",
     ),
 ]
-FilterText = Annotated[str | None, Query(min_length=1, max_length=255, pattern="^[^\\u0000]*$")]
+FilterText = Annotated[str | None, Query(min_length=1, max_length=255, pattern=r"^[^\x00]*$")]
 
+
+class OrderSummary(Struct, frozen=True, kw_only=True):
+    """An order in a list, without personal data."""
+
+    order_uid: str
+    track_number: str
+    date_created: datetime
+    stored_at: Annotated[datetime, Meta(description="When this version of the order was stored.")]
+    delivery_service: str
+    amount: Amount
+    currency: str
+    items: Annotated[int, Meta(ge=1, le=MAX_ITEMS, description="Number of items.")]
+
+
+class OrderList(Struct, frozen=True, kw_only=True):
+    """A page of orders, newest first."""
+
+    orders: list[OrderSummary]
+    next_cursor: Annotated[str | None, Meta(description="Null on the last page.")]
+
+
+_LIST_EXAMPLE: Final = OrderList(
+    orders=[
+        OrderSummary(
+            order_uid=ORDER.order_uid,
+            track_number=ORDER.track_number,
+            date_created=ORDER.date_created,
+            stored_at=datetime(2021, 11, 26, 6, 22, 20, tzinfo=UTC),
+            delivery_service=ORDER.delivery_service,
+            amount=ORDER.payment.amount,
+            currency=ORDER.payment.currency,
+            items=len(ORDER.items),
+        )
+    ],
+    next_cursor=f"1637907739000000.{ORDER.order_uid}",
+)
 ORDER_RESPONSES: Final[Responses] = {
-    200: {
-        "description": "The order as it was sent, with `date_created` in UTC.",
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Order"}}},
-        "headers": describe_headers(
-            ETag="Strong entity tag: changes when the document does.",
-            X_Cache="`hit`: served from memory; `miss`: read from the database.",
-        ),
-    },
-    304: {"description": "Not modified: an ETag in If-None-Match matches."},
-    **error_responses(HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY),
+    **ok("The order as it was sent, with `date_created` in UTC.", ORDER, "ETag", "X-Cache"),
+    **not_modified("ETag", "X-Cache"),
+    **errors(HTTPStatus.NOT_FOUND),
 }
-HEAD_RESPONSES: Final[Responses] = {
-    status: {name: value for name, value in response.items() if name != "content"}
-    for status, response in ORDER_RESPONSES.items()
-}
-SUMMARY: Final[dict[str, Any]] = {
-    "type": "object",
-    "properties": {
-        "order_uid": {"type": "string"},
-        "track_number": {"type": "string"},
-        "date_created": {"type": "string", "format": "date-time"},
-        "stored_at": {
-            "type": "string",
-            "format": "date-time",
-            "description": "When this version of the order was stored.",
-        },
-        "delivery_service": {"type": "string"},
-        "amount": {"type": "integer"},
-        "currency": {"type": "string"},
-        "items": {"type": "integer", "description": "Number of items."},
-    },
-}
-SUMMARY["required"] = list(SUMMARY["properties"])
-LIST_RESPONSES: Final[Responses] = {
-    **json_response(
-        "A page of order summaries, without personal data.",
-        {
-            "type": "object",
-            "required": ["orders", "next_cursor"],
-            "properties": {
-                "orders": {"type": "array", "items": SUMMARY},
-                "next_cursor": {"type": ["string", "null"], "description": "Null on the last page."},
-            },
-        },
-    ),
-    **error_responses(HTTPStatus.UNPROCESSABLE_ENTITY),
-}
+LIST_RESPONSES: Final = ok("A page of order summaries, without personal data.", _LIST_EXAMPLE)
 
 
-def router(lookup: Lookup, reader: OrderReader) -> APIRouter:
-    routes = APIRouter(tags=["orders"])
+def router(lookup: Lookup, reader: OrderReader) -> Router:
+    routes = Router("orders")
 
-    @routes.get(ORDER_PATH, responses=ORDER_RESPONSES, response_class=Response, summary="Get an order")
+    @routes.get(
+        ORDER_PATH, responses=ORDER_RESPONSES, summary="Get an order", openapi_extra=request_headers(IF_NONE_MATCH)
+    )
     async def get_order(order_uid: OrderUidInPath, request: Request) -> Response:
-        return await _get(lookup, order_uid, request)
+        order = await lookup.find(order_uid)
+        if order is None:
+            raise Problem(ProblemType.ORDER_NOT_FOUND, "no order with this order_uid")
+        return order_response(order, request.headers.getlist("if-none-match"))
 
-    @routes.head(ORDER_PATH, responses=HEAD_RESPONSES, response_class=Response, summary="Get the headers of an order")
-    async def head_order(order_uid: OrderUidInPath, request: Request) -> Response:
-        return await _get(lookup, order_uid, request)
-
-    @routes.get("/orders", responses=LIST_RESPONSES, response_class=Response, summary="List orders, newest first")
+    @routes.get("/orders", responses=LIST_RESPONSES, summary="List orders, newest first")
     async def list_orders(
         limit: OrdersLimit = 20,
         cursor: OrdersCursor = None,
@@ -106,26 +106,19 @@ def router(lookup: Lookup, reader: OrderReader) -> APIRouter:
     return routes
 
 
-async def _get(lookup: Lookup, order_uid: str, request: Request) -> Response:
-    order = await lookup.find(order_uid)
-    if order is None:
-        raise Problem(HTTPStatus.NOT_FOUND, "no order with this order_uid")
-    return order_response(order, request.headers.getlist("if-none-match"))
-
-
 def order_response(order: LookupResult, if_none_match: Sequence[str]) -> Response:
     """Return 200 with the document, or 304 if one of the If-None-Match headers' values has its ETag."""
-    headers = {**_CACHE_CONTROL, "etag": f'"{order.tag}"', "x-cache": "hit" if order.is_hit else "miss"}
+    headers = {**REVALIDATE, "etag": f'"{order.tag}"', "x-cache": "hit" if order.is_hit else "miss"}
     if matches(order.tag, if_none_match):
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
-    return Response(order.body, headers=headers, media_type="application/json")
+    return json_response(order.body, headers)
 
 
 async def _list(reader: OrderReader, query: PageQuery) -> Response:
     page = await reader.page(query)
     next_cursor = f'"{page.next.created_us}.{page.next.order_uid}"' if page.next else "null"
     body = b'{"orders":[%s],"next_cursor":%s}' % (b",".join(page.summaries), next_cursor.encode())
-    return Response(body, headers=_CACHE_CONTROL, media_type="application/json")
+    return json_response(body, REVALIDATE)
 
 
 def _parse_cursor(cursor: str | None) -> PageCursor | None:

@@ -4,10 +4,12 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 import msgspec
-from fastapi import APIRouter, Response
+from fastapi import Response
 from msgspec import Struct
 
-from service.handler.http.openapi import Responses, error_responses, inline_schema, json_response
+from service.handler.http.openapi import ok
+from service.handler.http.responses import json_response
+from service.handler.http.router import Router
 
 
 class CacheStats(Struct, frozen=True, kw_only=True):
@@ -57,19 +59,27 @@ class Stats(Struct, frozen=True, kw_only=True):
     dependencies: Dependencies
 
 
-RESPONSES: Final[Responses] = {
-    **json_response("Statistics of this process and its dependencies.", inline_schema(Stats)),
-    **error_responses(),
-}
+_UP: Final = DependencyStatus(is_up=True, since="2021-11-26T06:00:00Z")
+_EXAMPLE: Final = Stats(
+    cache=CacheStats(entries=10_000, bytes=12_000_000, hits=9_900, misses=100, hit_ratio=0.99),
+    warm_up=WarmUpStats(is_over=True, orders=10_000, seconds=1.2),
+    stored=1_000_000,
+    stored_is_estimate=True,
+    stored_per_second=250.0,
+    event_clients=3,
+    lag=0,
+    dead_letters=12,
+    dependencies=Dependencies(postgresql=_UP, notifications=_UP, kafka=_UP),
+)
+RESPONSES: Final = ok("Statistics of this process and its dependencies.", _EXAMPLE)
 
 
-def router(read: Callable[[], Awaitable[Stats]]) -> APIRouter:
-    routes = APIRouter(tags=["service"])
+def router(read: Callable[[], Awaitable[Stats]]) -> Router:
+    routes = Router("service")
 
-    @routes.get("/stats", responses=RESPONSES, response_class=Response, summary="Get statistics of the service")
+    @routes.get("/stats", responses=RESPONSES, summary="Get statistics of the service")
     async def read_stats() -> Response:
-        body = msgspec.json.encode(await read())
-        return Response(body, headers={"cache-control": "no-store"}, media_type="application/json")
+        return json_response(msgspec.json.encode(await read()))
 
     return routes
 

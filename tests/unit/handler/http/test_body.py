@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.types import Message, Receive
 
 from service.handler.http import body
+from service.handler.http.problem_types import ProblemType
 from service.handler.http.problems import Problem
 
 
@@ -20,14 +21,17 @@ async def disconnected() -> Message:
 
 
 @pytest.mark.parametrize(
-    ("receive", "status", "detail"),
-    [(never, 408, "did not arrive within 0.01 s"), (disconnected, 400, "is incomplete")],
+    ("receive", "kind", "detail"),
+    [
+        (never, ProblemType.BODY_TIMEOUT, "did not arrive within 0.01 s"),
+        (disconnected, ProblemType.MALFORMED_BODY, "is incomplete"),
+    ],
 )
 def test_a_body_that_does_not_arrive_is_refused(
-    receive: Receive, status: int, detail: str, monkeypatch: pytest.MonkeyPatch
+    receive: Receive, kind: ProblemType, detail: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(body, "BODY_TIMEOUT_SECONDS", 0.01)
     request = Request({"type": "http", "headers": [(b"content-type", b"application/json")]}, receive)
     with pytest.raises(Problem) as refused:
         asyncio.run(body.read_json_body(request, 100))
-    assert (refused.value.status_code, refused.value.detail) == (status, f"the request body {detail}")
+    assert (refused.value.kind, refused.value.detail) == (kind, f"the request body {detail}")

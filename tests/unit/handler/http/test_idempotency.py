@@ -1,11 +1,11 @@
 """A request that is repeated with the same idempotency key runs once."""
 
 import asyncio
-from http import HTTPStatus
 
 import pytest
 
 from service.handler.http.idempotency import Answer, IdempotentAnswers
+from service.handler.http.problem_types import ProblemType
 from service.handler.http.problems import Problem
 
 
@@ -51,14 +51,14 @@ def test_a_key_of_another_request_is_refused(answers: IdempotentAnswers) -> None
     ask(answers, Runs())
     with pytest.raises(Problem) as refused:
         ask(answers, Runs(), request=b"other")
-    assert refused.value.status_code == 422
+    assert refused.value.kind is ProblemType.IDEMPOTENCY_KEY_REUSED
 
 
 def test_a_repetition_of_a_running_request_is_refused(answers: IdempotentAnswers) -> None:
     async def repeat() -> bytes:
         with pytest.raises(Problem) as refused:
             await answers.answer("key", b"request", Runs())
-        assert refused.value.status_code == 409
+        assert refused.value.kind is ProblemType.IDEMPOTENCY_KEY_IN_USE
         return b"first"
 
     assert asyncio.run(answers.answer("key", b"request", repeat)) == (b"first", False)
@@ -66,7 +66,7 @@ def test_a_repetition_of_a_running_request_is_refused(answers: IdempotentAnswers
 
 def test_a_failed_request_runs_again(answers: IdempotentAnswers) -> None:
     async def fail() -> bytes:
-        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "unreachable")
+        raise Problem(ProblemType.KAFKA_UNAVAILABLE, "unreachable")
 
     with pytest.raises(Problem):
         asyncio.run(answers.answer("key", b"request", fail))

@@ -36,6 +36,11 @@ def post(api: InMemoryApi, content: object, key: str = KEY, **headers: str) -> A
     )
 
 
+def type_of(response: Any, status: int) -> str:
+    kind: str = problem_of(response, status)["type"]
+    return kind.removeprefix("urn:orders:problem:")
+
+
 def rules_of(response: Any) -> dict[str, str]:
     errors = problem_of(response, 422)["errors"]
     assert {error["in"] for error in errors} == {"body"}
@@ -134,12 +139,12 @@ def test_an_invalid_request_is_refused_with_paths_and_rules(
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff", b'{"value": ' + b"[" * 100_000])
 def test_malformed_json_is_refused(api: InMemoryApi, content: bytes) -> None:
-    problem_of(post(api, content), 400)
+    assert type_of(post(api, content), 400) == "malformed-body"
 
 
 @pytest.mark.parametrize("media_type", ["text/plain", "application/json-seq", ""])
 def test_a_body_that_is_not_declared_as_json_is_refused(api: InMemoryApi, media_type: str) -> None:
-    problem_of(post(api, ONE, content_type=media_type), 415)
+    assert type_of(post(api, ONE, content_type=media_type), 415) == "unsupported-media-type"
     assert post(api, ONE, content_type="Application/JSON; charset=utf-8").status_code == 200
 
 
@@ -147,14 +152,14 @@ def test_a_body_that_is_too_large_is_refused(api: InMemoryApi) -> None:
     limit = 2**20 + 2**16
     content = encode(ONE)
     assert post(api, content.ljust(limit)).status_code == 200
-    problem_of(post(api, content.ljust(limit + 1)), 413)
+    assert type_of(post(api, content.ljust(limit + 1)), 413) == "body-too-large"
 
 
 def test_only_keys_with_the_scope_may_replay(api: InMemoryApi) -> None:
     assert "scope replay" in problem_of(post(api, ONE, READING_KEY), 403)["detail"]
     problem_of(post(api, ONE, "u" * 20), 401)
     with (open_api := InMemoryApi()).client:
-        problem_of(post(open_api, ONE), 404)
+        assert type_of(post(open_api, ONE), 404) == "dead-letters-disabled"
     assert api.replayer.requests == open_api.replayer.requests == []
 
 
@@ -163,14 +168,15 @@ def test_a_request_that_is_repeated_with_its_key_sends_nothing(api: InMemoryApi)
     assert (first.content, "idempotency-replayed" in first.headers) == (again.content, False)
     assert again.headers["idempotency-replayed"] == "true"
     assert len(api.replayer.requests) == 1
-    problem_of(post(api, {"order_uid": "a"}, idempotency_key="one"), 422)
+    assert type_of(post(api, {"order_uid": "a"}, idempotency_key="one"), 422) == "idempotency-key-reused"
     assert post(api, ONE, OTHER_KEY, idempotency_key="one").status_code == 200
     assert [request.replayed_by for request in api.replayer.requests] == ["desk", "other"]
 
 
 @pytest.mark.parametrize("key", ["", "a b", "a" * 129])
 def test_an_invalid_idempotency_key_is_refused(api: InMemoryApi, key: str) -> None:
-    problem_of(post(api, ONE, idempotency_key=key), 422)
+    (error,) = problem_of(post(api, ONE, idempotency_key=key), 422)["errors"]
+    assert (error["in"], error["name"]) == ("header", "Idempotency-Key")
 
 
 def test_errors_are_answered_and_the_request_may_be_repeated(api: InMemoryApi) -> None:
@@ -179,6 +185,6 @@ def test_errors_are_answered_and_the_request_may_be_repeated(api: InMemoryApi) -
         problem_of(post(api, ONE, idempotency_key="one"), 503)
     assert [(log["event"], log["replayed_by"]) for log in logs] == [("replaying dead letters failed", "desk")]
     api.replayer.error = TooManyDeadLetters(100)
-    assert "more than 100" in problem_of(post(api, ONE, idempotency_key="one"), 422)["detail"]
+    assert type_of(post(api, ONE, idempotency_key="one"), 422) == "too-many-dead-letters"
     api.replayer.error = None
     assert "idempotency-replayed" not in post(api, ONE, idempotency_key="one").headers
