@@ -67,7 +67,7 @@ def read_until_closed(stream: httpx2.Response) -> None:
     ("text", "problem"),
     [
         (None, "cannot be read: No such file or directory"),
-        (f"reads {FIRST}", "line 1: unknown scope, expected read or dead-letters"),
+        (f"reads {FIRST}", "line 1: unknown scope, expected read or dead-letters or replay"),
         (f"# read {FIRST}", "contains no keys"),
     ],
 )
