@@ -6,6 +6,9 @@ from typing import Final
 from service.entities.version import MAX_TOPIC_LENGTH, RecordCoordinates
 
 DLQ_PREFIX: Final = "dlq-"
+MAX_DIGITS: Final = 18
+"""Digits of an integer: enough for any offset or timestamp, and below 2^63."""
+TOPIC_PATTERN: Final = f"[A-Za-z0-9._-]{{1,{MAX_TOPIC_LENGTH}}}"
 
 
 class Header:
@@ -68,7 +71,7 @@ def known_headers(headers: Headers | None, max_value_bytes: int) -> Headers:
     """
     found: dict[tuple[str, bool], bytes | None] = {}
     for name, value in reversed(headers or ()):
-        if name in _NAMES:
+        if name in NAMES:
             found.setdefault((name, value is None), value and value[:max_value_bytes])
     return [(name, value) for (name, _), value in reversed(found.items())]
 
@@ -78,20 +81,18 @@ def without_dlq_headers(headers: Headers | None) -> Headers:
     return [(name, value) for name, value in headers or () if not name.startswith(DLQ_PREFIX)]
 
 
-_NAMES: Final = frozenset(getattr(Header, key) for key in Header.__annotations__)
-_TOPIC_PATTERN: Final = re.compile(rb"[A-Za-z0-9._-]{1,%d}" % MAX_TOPIC_LENGTH)
+NAMES: Final = frozenset(getattr(Header, key) for key in Header.__annotations__)
+_TOPIC: Final = re.compile(TOPIC_PATTERN.encode())
 _MAX_PARTITION: Final = 2**31 - 1
-_MAX_DIGITS: Final = 18
-"""Enough for any offset or timestamp, and below 2^63."""
 
 
 def _parse_topic(name: bytes) -> str:
-    if not _TOPIC_PATTERN.fullmatch(name):
+    if not _TOPIC.fullmatch(name):
         raise ValueError("invalid topic name")
     return name.decode()
 
 
-def _parse_int(text: bytes, maximum: int = 10**_MAX_DIGITS) -> int:
-    if not text.isdigit() or len(text) > _MAX_DIGITS or int(text) > maximum:
+def _parse_int(text: bytes, maximum: int = 10**MAX_DIGITS) -> int:
+    if not text.isdigit() or len(text) > MAX_DIGITS or int(text) > maximum:
         raise ValueError("invalid integer")
     return int(text)

@@ -7,7 +7,7 @@ from typing import Final
 
 from msgspec.json import encode
 
-from service.entities.dead_letter import DeadLetter
+from service.entities.dead_letter import DeadLetter, Stub
 from service.entities.dead_letter_headers import Header, Headers, read_origin, read_replays, without_dlq_headers
 from service.entities.record import Record
 from service.handler.kafka.dead_letters.delivery import Payload
@@ -58,14 +58,6 @@ class DeadLetterEncoder:
 
 
 def _stub(record: Record) -> bytes:
-    """Return the origin, size and hash of a message that is too large for the dead-letter topic."""
     value = record.value or b""
-    return encode(
-        {
-            "original_topic": record.topic,
-            "original_partition": record.partition,
-            "original_offset": record.offset,
-            "size": len(value),
-            "sha256": hashlib.sha256(value).hexdigest(),
-        }
-    )
+    digest = hashlib.sha256(value).hexdigest()
+    return encode(Stub(record.topic, record.partition, record.offset, len(value), digest))

@@ -1,0 +1,167 @@
+"""The AsyncAPI document of the topics, from the types that describe their messages.
+
+`make reference` writes it to docs/asyncapi.json.
+"""
+
+from typing import Any, Final
+
+from msgspec import json
+
+from service.entities.dead_letter import Reason, Stub
+from service.entities.dead_letter_headers import MAX_DIGITS, TOPIC_PATTERN, Header
+from service.entities.order import json_schema
+
+Schema = dict[str, Any]
+
+_COMPONENTS: Final = "#/components/schemas/"
+_KAFKA_BINDING: Final = "0.5.0"
+
+
+def document(version: str, topic: str, dead_letter_topic: str) -> Schema:
+    """Return the AsyncAPI 3 document of this version of Orders."""
+    return {
+        "asyncapi": "3.0.0",
+        "info": {
+            "title": "Orders",
+            "version": version,
+            "description": "Orders reads each order from a Kafka topic and stores it in PostgreSQL exactly once. "
+            "Messages that cannot be stored are sent to the dead-letter topic, from which they can be replayed.",
+        },
+        "defaultContentType": "application/json",
+        "channels": {
+            "orders": _channel(topic, "The orders to store.", "Order", "Tombstone"),
+            "deadLetters": _channel(
+                dead_letter_topic, "Messages that were not stored, and why.", "DeadLetter", "DeadLetterStub"
+            ),
+        },
+        "operations": {
+            "consumeOrders": _operation("receive", "orders", "Consumers store the orders."),
+            "sendDeadLetters": _operation("send", "deadLetters", "Consumers send what they cannot store."),
+            "readDeadLetters": _operation("receive", "deadLetters", "The API and `orders dlq` list them."),
+            "replayDeadLetters": _operation(
+                "send", "orders", "A replay sends dead letters again, with the headers that keep their version."
+            ),
+        },
+        "components": {"schemas": _schemas(), "messages": _messages()},
+    }
+
+
+def _channel(address: str, description: str, *messages: str) -> Schema:
+    references = {name: {"$ref": f"#/components/messages/{name}"} for name in messages}
+    return {"address": address, "description": description, "messages": references}
+
+
+def _operation(action: str, channel: str, summary: str) -> Schema:
+    return {"action": action, "channel": {"$ref": f"#/channels/{channel}"}, "summary": summary}
+
+
+def _messages() -> Schema:
+    order_key = {
+        "type": "string",
+        "description": "The `order_uid`, so that all versions of an order are in one partition. "
+        "Consumers accept any other key, and none.",
+    }
+    any_key = {"description": "The key of the original message, byte for byte."}
+    return {
+        "Order": {
+            "title": "An order",
+            "summary": "A new order, or a version that replaces the stored one completely.",
+            "payload": {"$ref": f"{_COMPONENTS}Order"},
+            "headers": {"$ref": f"{_COMPONENTS}OrderHeaders"},
+            "bindings": _kafka_key(order_key),
+        },
+        "Tombstone": {
+            "title": "A tombstone",
+            "summary": "A message without a value, or with the JSON value null. It is counted, and deletes nothing.",
+            "payload": {"type": "null"},
+            "bindings": _kafka_key(order_key),
+        },
+        "DeadLetter": {
+            "title": "A dead letter",
+            "summary": "Key, value and headers of a message that was not stored, and the reason.",
+            "contentType": "application/octet-stream",
+            "payload": {"description": "The value of the original message, byte for byte."},
+            "headers": {"$ref": f"{_COMPONENTS}DeadLetterHeaders"},
+            "bindings": _kafka_key(any_key),
+        },
+        "DeadLetterStub": {
+            "title": "A dead letter without its value",
+            "summary": "Describes a message that is too large for the dead-letter topic. "
+            "Key and original headers are omitted if they alone are too large.",
+            "payload": {"$ref": f"{_COMPONENTS}Stub"},
+            "headers": {"$ref": f"{_COMPONENTS}DeadLetterStubHeaders"},
+            "bindings": _kafka_key(any_key),
+        },
+    }
+
+
+def _kafka_key(key: Schema) -> Schema:
+    return {"kafka": {"key": key, "bindingVersion": _KAFKA_BINDING}}
+
+
+def _schemas() -> Schema:
+    stub = json.schema_components([Stub], ref_template=f"{_COMPONENTS}{{name}}")[1]
+    return _with_component_refs(json_schema()["$defs"] | stub) | {
+        "OrderHeaders": {
+            "type": "object",
+            "description": "All optional; other headers are ignored, and kept in dead letters. "
+            "The `dlq-*` headers are those of a replayed message: consumers take its version from "
+            f"`{Header.TIMESTAMP}`, `{Header.PARTITION}` and `{Header.OFFSET}`.",
+            "properties": {**_TRACE_HEADERS, **_select(*_ORIGIN, Header.REPLAYS, Header.REPLAYED_BY)},
+        },
+        "DeadLetterHeaders": _dead_letter_headers(),
+        "DeadLetterStubHeaders": _dead_letter_headers(Header.STUB),
+    }
+
+
+def _dead_letter_headers(*more: str) -> Schema:
+    names = [
+        Header.REASON, Header.DETAIL, *_ORIGIN, Header.GROUP, Header.FAILED_AT, Header.ATTEMPTS, Header.REPLAYS, *more
+    ]  # fmt: skip
+    return {
+        "type": "object",
+        "description": "Beside them, the headers of the original message, except older `dlq-*` headers.",
+        "properties": _select(*names),
+        "required": names,
+    }
+
+
+def _select(*names: str) -> Schema:
+    return {name: HEADERS[name] for name in names}
+
+
+def _with_component_refs(schemas: Schema) -> Schema:
+    """Return the schemas with references into the components of the document."""
+    referring: Schema = json.decode(json.encode(schemas).replace(b'"#/$defs/', f'"{_COMPONENTS}'.encode()))
+    return referring
+
+
+def _text(meaning: str, **rules: Any) -> Schema:
+    return {"type": "string", "description": meaning, **rules}
+
+
+def _integer(meaning: str) -> Schema:
+    return _text(meaning, pattern=f"^[0-9]{{1,{MAX_DIGITS}}}$")
+
+
+HEADERS: Final[Schema] = {
+    Header.REASON: _text(" ".join(f"`{each}`: {each.meaning}" for each in Reason), enum=[*map(str, Reason)]),
+    Header.DETAIL: _text("What is wrong: paths of fields and violated rules, never a value."),
+    Header.TOPIC: _text("Topic of the original message.", pattern=f"^{TOPIC_PATTERN}$"),
+    Header.PARTITION: _integer("Partition of the original message."),
+    Header.OFFSET: _integer("Offset of the original message."),
+    Header.TIMESTAMP: _integer("Timestamp of the original message, in milliseconds since 1970-01-01T00:00:00Z."),
+    Header.GROUP: _text("Consumer group that dead-lettered the message."),
+    Header.FAILED_AT: _text("When the message was dead-lettered.", format="date-time"),
+    Header.ATTEMPTS: _integer("How often the consumer tried to process the message."),
+    Header.REPLAYS: _integer("How often the message was replayed."),
+    Header.REPLAYED_BY: _text("Who replayed the message: the name of an API key, or the user of the command."),
+    Header.STUB: _text("Present if the value is a stub.", const="true"),
+}
+"""Schemas of the headers. Every value is UTF-8 text; an original message is the first one, before all replays."""
+
+_ORIGIN: Final = (Header.TOPIC, Header.PARTITION, Header.OFFSET, Header.TIMESTAMP)
+_TRACE_HEADERS: Final = {
+    "traceparent": _text("W3C Trace Context. If it is sampled, the consumer adds a span to its trace."),
+    "tracestate": _text("W3C Trace Context."),
+}
