@@ -68,7 +68,7 @@ def failures(promtool: str, alert: str, spec: Manifest, folder: Path) -> str:
     (folder / "rules.yaml").write_text(yaml.safe_dump(summaries), encoding="utf-8")
     cases = shutil.copy(CASES / f"{file_of(alert)}.yaml", folder)
     done = subprocess.run(  # noqa: S603
-        [promtool, "test", "rules", str(cases)], capture_output=True, text=True, check=False, timeout=60
+        [promtool, "test", "rules", str(cases)], capture_output=True, text=True, check=False, timeout=300
     )
     return "" if done.returncode == 0 else done.stdout + done.stderr
 
