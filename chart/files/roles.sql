@@ -1,4 +1,4 @@
--- Creates the PostgreSQL roles of Orders and grants each the minimum privileges (table in docs/architecture.md).
+-- Creates the PostgreSQL roles of Orders and grants each the minimum privileges (table in docs/operations.md).
 --
 --   psql --dbname orders --file roles.sql
 --

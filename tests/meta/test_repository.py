@@ -81,7 +81,7 @@ def test_every_dependency_is_listed_with_its_purpose() -> None:
     named = [name for group in groups for name in group if isinstance(name, str)]  # the others include a group
     requirements = [*project["project"]["dependencies"], *named]
     names = {re.match(r"[\w-]+", requirement).group() for requirement in requirements}  # type: ignore[union-attr]
-    assert names - set(_rows(ROOT / "docs" / "architecture.md")) == set()
+    assert names - set(_rows(ROOT / "docs" / "dependencies.md")) == set()
 
 
 def test_the_tests_of_each_guarantee_exist() -> None:
