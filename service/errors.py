@@ -10,12 +10,12 @@ OrdersError
 │       ├── SchemaMismatch               a table, column or privilege is missing: retry; a command says what to run
 │       ├── InternalError                a fault inside PostgreSQL, perhaps of one order: retry, and find that order
 │       └── ReadInterrupted              a read lost its connection or was canceled: retry it on another connection
-├── PostgresUnreachable          PostgreSQL cannot be reached, for the reason in the text: fail
+├── PostgresDiagnosis            a command found out why PostgreSQL cannot be reached, and what to check: fail
 ├── DeadLettersUnavailable       the dead-letter topic did not acknowledge `unsent`: retry these, and commit nothing
 ├── GroupChanged                 the member left its group, or the topic was recreated: retry, and commit nothing
 ├── KafkaRequestFailed           Kafka did not do what was asked: fail; the API answers 503
 │   ├── KafkaUnavailable             the client got no answer: a command connects again, to find out why
-│   ├── BrokersUnreachable           no broker can be reached, for the reason in the text: fail
+│   ├── KafkaDiagnosis               a command found out why no broker can be reached, and what to check: fail
 │   ├── KafkaRequestRejected         Kafka would reject the same request again: fail
 │   ├── UnknownTopic                 a topic does not exist: fail
 │   ├── ReadTimedOut                 the messages of a topic did not arrive in time: fail
@@ -114,8 +114,11 @@ class InternalError(StorageUnavailable):
     """A bug or damaged data (SQLSTATE class XX), or a row that a worker of Citus rejected."""
 
 
-class PostgresUnreachable(OrdersError):
-    """The text gives addresses, cause and the setting to check: only for users of commands."""
+class PostgresDiagnosis(OrdersError):
+    """The text gives addresses, cause and the setting to check: only for users of commands.
+
+    It is no StorageError, because nothing was sent: there is nothing to retry and nothing that may be committed.
+    """
 
 
 class DeadLettersUnavailable(OrdersError):
@@ -138,8 +141,11 @@ class KafkaUnavailable(KafkaRequestFailed):
     """A call timed out, for example, or the connection was closed. The same request may succeed later."""
 
 
-class BrokersUnreachable(KafkaRequestFailed):
-    """The text gives addresses and the cause: only for users of commands."""
+class KafkaDiagnosis(KafkaRequestFailed):
+    """The text gives addresses and the cause: only for users of commands.
+
+    It is no KafkaUnavailable, for which a command would connect again to find the cause.
+    """
 
 
 class KafkaRequestRejected(KafkaRequestFailed):

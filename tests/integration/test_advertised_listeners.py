@@ -8,7 +8,7 @@ import pytest
 from local import broker
 from local.ports import free_port
 from service.config import KafkaSettings
-from service.errors import BrokersUnreachable
+from service.errors import KafkaDiagnosis
 from service.handler.kafka.client.diagnostics import require_kafka
 from tests.kit import servers
 from tests.kit.processes import Spawn
@@ -46,7 +46,7 @@ def test_migrate_reports_the_advertised_address(settings: dict[str, str], port: 
 
 
 def test_a_command_reports_the_advertised_address(port: int) -> None:
-    with pytest.raises(BrokersUnreachable) as raised:
+    with pytest.raises(KafkaDiagnosis) as raised:
         require_kafka(KafkaSettings(bootstrap_servers=f"127.0.0.1:{port}"))
     # While its only broker is unreachable, the client answers at times only: either check finds the problem first.
     assert re.fullmatch(

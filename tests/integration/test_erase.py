@@ -8,7 +8,7 @@ from msgspec.json import encode
 
 from service.config import KafkaSettings, PostgresSettings, Settings
 from service.entities.dead_letter_headers import Header
-from service.errors import CommandError, NotConfirmed, PostgresUnreachable, UsageError
+from service.errors import CommandError, NotConfirmed, PostgresDiagnosis, UsageError
 from service.handler.kafka.client import diagnostics as connecting
 from service.pkg.shutdown_event import ShutdownEvent
 from tests.kit.erase_command import erased, produce, run, store, stored
@@ -111,7 +111,7 @@ def test_without_postgresql_nothing_is_erased_and_one_line_reports_it(both_setti
     unreachable = both_settings.model_copy(
         update={"postgres": PostgresSettings(dsn="postgresql://u:hunter2@127.0.0.1:1/x")}
     )
-    with pytest.raises(PostgresUnreachable) as raised:
+    with pytest.raises(PostgresDiagnosis) as raised:
         run(unreachable, "--yes", "a")
     assert str(raised.value) == (
         "cannot connect to PostgreSQL at 127.0.0.1:1: connection refused (after 0 s). Check ORDERS_POSTGRES__DSN."

@@ -4,7 +4,7 @@ import psycopg
 import pytest
 
 from service.config import KafkaSettings, Settings
-from service.errors import BrokersUnreachable, ErasuresStillNeeded
+from service.errors import ErasuresStillNeeded, KafkaDiagnosis
 from service.handler.kafka.client import diagnostics as connecting
 from tests.kit.erase_command import erased, run
 from tests.kit.temporary import configure_topic
@@ -61,7 +61,7 @@ def test_without_kafka_nothing_is_forgotten(both_settings: Settings, monkeypatch
     run(both_settings, "--yes", "a")
     age(both_settings.postgres.dsn, days=800)
     unreachable = both_settings.model_copy(update={"kafka": KafkaSettings(bootstrap_servers="127.0.0.1:9")})
-    with pytest.raises(BrokersUnreachable, match=r"^cannot reach Kafka at 127\.0\.0\.1:9: "):
+    with pytest.raises(KafkaDiagnosis, match=r"^cannot reach Kafka at 127\.0\.0\.1:9: "):
         run(unreachable, "--forget-older-than", "700d")
     assert erased(both_settings.postgres.dsn) == 1
 

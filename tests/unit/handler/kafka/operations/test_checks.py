@@ -6,7 +6,7 @@ import pytest
 
 from local.ports import free_port
 from service.config import KafkaSettings
-from service.errors import BrokersUnreachable, CheckFailed, KafkaUnavailable
+from service.errors import CheckFailed, KafkaDiagnosis, KafkaUnavailable
 from service.handler.kafka.client import topics
 from service.handler.kafka.operations import checks
 
@@ -40,5 +40,5 @@ def test_the_address_of_an_unreachable_broker_is_reported(unreachable: KafkaSett
 
 
 def test_the_cause_is_reported_if_the_partitions_of_a_topic_cannot_be_queried(unreachable: KafkaSettings) -> None:
-    with pytest.raises(BrokersUnreachable, match=f"^Kafka at {unreachable.bootstrap_servers}: connection refused$"):
+    with pytest.raises(KafkaDiagnosis, match=f"^Kafka at {unreachable.bootstrap_servers}: connection refused$"):
         checks.topic(unreachable, unreachable.topic)
