@@ -1,7 +1,8 @@
-"""Undoes and forgets erasures of orders, without losing or restoring an order by mistake."""
+"""Erases orders, and undoes and forgets erasures without losing or restoring an order by mistake."""
 
 import math
 from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from typing import Final, NamedTuple
 
 from service.errors import ErasuresStillNeeded
@@ -10,12 +11,48 @@ from service.usecases.ports import ErasureStore, OrderRecords
 _DAY_SECONDS: Final = 86_400
 
 
+class ErasureState(StrEnum):
+    STORED = "stored"
+    ERASED = "erased"
+    NOT_STORED = "not-stored"
+    """Consumers skip, or would skip, later messages of the order."""
+    UNDONE = "undone"
+    NOT_ERASED = "not-erased"
+
+
 class UndoResult(NamedTuple):
     """Coordinates of records, by order: `existing` ones are older than the undo, `arrived` ones came during it."""
 
     erased: set[str]
     existing: Mapping[str, str]
     arrived: Mapping[str, str]
+
+    def state(self, uid: str) -> ErasureState:
+        if uid not in self.erased:
+            return ErasureState.NOT_ERASED
+        return ErasureState.ERASED if uid in self.existing else ErasureState.UNDONE
+
+    def record(self, uid: str) -> str | None:
+        """Return the coordinates of the order's record; None if there is none."""
+        return self.existing.get(uid) or self.arrived.get(uid)
+
+
+def preview(uids: Sequence[str], store: ErasureStore) -> dict[str, ErasureState]:
+    """Return the state of each order before it is erased."""
+    status = store.status(uids)
+
+    def state(uid: str) -> ErasureState:
+        if uid in status.stored:  # first, because an earlier release may have stored an erased order
+            return ErasureState.STORED
+        return ErasureState.ERASED if uid in status.erased else ErasureState.NOT_STORED
+
+    return {uid: state(uid) for uid in uids}
+
+
+def erase(uids: Sequence[str], store: ErasureStore) -> dict[str, ErasureState]:
+    """Erase these orders; return whether each one was stored."""
+    stored = store.erase(uids)
+    return {uid: ErasureState.ERASED if uid in stored else ErasureState.NOT_STORED for uid in uids}
 
 
 def undo(uids: Sequence[str], store: ErasureStore, records: OrderRecords) -> UndoResult:

@@ -311,6 +311,9 @@ class ErasureStore(Protocol):
 
     def status(self, uids: Sequence[str]) -> ErasureStatus: ...
 
+    def erase(self, uids: Sequence[str]) -> set[str]:
+        """Delete these orders and record their erasure; return those that were stored."""
+
     def undo(self, uids: Sequence[str]) -> None: ...
 
 

@@ -124,7 +124,7 @@ def test_an_order_may_be_stored_again_after_its_erasure_has_expired(
     )
 
 
-# Undo
+# The contract of ErasureStore
 
 
 @pytest.fixture(params=["fake", "postgresql"])
@@ -139,8 +139,14 @@ def erasure_store(request: pytest.FixtureRequest) -> ErasureStore:
     return erasures
 
 
+def test_erasing_deletes_these_orders_only_and_returns_those_that_were_stored(erasure_store: ErasureStore) -> None:
+    assert erasure_store.erase(["a", "d"]) == set()
+    assert erasure_store.status(["a", "b", "c", "d"]) == ErasureStatus({"c"}, {"a", "b", "d"})
+    assert erasure_store.erase(["c", "d"]) == {"c"}
+    assert erasure_store.status(["a", "b", "c", "d"]) == ErasureStatus(set(), {"a", "b", "c", "d"})
+
+
 def test_undo_removes_the_erasures_of_these_orders_only(erasure_store: ErasureStore) -> None:
-    """The contract of ErasureStore."""
     assert erasure_store.status(["a", "b", "c", "d"]) == ErasureStatus({"c"}, {"a", "b"})
     erasure_store.undo([])
     erasure_store.undo(["a", "c", "d"])

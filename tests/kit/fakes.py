@@ -144,6 +144,12 @@ class FakeErasureStore:
     def status(self, uids: Sequence[str]) -> ErasureStatus:
         return ErasureStatus(self.stored & {*uids}, self.erased & {*uids})
 
+    def erase(self, uids: Sequence[str]) -> set[str]:
+        removed = self.stored & {*uids}
+        self.stored -= removed
+        self.erased |= {*uids}
+        return removed
+
     def undo(self, uids: Sequence[str]) -> None:
         self.erased -= {*uids}
 

@@ -5,18 +5,16 @@ confirmation, and `--undo` lets such an order be stored again.
 """
 
 import argparse
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from typing import Any
 
 import msgspec
 
 from service.app.commands.support import stores as command_stores
-from service.app.commands.support.dead_letter_text import table_by_order
+from service.app.commands.support.erasure_report import report_dead_letters, report_erased, report_preview, report_undo
 from service.app.commands.support.kafka_clients import admin_client, connected_consumer, dead_letter_topic
 from service.app.commands.support.storage_failures import explained
 from service.config import KafkaSettings, Settings
-from service.entities.dead_letter_record import DeadLetterRecord
 from service.entities.order import MAX_UID_LENGTH, OrderUid
 from service.errors import CommandError, KafkaRequestFailed, Stopped, UsageError
 from service.handler.kafka.client import properties, topics
@@ -29,7 +27,7 @@ from service.pkg.prompt import require_confirmation, require_terminal
 from service.pkg.report import Report, add_json_option, reporting
 from service.pkg.shutdown_event import ShutdownEvent
 from service.repo.operations.erasures import Erasures
-from service.usecases.erase import UndoResult, require_no_older_records, undo
+from service.usecases.erase import erase, preview, require_no_older_records, undo
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -92,29 +90,14 @@ def _confirm(uids: Sequence[str], settings: Settings, report: Report, stop: Shut
 
 def _preview(uids: Sequence[str], settings: Settings, report: Report, stop: ShutdownEvent) -> None:
     with stop.interruptible(), _erasures(settings) as erasures:
-        stored, erased = erasures.status(uids)
-    _report_each(
-        report,
-        {uid: "stored" if uid in stored else "erased" if uid in erased else "not-stored" for uid in uids},
-        {
-            "stored": "stored, would be erased",
-            "erased": "already erased",
-            "not-stored": "not stored, later messages would be skipped",
-        },
-    )
+        states = preview(uids, erasures)
+    report_preview(report, states)
 
 
 def _erase(uids: Sequence[str], settings: Settings, report: Report, stop: ShutdownEvent) -> None:
     with stop.interruptible(), _erasures(settings) as erasures:
-        stored = erasures.erase(uids)
-    _report_each(
-        report,
-        {uid: "erased" if uid in stored else "not-stored" for uid in uids},
-        {
-            "erased": "erased",
-            "not-stored": "was not stored, later messages will be skipped",
-        },
-    )
+        states = erase(uids, erasures)
+    report_erased(report, states)
     try:
         with diagnosed(settings.kafka):
             _list_dead_letters(uids, settings.kafka, report, stop)
@@ -122,19 +105,10 @@ def _erase(uids: Sequence[str], settings: Settings, report: Report, stop: Shutdo
         raise CommandError(f"erased, but listing the dead letters failed: {error}") from None
 
 
-def _report_each(report: Report, states: Mapping[str, str], texts: Mapping[str, str]) -> None:
-    """Report the state of each order, and print the text of its state."""
-    report.add(orders=[{"order_uid": uid, "state": state} for uid, state in states.items()])
-    for uid, state in states.items():
-        report.line(f"{uid}: {texts[state]}")
-
-
 def _undo(uids: Sequence[str], settings: Settings, report: Report, stop: ShutdownEvent) -> None:
     with connected_consumer(settings.kafka, {}) as consumer, _erasures(settings) as erasures:
         result = undo(uids, erasures, KafkaOrderRecords(consumer, settings.kafka.topic, stop.is_set))
-    report.add(orders=[_undo_outcome(uid, result) for uid in uids])
-    for uid in uids:
-        report.line(f"{uid}: {_undo_message(uid, result)}")
+    report_undo(report, uids, result)
     if result.existing:
         raise CommandError(f"{len(result.existing):,} of {len(uids):,} erasures were not undone")
     if result.arrived:
@@ -143,43 +117,12 @@ def _undo(uids: Sequence[str], settings: Settings, report: Report, stop: Shutdow
         )
 
 
-def _undo_outcome(uid: str, result: UndoResult) -> dict[str, Any]:
-    if uid not in result.erased:
-        return {"order_uid": uid, "state": "not-erased"}
-    record = result.existing.get(uid) or result.arrived.get(uid)
-    return {"order_uid": uid, "state": "erased" if uid in result.existing else "undone", "record": record}
-
-
-def _undo_message(uid: str, result: UndoResult) -> str:
-    if uid not in result.erased:
-        return "was not erased"
-    if uid in result.existing:
-        return f"not undone: the record at {result.existing[uid]} may have been skipped"
-    if uid in result.arrived:
-        return f"undone, but a new record has arrived at {result.arrived[uid]}"
-    return "undone"
-
-
 def _list_dead_letters(uids: Sequence[str], kafka: KafkaSettings, report: Report, stop: ShutdownEvent) -> None:
-    theirs: list[dict[str, Any]] = []
     with dead_letter_topic(kafka) as topic:
-        for line in table_by_order(_collected(reading.search(topic, uids, stop), theirs), uids, topic.name):
-            report.line(line)
-    report.add(dead_letters=theirs)
+        report_dead_letters(report, reading.search(topic, uids, stop), uids, topic.name)
     report.line(
         f"records in {kafka.topic} and {kafka.dead_letter_topic} remain until these topics' retention deletes them"
     )
-
-
-def _collected(
-    searched: Iterable[tuple[DeadLetterRecord, str | None]], theirs: list[dict[str, Any]]
-) -> Iterator[tuple[DeadLetterRecord, str | None]]:
-    """Yield all dead letters, and append to `theirs` those of an order."""
-    for dead_letter, uid in searched:
-        if uid is not None:
-            place = {"partition": dead_letter.partition, "offset": dead_letter.offset}
-            theirs.append({"order_uid": uid, **place, "reason": dead_letter.reason})
-        yield dead_letter, uid
 
 
 def _forget(older_than: float, settings: Settings, report: Report, stop: ShutdownEvent, *, dry_run: bool) -> None:

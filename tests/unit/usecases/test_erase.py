@@ -1,4 +1,4 @@
-"""An erasure is undone or forgotten only if that neither loses nor restores an order by mistake."""
+"""Orders are erased. An erasure is undone or forgotten only if that neither loses nor restores an order by mistake."""
 
 from collections.abc import Sequence
 from math import inf
@@ -6,7 +6,7 @@ from math import inf
 import pytest
 
 from service.errors import ErasuresStillNeeded
-from service.usecases.erase import UndoResult, require_no_older_records, undo
+from service.usecases.erase import ErasureState, UndoResult, erase, preview, require_no_older_records, undo
 from tests.kit.fakes import FakeErasureStore, FakeOrderRecords
 
 DAY_SECONDS = 86_400
@@ -24,6 +24,19 @@ class BusyErasureStore(FakeErasureStore):
         super().undo(uids)
         for uid in self._arriving:
             self._records.produce(uid)
+
+
+def test_a_preview_gives_the_state_of_each_order_and_erases_none() -> None:
+    store = FakeErasureStore(stored="ab", erased="bc")
+    stored, erased, unknown = ErasureState.STORED, ErasureState.ERASED, ErasureState.NOT_STORED
+    assert preview([*"abcd"], store) == {"a": stored, "b": stored, "c": erased, "d": unknown}
+    assert (store.stored, store.erased) == ({*"ab"}, {*"bc"})
+
+
+def test_an_erasure_returns_which_orders_were_stored() -> None:
+    store = FakeErasureStore(stored="ab")
+    assert erase(["a", "c"], store) == {"a": ErasureState.ERASED, "c": ErasureState.NOT_STORED}
+    assert (store.stored, store.erased) == ({"b"}, {"a", "c"})
 
 
 def test_an_erasure_of_an_order_without_records_is_undone() -> None:
