@@ -99,7 +99,9 @@ class Lookup:
         try:
             value = (await self._queries.get(uid)).value
         except StorageUnavailable:
-            cached = self._cache.get(uid) if self._is_fresh() else None  # the query may have bypassed the cache
+            # While notifications are lost, the cache is bypassed. Now that the query has failed too, a cached order
+            # that is not older than max_stale is the best answer.
+            cached = self._cache.get(uid) if self._is_fresh() else None
             if cached is None:
                 raise
             return _found(cached, is_hit=True)
