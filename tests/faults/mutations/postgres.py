@@ -67,8 +67,8 @@ MUTATIONS: Final = (
         "shutdown abandons a batch that cannot be written",
         Replacement(
             PIPELINE,
-            "BatchPipeline._on_batch_done",
-            "not isinstance(finished.error, Stopped)",
+            "BatchPipeline._on_result",
+            "not isinstance(result.error, Stopped)",
             "True",
         ),
         ("test_postgres.py::test_a_member_is_stopped_while_postgresql_is_down[seed-1]",),

@@ -11,7 +11,7 @@ from service.handler.kafka.consumer.decoding.batch_builder import BatchBuilder
 from service.handler.kafka.consumer.partitions.progress import Progress
 from service.handler.kafka.consumer.reports.outcome_report import OutcomeReport
 from service.handler.kafka.consumer.state import ConsumerStateMachine
-from service.handler.kafka.consumer.worker import BatchWorker, Finished
+from service.handler.kafka.consumer.worker import BatchResult, BatchWorker
 from service.pkg.shutdown_event import ShutdownEvent
 from service.usecases.batch import Batch
 
@@ -50,31 +50,31 @@ class BatchPipeline:
             self.worker.submit(self.builder.take(self.breaker.probed_offsets))
             self.state.read()
 
-    def handle_finished(self) -> Finished | None:
+    def handle_result(self) -> BatchResult | None:
         """Handle and return the result of the batch that was written; None while it is written.
 
         Raises the error that ended the batch, unless it was a stop.
         """
-        if finished := self.worker.take_finished():
-            self._on_batch_done(finished)
-        return finished
+        if result := self.worker.take_result():
+            self._on_result(result)
+        return result
 
     def revoke(self, partitions: frozenset[int], timeout: float) -> None:
         """Wait for a running transaction with orders of these partitions, and drop what is not done."""
         self.builder.batch.drop(partitions)
         self.worker.wait_written(partitions, timeout)
-        if finished := self.worker.take_finished():
-            if not finished.is_done:  # the offsets of a batch that is done are still committed
-                finished.batch.drop(partitions)
-            self._on_batch_done(finished)
+        if result := self.worker.take_result():
+            if not result.may_commit:  # otherwise the offsets are still committed
+                result.batch.drop(partitions)
+            self._on_result(result)
 
     def drain(self, timeout: float) -> int:
         """Wait for a running transaction. Return the number of messages whose batch is not done."""
         self.worker.wait_finished(timeout if self.worker.batch else 0)
-        finished = self.handle_finished()
+        result = self.handle_result()
         if self.worker.batch is not None:
             return len(self.worker.batch)
-        return len(finished.batch) if finished and not finished.is_done else 0
+        return len(result.batch) if result and not result.may_commit else 0
 
     def close(self, timeout: float) -> None:
         """End the writing thread; block for at most `timeout`."""
@@ -101,14 +101,14 @@ class BatchPipeline:
     def _batches(self) -> Sequence[Batch]:
         return [batch for batch in (self.builder.batch, self.worker.batch) if batch is not None]
 
-    def _on_batch_done(self, finished: Finished) -> None:
-        batch, outcome = finished.batch, finished.outcome
+    def _on_result(self, result: BatchResult) -> None:
+        batch, outcome = result.batch, result.outcome
         if outcome is None:
-            if finished.error is not None and not isinstance(finished.error, Stopped):
-                raise finished.error
+            if result.error is not None and not isinstance(result.error, Stopped):
+                raise result.error
             return
-        self.report(batch, outcome, finished.seconds)
-        if finished.is_done:
+        self.report(batch, outcome, result.seconds)
+        if result.may_commit:
             self.progress.advance(batch, is_committed=outcome.is_committed)
         self.breaker.on_outcome(batch, outcome, self.builder.batch)
         if self.state.breaker_pause is not None:

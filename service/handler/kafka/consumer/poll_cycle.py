@@ -24,7 +24,7 @@ class PollCycle:
 
     def run_once(self) -> None:
         self.group.refresh(self.client)
-        self.pipeline.handle_finished()
+        self.pipeline.handle_result()
         self.reader.read()
         self.assignment.verify_positions()
         self.pipeline.advance_to_ends()

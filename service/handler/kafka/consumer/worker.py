@@ -9,8 +9,8 @@ from service.usecases.batch import Batch
 from service.usecases.ingest import Decision, Outcome
 
 
-class Finished(NamedTuple):
-    """A batch that was written, with its outcome or the error that ended it."""
+class BatchResult(NamedTuple):
+    """A batch, with the outcome of its ingest or the error that ended it."""
 
     batch: Batch
     outcome: Outcome | None
@@ -18,8 +18,8 @@ class Finished(NamedTuple):
     seconds: float
 
     @property
-    def is_done(self) -> bool:
-        """Whether everything is stored or dead-lettered, so that its offsets may be committed."""
+    def may_commit(self) -> bool:
+        """Whether everything is stored or dead-lettered."""
         return self.outcome is not None and self.outcome.decision is Decision.COMMIT
 
 
@@ -33,7 +33,7 @@ class BatchWorker:
         self._ingest = ingest
         self._is_waiting_to_retry = is_waiting_to_retry
         self._changed = threading.Condition()
-        self._slot: Batch | Finished | None = None
+        self._slot: Batch | BatchResult | None = None
         """The submitted batch, then its result until that is taken. One attribute, so that no state is between them."""
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
@@ -50,7 +50,7 @@ class BatchWorker:
     def batch(self) -> Batch | None:
         """The submitted batch, until its result is taken."""
         slot = self._slot
-        return slot.batch if isinstance(slot, Finished) else slot
+        return slot.batch if isinstance(slot, BatchResult) else slot
 
     def submit(self, batch: Batch) -> None:
         """Start writing a batch. Raises ValueError unless the worker is free: an error must not be overwritten."""
@@ -63,7 +63,7 @@ class BatchWorker:
     def wait_finished(self, seconds: float) -> bool:
         """Block until the batch has finished, for at most `seconds`; return whether it has."""
         with self._changed:
-            return self._changed.wait_for(lambda: isinstance(self._slot, Finished), seconds)
+            return self._changed.wait_for(lambda: isinstance(self._slot, BatchResult), seconds)
 
     def wait_written(self, partitions: frozenset[int], seconds: float) -> None:
         """Block while a transaction with orders of these partitions runs, but not while it waits for a retry."""
@@ -71,11 +71,11 @@ class BatchWorker:
         if batch is not None and partitions & batch.next_offsets.keys() and not self._is_waiting_to_retry.is_set():
             self.wait_finished(seconds)
 
-    def take_finished(self) -> Finished | None:
+    def take_result(self) -> BatchResult | None:
         """Return the result of the batch, once; None while it is written."""
         with self._changed:
             slot = self._slot
-            if not isinstance(slot, Finished):
+            if not isinstance(slot, BatchResult):
                 return None
             self._slot = None
             return slot
@@ -92,7 +92,7 @@ class BatchWorker:
             began = monotonic()
             outcome, error = self._attempt(batch)
             with self._changed:
-                self._slot = Finished(batch, outcome, error, monotonic() - began)
+                self._slot = BatchResult(batch, outcome, error, monotonic() - began)
                 self._changed.notify_all()
 
     def _next(self) -> Batch | None:

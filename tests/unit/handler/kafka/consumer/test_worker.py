@@ -46,12 +46,12 @@ def test_a_written_batch_stays_visible_until_its_result_is_taken() -> None:
         writer.submit(batch)
         assert writer.wait_finished(SECONDS)
         seen = [writer.batch]
-        finished = writer.take_finished()
-        assert finished is not None
-        assert (finished.batch, finished.outcome, finished.error) == (batch, WRITTEN, None)
-        assert finished.seconds >= 0
+        result = writer.take_result()
+        assert result is not None
+        assert (result.batch, result.outcome, result.error) == (batch, WRITTEN, None)
+        assert result.seconds >= 0
         assert [*seen, writer.batch] == [batch, None]
-        assert writer.take_finished() is None
+        assert writer.take_result() is None
 
 
 def test_the_worker_is_busy_until_the_result_is_taken() -> None:
@@ -60,7 +60,7 @@ def test_the_worker_is_busy_until_the_result_is_taken() -> None:
         assert writer.is_free
         writer.submit(Batch())
         assert writer.wait_finished(SECONDS)
-        writer.take_finished()
+        writer.take_result()
         assert writer.is_free
     assert writer.was_free == [False]
 
@@ -82,9 +82,9 @@ def test_the_error_that_ended_a_batch_is_its_result() -> None:
     with worker(fail) as writer:
         writer.submit(Batch())
         assert writer.wait_finished(SECONDS)
-        finished = writer.take_finished()
-        assert finished is not None
-        assert (finished.outcome, finished.error) == (None, problem)
+        result = writer.take_result()
+        assert result is not None
+        assert (result.outcome, result.error) == (None, problem)
 
 
 def test_waiting_for_a_batch_ends_after_the_given_time() -> None:
@@ -98,7 +98,7 @@ def test_waiting_for_a_batch_ends_after_the_given_time() -> None:
         assert not writer.wait_finished(0)
         writer.submit(Batch())
         assert not writer.wait_finished(0.01)
-        assert writer.take_finished() is None
+        assert writer.take_result() is None
         assert not writer.is_free
         proceed.set()
         assert writer.wait_finished(SECONDS)
