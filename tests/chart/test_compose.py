@@ -86,7 +86,7 @@ def test_compose_yaml_matches_the_specification(specification: Draft202012Valida
     assert [error.message for error in specification.iter_errors(COMPOSE)] == []
 
 
-def test_a_misspelt_key_is_an_error(specification: Draft202012Validator) -> None:
+def test_a_misspelled_key_is_an_error(specification: Draft202012Validator) -> None:
     changed = deepcopy(COMPOSE)
     changed["services"]["kafka"]["port"] = []
     assert not specification.is_valid(changed)

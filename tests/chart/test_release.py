@@ -342,7 +342,7 @@ def test_without_migrations_the_owners_login_is_optional() -> None:
         ("kafka.topics.replicationFactor=0", "'/kafka/topics/replicationFactor'"),
     ],
 )
-def test_misspelt_and_invalid_values_are_rejected_with_their_path(setting: str, line: str) -> None:
+def test_misspelled_and_invalid_values_are_rejected_with_their_path(setting: str, line: str) -> None:
     assert any(line in each for each in rejection(setting))
 
 
