@@ -15,7 +15,7 @@ from service.app.commands.support import doctor_checks
 from service.config import KafkaSettings, PostgresSettings, Settings
 from service.pkg.shutdown_event import ShutdownEvent
 from service.repo.listener.merged import OTHER_DATABASE, STANDBY
-from service.repo.operations import checks, listen_checks
+from service.repo.operations import listen_checks, postgres_checks
 from service.repo.schema.migrate import head_number
 from service.usecases.diagnose import CheckOutcome, run_checks
 from tests.kit import servers, temporary
@@ -213,7 +213,7 @@ def test_settings_that_cost_wal_are_a_warning(healthy: Settings, own_postgres: "
 
 
 def test_clock_skew_is_reported(healthy: Settings, results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checks, "MAX_CLOCK_SKEW_SECONDS", -1.0)
+    monkeypatch.setattr(postgres_checks, "MAX_CLOCK_SKEW_SECONDS", -1.0)
     assert "differs from the local clock" in results.of(healthy, code=1)["clocks"]
 
 

@@ -5,9 +5,9 @@ It stands for a busy broker or process: meanwhile the consumer may read on in a 
 
 import sys
 
-from service.handler.kafka.consumer.topic import lookup as topic_lookup
+from service.handler.kafka.consumer.topic import id_lookup
 from service.main import main
 
 if __name__ == "__main__":
-    topic_lookup._INTERVAL_SECONDS = 10.0  # type: ignore[misc]
+    id_lookup._INTERVAL_SECONDS = 10.0  # type: ignore[misc]
     sys.exit(main(sys.argv[1:]))

@@ -32,9 +32,9 @@ from service.handler.kafka.consumer.reports.stalled_partitions import StalledPar
 from service.handler.kafka.consumer.settings import ConsumerSettings
 from service.handler.kafka.consumer.shutdown import Shutdown
 from service.handler.kafka.consumer.state import ConsumerStateMachine
-from service.handler.kafka.consumer.topic.check import TopicCheck
+from service.handler.kafka.consumer.topic.id_lookup import TopicIdLookup
 from service.handler.kafka.consumer.topic.identity import TopicIdentity
-from service.handler.kafka.consumer.topic.lookup import TopicLookup
+from service.handler.kafka.consumer.topic.position_check import PositionCheck
 from service.handler.kafka.consumer.worker import BatchWorker
 from service.metrics import ConsumerMetrics
 from service.pkg.shutdown_event import ShutdownEvent
@@ -86,13 +86,13 @@ def build_consumer(given: LoopDependencies) -> OrderConsumer:
     )
 
     # Messages of a partition count once its position is verified.
-    topic_check = _topic_check(given, client)
+    position_check = _position_check(given, client)
     assignment = Assignment(
         client=client,
         topic=topic,
         progress=progress,
         pipeline=pipeline,
-        topic_check=topic_check,
+        position_check=position_check,
         resets=OffsetResets(client=client, topic=topic, progress=progress, metrics=metrics.consumption, log=log),
         fetch=fetch,
         lag=Lag(PartitionEnds(client, topic), progress, metrics.partitions),
@@ -112,7 +112,7 @@ def build_consumer(given: LoopDependencies) -> OrderConsumer:
         client=client,
         pipeline=pipeline,
         assignment=assignment,
-        topic_check=topic_check,
+        position_check=position_check,
         errors=errors,
         stalled=StalledPartitions(log),
         statistics=statistics,
@@ -130,8 +130,8 @@ def build_consumer(given: LoopDependencies) -> OrderConsumer:
     )
 
 
-def _topic_check(given: LoopDependencies, client: Consumer) -> TopicCheck:
+def _position_check(given: LoopDependencies, client: Consumer) -> PositionCheck:
     topic, log = given.group.topic, given.log
-    lookup, timeout = TopicLookup(given.admin, topic), given.settings.topic_id_timeout
+    lookup, timeout = TopicIdLookup(given.admin, topic), given.settings.topic_id_timeout
     identity = TopicIdentity(lookup, given.group, log, timeout=timeout)
-    return TopicCheck(client=client, topic=topic, identity=identity, metrics=given.metrics.consumption, log=log)
+    return PositionCheck(client=client, topic=topic, identity=identity, metrics=given.metrics.consumption, log=log)

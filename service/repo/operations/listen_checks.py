@@ -9,7 +9,7 @@ from psycopg.errors import ReadOnlySqlTransaction
 from service.errors import CheckFailed
 from service.repo.connection_errors import address
 from service.repo.listener.merged import NO_DATABASE, OTHER_DATABASE, SAME_DATABASE, STANDBY
-from service.repo.operations.checks import connect
+from service.repo.operations.postgres_checks import connect
 from service.repo.scope import DATABASE
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
 from service.errors import CheckWarning
-from service.repo.operations.checks import connect
+from service.repo.operations.postgres_checks import connect
 
 if TYPE_CHECKING:
     from service.config import PostgresSettings

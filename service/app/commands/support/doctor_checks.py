@@ -8,9 +8,8 @@ from typing import Final
 from service.config import KafkaSettings, PostgresSettings, Settings
 from service.errors import CheckFailed
 from service.handler.kafka.client import topics
-from service.handler.kafka.operations import checks as kafka_checks
-from service.repo.operations import checks as postgres_checks
-from service.repo.operations import listen_checks, server_settings
+from service.handler.kafka.operations import kafka_checks
+from service.repo.operations import listen_checks, postgres_checks, server_settings
 from service.repo.schema.missing_columns import MISSING_COLUMNS_HINT
 from service.usecases.diagnose import Check
 

@@ -11,7 +11,7 @@ from service.handler.kafka.consumer.partitions.statistics import LatestStatistic
 from service.handler.kafka.consumer.pipeline import BatchPipeline
 from service.handler.kafka.consumer.reports.client_errors import ClientErrors
 from service.handler.kafka.consumer.reports.stalled_partitions import StalledPartitions
-from service.handler.kafka.consumer.topic.check import TopicCheck
+from service.handler.kafka.consumer.topic.position_check import PositionCheck
 
 if TYPE_CHECKING:
     from service.metrics import ConsumerMetrics
@@ -24,7 +24,7 @@ class Receiver:
     client: Consumer
     pipeline: BatchPipeline
     assignment: Assignment
-    topic_check: TopicCheck
+    position_check: PositionCheck
     errors: ClientErrors
     stalled: StalledPartitions
     statistics: LatestStatistics
@@ -40,14 +40,14 @@ class Receiver:
                 messages.append(message)
         if statistics := self.statistics.take():
             self._on_statistics(statistics)
-        messages = self.topic_check.drop_unverified(messages)
+        messages = self.position_check.drop_unverified(messages)
         self.pipeline.add(messages)
         return bool(messages)
 
     def _on_error(self, message: Message, error: KafkaError) -> None:
         partition, offset = message.partition() or 0, message.offset() or 0
         if error.code() == error_codes.PARTITION_EOF:
-            if not self.topic_check.withhold(partition, offset):  # otherwise messages before the end are read again
+            if not self.position_check.withhold(partition, offset):  # otherwise messages before the end are read again
                 self.pipeline.reach_end(partition, offset)
         elif error.code() == error_codes.AUTO_OFFSET_RESET:
             self.assignment.on_out_of_range(partition)

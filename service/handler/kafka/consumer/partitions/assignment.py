@@ -10,7 +10,7 @@ from service.handler.kafka.consumer.partitions.progress import Progress
 from service.handler.kafka.consumer.partitions.resets import OffsetResets
 from service.handler.kafka.consumer.partitions.statistics import Statistics
 from service.handler.kafka.consumer.pipeline import BatchPipeline
-from service.handler.kafka.consumer.topic.check import TopicCheck
+from service.handler.kafka.consumer.topic.position_check import PositionCheck
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +21,7 @@ class Assignment:
     topic: str
     progress: Progress
     pipeline: BatchPipeline
-    topic_check: TopicCheck
+    position_check: PositionCheck
     resets: OffsetResets
     fetch: FetchControl
     lag: Lag
@@ -33,7 +33,7 @@ class Assignment:
     def add(self, partitions: list[TopicPartition]) -> None:
         self.client.incremental_assign(partitions)
         self.progress.on_assign()
-        self.topic_check.add(partition_numbers(partitions))
+        self.position_check.add(partition_numbers(partitions))
         self.fetch.apply(partitions)
 
     def remove(self, partitions: list[TopicPartition]) -> None:
@@ -42,26 +42,26 @@ class Assignment:
 
     def verify_positions(self) -> None:
         """Move partitions whose position belongs to a deleted topic of the same name, or is out of range."""
-        if topic_id := self.topic_check.fetch_new_topic_id():
+        if topic_id := self.position_check.fetch_new_topic_id():
             partitions = self.partitions
             self._forget(partitions)
-            self.topic_check.switch_topic(topic_id, partitions)
-        moved = self.topic_check.verify()
-        if not self.topic_check.awaits_topic_id:
-            moved += self.resets.reset(self.topic_check.unverified)
+            self.position_check.switch_topic(topic_id, partitions)
+        moved = self.position_check.verify()
+        if not self.position_check.awaits_topic_id:
+            moved += self.resets.reset(self.position_check.unverified)
         if moved:
             self.fetch.apply(moved)
             self.progress.forget_ends(partition_numbers(moved))
 
     def on_out_of_range(self, partition: int) -> None:
-        self.topic_check.on_out_of_range(partition)
+        self.position_check.on_out_of_range(partition)
         self.resets.add(partition)
 
     def on_statistics(self, statistics: Statistics) -> None:
         assigned, fetched = self.partitions, statistics.fetched(self.topic)
         committed = statistics.committed(self.topic)
         self.progress.start_at({p: offset for p, offset in committed.items() if p in assigned})
-        self.topic_check.mark_position_known(fetched)
+        self.position_check.mark_position_known(fetched)
         self.lag.ends.on_statistics(statistics.ends(self.topic), unfetched=assigned - fetched)
 
     def seek(self, offsets: dict[int, int]) -> None:
@@ -75,7 +75,7 @@ class Assignment:
     def _forget(self, partitions: frozenset[int]) -> None:
         """Drop partitions that were revoked or recreated."""
         self.pipeline.forget(partitions)
-        self.topic_check.forget(partitions)
+        self.position_check.forget(partitions)
         self.resets.forget(partitions)
         self.lag.forget(partitions)
 

@@ -9,7 +9,7 @@ from structlog.typing import FilteringBoundLogger
 from service.handler.kafka.client.consumer_group import ConsumerGroup
 from service.handler.kafka.client.error_phrases import error_fields
 from service.handler.kafka.client.topic_id import NO_TOPIC_ID, TopicId
-from service.handler.kafka.consumer.topic.lookup import TopicLookup
+from service.handler.kafka.consumer.topic.id_lookup import TopicIdLookup
 
 _SETTLE_SECONDS: Final = 1.0
 """How long an id must be known before the topic is read: brokers know the id shortly before they serve the topic."""
@@ -21,7 +21,9 @@ class TopicIdentity:
     `timeout`: for how many seconds lookups may fail while the broker delivers messages.
     """
 
-    def __init__(self, lookup: TopicLookup, group: ConsumerGroup, log: FilteringBoundLogger, *, timeout: float) -> None:
+    def __init__(
+        self, lookup: TopicIdLookup, group: ConsumerGroup, log: FilteringBoundLogger, *, timeout: float
+    ) -> None:
         self._lookup = lookup
         self._group = group
         self._timeout = timeout

@@ -10,7 +10,7 @@ from service.handler.kafka.consumer.partitions import lag, offsets, partition_en
 from service.handler.kafka.consumer.partitions import progress as progress_module
 from service.handler.kafka.consumer.partitions.progress import Progress
 from service.handler.kafka.consumer.reports import client_errors, stalled_partitions
-from service.handler.kafka.consumer.topic import check, identity, lookup
+from service.handler.kafka.consumer.topic import id_lookup, identity, position_check
 from service.metrics import ConsumerMetrics
 from service.pkg.log_throttle import LogThrottle
 from tests.kit.consumer_loop import LoopSetup, Make
@@ -25,7 +25,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
     fake = FakeClock()
     for module in (client_errors, stalled_partitions):
         monkeypatch.setattr(module, "LogThrottle", partial(LogThrottle, now=fake))
-    for module in (fetch, lag, offsets, partition_ends, progress_module, check, identity, lookup):
+    for module in (fetch, lag, offsets, partition_ends, progress_module, position_check, identity, id_lookup):
         for name in {"monotonic", "time"} & vars(module).keys():
             monkeypatch.setattr(module, name, fake)
     return fake

@@ -9,9 +9,9 @@ from structlog.testing import capture_logs
 
 from service.handler.kafka.client.consumer_group import ConsumerGroup
 from service.handler.kafka.client.topic_id import NO_TOPIC_ID, TopicId
-from service.handler.kafka.consumer.topic.check import TopicCheck
+from service.handler.kafka.consumer.topic.id_lookup import TopicIdLookup
 from service.handler.kafka.consumer.topic.identity import TopicIdentity
-from service.handler.kafka.consumer.topic.lookup import TopicLookup
+from service.handler.kafka.consumer.topic.position_check import PositionCheck
 from service.metrics import ConsumerMetrics
 from tests.kit.fake_consumer import TOPIC, FakeAdmin, FakeConsumer
 from tests.kit.fakes import FakeClock
@@ -36,9 +36,11 @@ class Setup:
         self.clock = clock
         self.group = ConsumerGroup(TOPIC)
         consumer, log = cast("Consumer", kafka), structlog.get_logger()
-        lookup = TopicLookup(cast("AdminClient", admin), TOPIC)
+        lookup = TopicIdLookup(cast("AdminClient", admin), TOPIC)
         identity = TopicIdentity(lookup, self.group, log, timeout=ID_TIMEOUT_SECONDS)
-        self.check = TopicCheck(client=consumer, topic=TOPIC, identity=identity, metrics=metrics.consumption, log=log)
+        self.check = PositionCheck(
+            client=consumer, topic=TOPIC, identity=identity, metrics=metrics.consumption, log=log
+        )
         for partition in (0, 1):
             kafka.append(partition, *[b""] * 10)
 

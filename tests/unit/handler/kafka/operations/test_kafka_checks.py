@@ -8,25 +8,27 @@ from local.ports import free_port
 from service.config import KafkaSettings
 from service.errors import CheckFailed, KafkaDiagnosis, KafkaUnavailable
 from service.handler.kafka.client import topics
-from service.handler.kafka.operations import checks
+from service.handler.kafka.operations import kafka_checks
 
 
 @pytest.fixture
 def unreachable(monkeypatch: pytest.MonkeyPatch) -> KafkaSettings:
-    for module in (checks, topics):
+    for module in (kafka_checks, topics):
         monkeypatch.setattr(module, "CALL_TIMEOUT_SECONDS", 0.1)
     monkeypatch.setattr(topics, "METADATA_TIMEOUT_SECONDS", 1.0)
     return KafkaSettings(bootstrap_servers=f"127.0.0.1:{free_port()}")
 
 
-@pytest.mark.parametrize("check", [checks.brokers, checks.advertised_addresses, checks.replicas, checks.group])
+@pytest.mark.parametrize(
+    "check", [kafka_checks.brokers, kafka_checks.advertised_addresses, kafka_checks.replicas, kafka_checks.group]
+)
 def test_a_property_that_librdkafka_rejects_is_named(check: Callable[[KafkaSettings], str]) -> None:
     with pytest.raises(CheckFailed) as raised:
         check(KafkaSettings(properties={"no.such.property": "hunter2"}))
     assert str(raised.value) == "librdkafka has no property no.such.property"
 
 
-@pytest.mark.parametrize("check", [checks.advertised_addresses, checks.replicas])
+@pytest.mark.parametrize("check", [kafka_checks.advertised_addresses, kafka_checks.replicas])
 def test_a_broker_that_does_not_answer_is_reported(
     unreachable: KafkaSettings, check: Callable[[KafkaSettings], str]
 ) -> None:
@@ -36,9 +38,9 @@ def test_a_broker_that_does_not_answer_is_reported(
 
 def test_the_address_of_an_unreachable_broker_is_reported(unreachable: KafkaSettings) -> None:
     with pytest.raises(CheckFailed, match=f"^{unreachable.bootstrap_servers}: "):
-        checks.brokers(unreachable)
+        kafka_checks.brokers(unreachable)
 
 
 def test_the_cause_is_reported_if_the_partitions_of_a_topic_cannot_be_queried(unreachable: KafkaSettings) -> None:
     with pytest.raises(KafkaDiagnosis, match=f"^Kafka at {unreachable.bootstrap_servers}: connection refused$"):
-        checks.topic(unreachable, unreachable.topic)
+        kafka_checks.topic(unreachable, unreachable.topic)

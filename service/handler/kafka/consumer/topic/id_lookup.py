@@ -17,7 +17,7 @@ _INTERVAL_SECONDS: Final = 1.0
 _TIMEOUT_SECONDS: Final = 2.0
 
 
-class TopicLookup:
+class TopicIdLookup:
     """Belongs to the reading thread. Never blocks."""
 
     def __init__(self, admin: AdminClient, topic: str) -> None:

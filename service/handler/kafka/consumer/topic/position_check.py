@@ -42,7 +42,7 @@ class _Unverified:
             self.position = _Position.FOUND
 
 
-class TopicCheck:
+class PositionCheck:
     """Withholds the messages of a partition until it is known to which topic its position belongs.
 
     A recreated topic is read from its beginning. Belongs to the reading thread.
