@@ -17,7 +17,7 @@ OUR_TABLES: Final = "orders|deliveries|payments|items|order_versions"
 WITHOUT_MODULES: Final = {
     "schema.tables",
     "schema.migrate",
-    "operations.checks",
+    "operations.postgres_checks",
     "operations.distribution",
     "listener.listener",
     "listener.listeners",
