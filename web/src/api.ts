@@ -26,6 +26,8 @@ export interface Failure {
 
 export type Result<T> = Success<T> | Failure;
 
+type Init = Omit<RequestInit, "headers" | "signal"> & { headers?: Record<string, string> };
+
 const TIMEOUT_MS = 10_000;
 const NO_RESPONSE: Failure = {
   ok: false,
@@ -41,10 +43,20 @@ export class Api {
   constructor(readonly access: Access) {}
 
   /** Never rejects: an aborted or timed-out request is a failure with status 0. */
-  async get<T>(path: string, signal: AbortSignal): Promise<Result<T>> {
+  get<T>(path: string, signal: AbortSignal): Promise<Result<T>> {
+    return this.request(path, {}, signal);
+  }
+
+  /** Post a JSON text as it is. Never rejects, as `get`. */
+  post<T>(path: string, body: string, headers: Record<string, string>, signal: AbortSignal): Promise<Result<T>> {
+    const all = { "content-type": "application/json", ...headers };
+    return this.request(path, { method: "POST", body, headers: all }, signal);
+  }
+
+  private async request<T>(path: string, init: Init, signal: AbortSignal): Promise<Result<T>> {
     const startMs = performance.now();
     try {
-      const response = await this.open(path, AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]));
+      const response = await this.send(path, init, AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]));
       const text = await response.text();
       const milliseconds = performance.now() - startMs;
       if (!response.ok) return toFailure(response, text);
@@ -55,10 +67,14 @@ export class Api {
   }
 
   /** Send one request with the key. Rejects if there is no response. */
-  async open(path: string, signal: AbortSignal, headers: Record<string, string> = {}): Promise<Response> {
+  open(path: string, signal: AbortSignal, headers: Record<string, string> = {}): Promise<Response> {
+    return this.send(path, { headers }, signal);
+  }
+
+  private async send(path: string, init: Init, signal: AbortSignal): Promise<Response> {
     const { key } = this.access;
     const authorization: Record<string, string> = key === null ? {} : { authorization: `Bearer ${key}` };
-    const response = await fetch(path, { headers: { ...headers, ...authorization }, signal });
+    const response = await fetch(path, { ...init, headers: { ...init.headers, ...authorization }, signal });
     if (response.status === 401) this.access.onUnauthorized(key);
     return response;
   }

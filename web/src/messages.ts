@@ -35,6 +35,12 @@ export const DEAD_LETTER: StatusMessages = {
   missing: "This dead letter does not exist, or no longer: the topic's retention may have deleted it.",
 };
 
+export const REPLAY: StatusMessages = {
+  ...DEAD_LETTERS,
+  forbidden: "The API key lacks the scope replay. Use a key with the scopes read,dead-letters,replay.",
+  malformed: "The API does not accept this request.",
+};
+
 export const STATISTICS: StatusMessages = {
   missing: "The service does not report this.",
   forbidden: "The API key lacks the scope read.",

@@ -53,6 +53,20 @@ test("every request sends the key in a header", async () => {
   ]);
 });
 
+test("a text is posted as it is, with the key", async () => {
+  const { api, fetched } = apiThatAnswers(async () => new Response("{}"));
+  api.access.use("secret");
+  await api.post("dead-letters/replay", '{"value":1.0}', { "idempotency-key": "k" }, never);
+  expect(fetched.mock.calls[0]).toMatchObject([
+    "dead-letters/replay",
+    {
+      method: "POST",
+      body: '{"value":1.0}',
+      headers: { "content-type": "application/json", "idempotency-key": "k", authorization: "Bearer secret" },
+    },
+  ]);
+});
+
 test("a 401 requires a key", async () => {
   const { api } = apiThatAnswers(async () => new Response("", { status: 401 }));
   await api.get("stats", never);

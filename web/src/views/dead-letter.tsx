@@ -10,6 +10,7 @@ import { isOrderId, orderFragment, type Coordinates } from "../route";
 import type { WholeDeadLetter } from "../types";
 import { Copy } from "./copy";
 import { Fact, Facts, Scroll } from "./parts";
+import { Replay } from "./replay";
 import { HeaderTime } from "./time";
 import { Value } from "./value";
 
@@ -39,7 +40,8 @@ export function DeadLetterDetail({ partition, offset }: Coordinates): JSX.Elemen
 function Detail({ deadLetter }: { deadLetter: WholeDeadLetter }): JSX.Element {
   const bytes = deadLetter.value === null ? null : fromBase64(deadLetter.value);
   return (
-    <div class="columns even">
+    <>
+      <div class="columns even">
         <section aria-labelledby="why-title">
           <h3 id="why-title">
             Why: <span class={`badge reason ${deadLetter.reason}`}>{deadLetter.reason || "unknown"}</span>
@@ -62,6 +64,8 @@ function Detail({ deadLetter }: { deadLetter: WholeDeadLetter }): JSX.Element {
           {bytes ? <Value bytes={bytes} size={deadLetter.size} detail={deadLetter.detail} /> : <p class="hint">none</p>}
         </section>
       </div>
+      {!deadLetter.is_stub && <Replay deadLetter={deadLetter} />}
+    </>
   );
 }
 
