@@ -16,7 +16,6 @@ interface ValueProps {
 
 type Form = "json" | "text" | "hex";
 
-/** Untrusted bytes, shown as text and never as markup. Marks what breaks the rules, the JSON syntax or UTF-8. */
 /** Untrusted bytes, shown as text and never as markup. Marks what breaks a rule, the JSON syntax or UTF-8. */
 export function Value({ bytes, size, detail }: ValueProps): JSX.Element {
   const [chosen, setChosen] = useState<Form | null>(null);
