@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tests.browser.conftest import Visit
 
 KEY = "p" * 24
+REPLAY_URL = "**/dead-letters/replay"
 FOLLOWED_MS = 30_000
 REPAIRED = "The document keeps all rules."
 
@@ -118,27 +119,33 @@ def test_typing_cancels_the_validation_of_the_text_before(visit: "Visit", servic
     page = visit.page
     document = open_repair(page, service)
     text = document.input_value()
-    page.route("**/dead-letters/replay", lambda route: None if '"value":{}' in _body(route.request) else route.fallback())
-    with page.expect_event("requestfailed", lambda request: '"value":{}' in _body(request)):
-        with page.expect_request(lambda request: '"value":{}' in _body(request)):
+    page.route(REPLAY_URL, lambda route: None if is_of_empty_object(route.request) else route.fallback())
+    with page.expect_event("requestfailed", is_of_empty_object):
+        with page.expect_request(is_of_empty_object):
             document.fill("{}")
         document.fill(text.replace('"1817"', "1817"))
     expect(validation(page)).to_have_text(REPAIRED)
 
 
+def is_of_empty_object(request: Request) -> bool:
+    return '"value":{}' in (request.post_data or "")
+
+
 @pytest.mark.usefixtures("dead_letter")
-def test_a_replay_without_an_answer_is_repeated_with_its_key(visit: "Visit", service: Service, harness: Harness) -> None:
+def test_a_replay_without_an_answer_is_repeated_with_its_key(
+    visit: "Visit", service: Service, harness: Harness
+) -> None:
     page = visit.page
     document = open_repair(page, service)
     document.fill(document.input_value().replace('"1817"', "1817"))
     expect(validation(page)).to_have_text(REPAIRED)
-    page.route("**/dead-letters/replay", lambda route: (route.fetch(), route.abort()))
+    page.route(REPLAY_URL, lambda route: (route.fetch(), route.abort()))
     replay = page.get_by_role("button", name="Replay the edited document")
-    with page.expect_request("**/dead-letters/replay") as first:
+    with page.expect_request(REPLAY_URL) as first:
         replay.click()
     expect(outcome(page)).to_contain_text("It may have been sent.")
-    page.unroute("**/dead-letters/replay")
-    with page.expect_response("**/dead-letters/replay") as second:
+    page.unroute(REPLAY_URL)
+    with page.expect_response(REPLAY_URL) as second:
         replay.click()
     assert second.value.request.headers["idempotency-key"] == first.value.headers["idempotency-key"]
     assert second.value.headers["idempotency-replayed"] == "true"
@@ -162,7 +169,3 @@ def test_a_dead_letter_is_repaired_by_keyboard_on_a_narrow_dark_screen(visit: "V
     expect(page.get_by_role("button", name="Replay the edited document")).to_be_focused()
     page.keyboard.press("Enter")
     expect(outcome(page)).to_contain_text("Stored", timeout=FOLLOWED_MS)
-
-
-def _body(request: Request) -> str:
-    return request.post_data or ""

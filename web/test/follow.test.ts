@@ -16,8 +16,8 @@ function success(body: unknown, tag = ""): Result<unknown> {
   return { ok: true, body, text: "", headers: new Headers(tag ? { etag: tag } : {}), milliseconds: 1 };
 }
 
-function api(order: Result<unknown>, letters: unknown[] = []): Api {
-  const get = async (path: string) => (path.startsWith("orders/") ? order : success({ dead_letters: letters }));
+function api(order: Result<unknown>, deadLetters: unknown[] = []): Api {
+  const get = async (path: string) => (path.startsWith("orders/") ? order : success({ dead_letters: deadLetters }));
   return { get } as unknown as Api;
 }
 

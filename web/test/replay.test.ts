@@ -67,7 +67,7 @@ test("violations have the paths of the document", () => {
   });
 });
 
-test("a refusal, a missing scope and an outage are told apart", () => {
+test("a refusal, a missing scope and an outage are different", () => {
   expect(validationOf(answer({}))).toEqual({ kind: "possible" });
   const refused = answer({ outcome: "refused", refusal: "no-origin", detail: "3/15 has no origin headers" });
   expect(validationOf(refused)).toEqual({ kind: "refused", message: "3/15 has no origin headers." });

@@ -55,7 +55,7 @@ export function Replay({ deadLetter }: { deadLetter: WholeDeadLetter }): JSX.Ele
             onInput={(event) => edit(event.currentTarget.value)}
           />
         </label>
-        <div class="verdict">
+        <div class="outcome">
           <div id="validation" role="status" aria-label="Validation">
             <ValidationMessage
               validation={validation}
