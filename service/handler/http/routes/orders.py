@@ -1,13 +1,18 @@
 """`/orders/{order_uid}`: one order. `/orders`: summaries, newest first."""
 
 import re
-from collections.abc import Sequence
+from argparse import ArgumentTypeError
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
+from urllib.parse import urlencode
 
+import msgspec
 from fastapi import Path, Query, Request, Response
 from msgspec import Meta, Struct
+from pydantic import BeforeValidator
+from pydantic_core import PydanticCustomError
 
 from service.entities.order import MAX_ITEMS, MAX_UID_LENGTH, UID_CHARACTER, Amount
 from service.handler.http.etag import matches
@@ -17,8 +22,10 @@ from service.handler.http.problem_types import ProblemType
 from service.handler.http.problems import Problem
 from service.handler.http.responses import REVALIDATE, json_response
 from service.handler.http.router import Router
+from service.pkg.argtypes import timestamp
+from service.pkg.etag import split_etag, with_etag
 from service.usecases.lookup import Lookup, LookupResult
-from service.usecases.ports import OrderReader, PageCursor, PageQuery
+from service.usecases.ports import OrderReader, Page, PageCursor, PageQuery
 
 MAX_PAGE_SIZE: Final = 200
 ORDER_PATH: Final = "/orders/{order_uid}"
@@ -36,6 +43,21 @@ OrdersCursor = Annotated[
     ),
 ]
 FilterText = Annotated[str | None, Query(min_length=1, max_length=255, pattern=r"^[^\x00]*$")]
+
+
+def _parse_timestamp(value: Any) -> Any:
+    try:
+        return timestamp(value) if isinstance(value, str) else value
+    except ArgumentTypeError:
+        raise PydanticCustomError("timestamp", "not a timestamp with a time zone") from None
+
+
+_Timestamp = Annotated[datetime | None, BeforeValidator(_parse_timestamp)]
+_ZONE: Final = "RFC 3339 with a time zone, in which `+` is sent as `%2B`"
+CreatedFrom = Annotated[
+    _Timestamp, Query(description=f"Only orders whose `date_created` is at or after this time ({_ZONE}).")
+]
+CreatedTo = Annotated[_Timestamp, Query(description=f"Only orders whose `date_created` is before this time ({_ZONE}).")]
 
 
 class OrderSummary(Struct, frozen=True, kw_only=True):
@@ -78,7 +100,10 @@ ORDER_RESPONSES: Final[Responses] = {
     **not_modified("ETag", "X-Cache"),
     **errors(HTTPStatus.NOT_FOUND),
 }
-LIST_RESPONSES: Final = ok("A page of order summaries, without personal data.", _LIST_EXAMPLE)
+LIST_RESPONSES: Final[Responses] = {
+    **ok("A page of order summaries, without personal data.", _LIST_EXAMPLE, "ETag", "Link"),
+    **not_modified("ETag", "Link"),
+}
 
 
 def router(lookup: Lookup, reader: OrderReader) -> Router:
@@ -93,32 +118,52 @@ def router(lookup: Lookup, reader: OrderReader) -> Router:
             raise Problem(ProblemType.ORDER_NOT_FOUND, "no order with this order_uid")
         return order_response(order, request.headers.getlist("if-none-match"))
 
-    @routes.get("/orders", responses=LIST_RESPONSES, summary="List orders, newest first")
+    @routes.get(
+        "/orders",
+        responses=LIST_RESPONSES,
+        summary="List orders, newest first",
+        openapi_extra=request_headers(IF_NONE_MATCH),
+    )
     async def list_orders(
+        request: Request,
         limit: OrdersLimit = 20,
         cursor: OrdersCursor = None,
         customer_id: FilterText = None,
         track_number: FilterText = None,
+        created_from: CreatedFrom = None,
+        created_to: CreatedTo = None,
     ) -> Response:
-        query = PageQuery(limit, _parse_cursor(cursor), customer_id=customer_id, track_number=track_number)
-        return await _list(reader, query)
+        query = PageQuery(limit, _parse_cursor(cursor), customer_id, track_number, created_from, created_to)
+        return _page_response(await reader.page(query), request)
 
     return routes
 
 
 def order_response(order: LookupResult, if_none_match: Sequence[str]) -> Response:
     """Return 200 with the document, or 304 if one of the If-None-Match headers' values has its ETag."""
-    headers = {**REVALIDATE, "etag": f'"{order.tag}"', "x-cache": "hit" if order.is_hit else "miss"}
-    if matches(order.tag, if_none_match):
-        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
-    return json_response(order.body, headers)
+    headers = {"x-cache": "hit" if order.is_hit else "miss"}
+    return _conditional(order.body, order.tag, if_none_match, headers)
 
 
-async def _list(reader: OrderReader, query: PageQuery) -> Response:
-    page = await reader.page(query)
-    next_cursor = f'"{page.next.created_us}.{page.next.order_uid}"' if page.next else "null"
-    body = b'{"orders":[%s],"next_cursor":%s}' % (b",".join(page.summaries), next_cursor.encode())
-    return json_response(body, REVALIDATE)
+def _page_response(page: Page, request: Request) -> Response:
+    """Return the page, or 304, with a Link to the next page, whose reference is relative to the request's address."""
+    next_cursor = f"{page.next.created_us}.{page.next.order_uid}" if page.next else None
+    body = b'{"orders":[%s],"next_cursor":%s}' % (b",".join(page.summaries), msgspec.json.encode(next_cursor))
+    link = f'<?{urlencode({**request.query_params, "cursor": next_cursor})}>; rel="next"'
+    tag, _ = split_etag(with_etag(body))
+    return _conditional(
+        body, tag.decode(), request.headers.getlist("if-none-match"), {"link": link} if next_cursor else {}
+    )
+
+
+def _conditional(
+    body: bytes | memoryview, tag: str, if_none_match: Sequence[str], headers: Mapping[str, str]
+) -> Response:
+    """Return 200 with the body, or 304 if one of the If-None-Match headers' values has the tag."""
+    all_headers = {**REVALIDATE, "etag": f'"{tag}"', **headers}
+    if matches(tag, if_none_match):
+        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=all_headers)
+    return json_response(body, all_headers)
 
 
 def _parse_cursor(cursor: str | None) -> PageCursor | None:

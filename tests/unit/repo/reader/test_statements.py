@@ -9,6 +9,7 @@ from service.repo.shards import shard_of
 from service.usecases.ports import PageCursor, PageQuery
 
 AFTER = "(o.date_created, o.order_uid) < (%(created)s, %(order_uid)s)"
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("count", [1, 2, MIN_UIDS])
@@ -41,6 +42,11 @@ def test_the_newest_orders_are_limited() -> None:
         (
             PageQuery(10, PageCursor(0, "a"), "c", "t"),
             f"WHERE o.customer_id = %(customer_id)s AND o.track_number = %(track_number)s AND {AFTER}",
+        ),
+        (PageQuery(10, created_from=NOON), "WHERE o.date_created >= %(created_from)s"),
+        (
+            PageQuery(10, PageCursor(0, "a"), created_from=NOON, created_to=NOON),
+            f"WHERE o.date_created >= %(created_from)s AND o.date_created < %(created_to)s AND {AFTER}",
         ),
     ],
 )
