@@ -1,6 +1,6 @@
 import type { JSX } from "preact";
 
-/** Without API keys nobody may read dead letters: says how to configure keys. */
+/** Without API keys, dead letters cannot be read: says how to configure keys. */
 export function DeadLettersOff(): JSX.Element {
   return (
     <div class="empty">

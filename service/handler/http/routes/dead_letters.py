@@ -1,22 +1,20 @@
 """`/dead-letters`: the dead-letter topic, newest first. Read-only. The responses hold personal data."""
 
 import asyncio
-from argparse import ArgumentTypeError
 from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from http import HTTPStatus
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import msgspec
 from fastapi import Path, Query, Response
 from msgspec import Struct
-from pydantic import BeforeValidator
-from pydantic_core import PydanticCustomError
 
 from service.entities.dead_letter import Reason
 from service.handler.http.openapi import Responses, errors, ok
+from service.handler.http.parameters import parsed
 from service.handler.http.problem_types import ProblemType
 from service.handler.http.problems import Problem
 from service.handler.http.responses import json_response
@@ -39,15 +37,8 @@ _COORDINATES: Final = r"[0-9]{1,9}\.[0-9]{1,18}"
 """Part of a cursor: a partition, and the offset before which the next page begins."""
 
 
-def _parse_time(value: Any) -> Any:
-    try:
-        return timestamp_or_age(value) if isinstance(value, str) else value
-    except ArgumentTypeError:
-        raise PydanticCustomError("time", "neither a time nor an age") from None
-
-
 _AGE: Final = "or an age such as `90m` or `40d`, which means this long ago"
-Time = Annotated[datetime | None, BeforeValidator(_parse_time)]
+Time = Annotated[datetime | None, parsed(timestamp_or_age, "time", "neither a time nor an age")]
 Since = Annotated[
     Time, Query(description=f"Only dead letters that arrived in the topic at or after this time, {_AGE}.")
 ]

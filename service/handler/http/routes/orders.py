@@ -1,23 +1,21 @@
 """`/orders/{order_uid}`: one order. `/orders`: summaries, newest first."""
 
 import re
-from argparse import ArgumentTypeError
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 from urllib.parse import urlencode
 
 import msgspec
 from fastapi import Path, Query, Request, Response
 from msgspec import Meta, Struct
-from pydantic import BeforeValidator
-from pydantic_core import PydanticCustomError
 
 from service.entities.order import MAX_ITEMS, MAX_UID_LENGTH, UID_CHARACTER, Amount
 from service.handler.http.etag import matches
 from service.handler.http.examples import ORDER
 from service.handler.http.openapi import IF_NONE_MATCH, Responses, errors, not_modified, ok, request_headers
+from service.handler.http.parameters import parsed
 from service.handler.http.problem_types import ProblemType
 from service.handler.http.problems import Problem
 from service.handler.http.responses import REVALIDATE, json_response
@@ -45,14 +43,7 @@ OrdersCursor = Annotated[
 FilterText = Annotated[str | None, Query(min_length=1, max_length=255, pattern=r"^[^\x00]*$")]
 
 
-def _parse_timestamp(value: Any) -> Any:
-    try:
-        return timestamp(value) if isinstance(value, str) else value
-    except ArgumentTypeError:
-        raise PydanticCustomError("timestamp", "not a timestamp with a time zone") from None
-
-
-_Timestamp = Annotated[datetime | None, BeforeValidator(_parse_timestamp)]
+_Timestamp = Annotated[datetime | None, parsed(timestamp, "timestamp", "not a timestamp with a time zone")]
 _ZONE: Final = "RFC 3339 with a time zone, in which `+` is sent as `%2B`"
 CreatedFrom = Annotated[
     _Timestamp, Query(description=f"Only orders whose `date_created` is at or after this time ({_ZONE}).")
