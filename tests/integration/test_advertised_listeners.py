@@ -35,7 +35,9 @@ def test_doctor_reports_the_advertised_address(settings: dict[str, str], port: i
     assert doctor.process.wait(TIMEOUT_SECONDS) == 1
     check = f"advertised addresses   broker 1 at kafka.invalid:{port} (host name does not resolve)\n"
     assert f"✗ {check}" in doctor.tail(100)
-    assert "✓ Kafka" in doctor.tail(100)
+    assert "✓ Kafka DNS" in doctor.tail(100)
+    # While its only broker is unreachable, the client gets an answer at times only.
+    assert re.search(r"✓ Kafka  +1 brokers|✗ Kafka  +kafka\.invalid:\d+: host name does not resolve", doctor.tail(100))
 
 
 def test_migrate_reports_the_advertised_address(settings: dict[str, str], port: int, spawn: Spawn) -> None:
@@ -48,7 +50,7 @@ def test_migrate_reports_the_advertised_address(settings: dict[str, str], port: 
 def test_a_command_reports_the_advertised_address(port: int) -> None:
     with pytest.raises(KafkaDiagnosis) as raised:
         require_kafka(KafkaSettings(bootstrap_servers=f"127.0.0.1:{port}"))
-    # While its only broker is unreachable, the client answers at times only: either check finds the problem first.
+    # While its only broker is unreachable, the client gets an answer at times only: either check may find the problem.
     assert re.fullmatch(
         rf"cannot reach .*kafka\.invalid:{port}.*host name does not resolve.* Check .*advertised\.listeners.*",
         str(raised.value),

@@ -21,8 +21,11 @@ class LineBuffer(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         self._buffer.append(record.getMessage())
 
+    def copy(self) -> list[str]:
+        return [*self._buffer]
+
     def drain(self) -> list[str]:
-        lines = [*self._buffer]
+        lines = self.copy()
         self._buffer.clear()
         return lines
 

@@ -9,12 +9,16 @@ _PROPERTIES: Final = "in ORDERS_KAFKA__PROPERTIES"
 
 
 class ConnectionFailure(NamedTuple):
-    """Why a connection failed, and which setting to check. If `is_final`, retrying does not help."""
+    """Why a connection failed, and which setting to check. If `is_final`, retrying does not help.
+
+    `broker` is the broker that advertises the address; None if it is not known to be an advertised one.
+    """
 
     cause: str
     address: str = ""
     check: str = BOOTSTRAP_SERVERS
     is_final: bool = False
+    broker: int | None = None
 
     def __str__(self) -> str:
         return f"{self.address}: {self.cause}" if self.address else self.cause
@@ -98,6 +102,7 @@ def _with_address(failure: ConnectionFailure, line: str) -> ConnectionFailure:
     if (found := _ADDRESS.search(line)) is None:
         return failure
     address, broker = found.groups()
-    if failure.check == BOOTSTRAP_SERVERS and (broker or "").isdecimal():
-        return failure._replace(address=address, check=f"advertised.listeners of broker {broker}")
-    return failure._replace(address=address)
+    if not (broker or "").isdecimal():
+        return failure._replace(address=address)
+    check = f"advertised.listeners of broker {broker}" if failure.check == BOOTSTRAP_SERVERS else failure.check
+    return failure._replace(address=address, check=check, broker=int(broker))

@@ -50,9 +50,33 @@ class DiagnosticAdminClient(AdminClient):
         self.poll(0)
         return explain(self._lines.drain())
 
+    def list_topics(self, topic: str | None = None, timeout: float = CONNECT_TIMEOUT_SECONDS) -> ClusterMetadata:
+        """Return the metadata of one topic or all. Raises KafkaException after `timeout` (s).
+
+        The request is repeated: the client may send it to a broker that is unreachable, and would then wait in vain.
+        """
+        deadline = monotonic() + timeout
+        topics = () if topic is None else (topic,)
+        while True:
+            attempt = min(_ATTEMPT_TIMEOUT_SECONDS, deadline - monotonic())
+            try:
+                return super().list_topics(*topics, timeout=attempt)
+            except KafkaException as error:
+                if error.args[0].name() != "_TIMED_OUT" or monotonic() >= deadline:
+                    raise
+
     def check_advertised(self, timeout: float) -> list[AdvertisedBroker]:
-        """Connect to the address that each broker advertises. Raises KafkaException."""
-        return _connect_to(self.list_topics(timeout=timeout).brokers.values())
+        """Connect to the address that each broker advertises. Raises KafkaException.
+
+        If no metadata request succeeds, return the broker that the client failed to connect to instead.
+        """
+        try:
+            return _connect_to(self.list_topics(timeout=timeout).brokers.values())
+        except KafkaException:
+            self.poll(0)
+            if (failure := explain(self._lines.copy())) is None or failure.broker is None:
+                raise
+            return [AdvertisedBroker(failure.broker, failure.address, failure.cause)]
 
 
 def require_kafka(kafka: "KafkaSettings", *, setting: str = BOOTSTRAP_SERVERS) -> None:

@@ -68,6 +68,13 @@ def test_an_advertised_address_is_distinguished_from_bootstrap_servers(thread: s
     )
     assert str(found) == "shop-kafka-0:9092: host name does not resolve"
     assert found.check == "advertised.listeners of broker 7"
+    assert found.broker == 7
+
+
+def test_the_broker_of_an_untrusted_certificate_is_known() -> None:
+    found = failure(UNTRUSTED.replace("/bootstrap", "/7"))
+    assert (found.broker, found.check.split()[0]) == (7, "ssl.ca.location")
+    assert failure(UNTRUSTED).broker is None
 
 
 def test_a_coordinator_is_named_by_its_address() -> None:
