@@ -11,7 +11,7 @@ from time import monotonic
 
 from service.entities.version import RecordCoordinates, VersionedOrder
 from service.errors import InternalError, StorageError
-from service.usecases.ports import OrderStore, StoreCounts
+from service.usecases.ports.ingest import OrderStore, StoreCounts
 
 OpenTrialStore = Callable[[], AbstractContextManager[OrderStore]]
 """Opens a store whose transactions are all rolled back."""

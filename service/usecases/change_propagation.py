@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from time import monotonic
 
 from service.usecases.lookup import Lookup
-from service.usecases.ports import EventPublisher, ReadAvailability
+from service.usecases.ports.reads import EventPublisher, ReadAvailability
 
 
 class ChangePropagation:

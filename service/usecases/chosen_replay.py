@@ -11,8 +11,8 @@ from typing import Final
 from service.entities.dead_letter_record import DeadLetterId, DeadLetterRecord
 from service.errors import ReadTimedOut, TooManyDeadLetters
 from service.pkg.shutdown_event import ShutdownEvent
-from service.usecases.dead_letter_filters import DeadLetterFilters
-from service.usecases.ports import ReplayRefusal, ReplayRequest, ReplayResult, ReplaySource, ReplayTarget
+from service.usecases.ports.dead_letter_filters import DeadLetterFilters
+from service.usecases.ports.replay import ReplayRefusal, ReplayRequest, ReplayResult, ReplaySource, ReplayTarget
 from service.usecases.replay import Replay, ReplayPlan
 
 MAX_CHOSEN: Final = 100

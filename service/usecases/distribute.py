@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
-from service.usecases.ports import CitusState, Placement, TableDistribution, TableDistributor
+from service.usecases.ports.operations import CitusState, Placement, TableDistribution, TableDistributor
 
 _CITUS_PROBLEMS: Final = {
     CitusState.NOT_INSTALLED: "Citus is not installed: install it on every node, add citus to "

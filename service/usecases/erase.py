@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 
 from service.errors import ErasuresStillNeeded
-from service.usecases.ports import ErasureStore, OrderRecords
+from service.usecases.ports.operations import ErasureStore, OrderRecords
 
 _DAY_SECONDS: Final = 86_400
 

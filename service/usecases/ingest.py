@@ -23,9 +23,9 @@ from service.errors import (
 )
 from service.pkg.retry import Backoff, retrying
 from service.pkg.shutdown_event import ShutdownEvent
-from service.usecases.batch import Batch, ConsumedOrder
 from service.usecases.circuit_breaker import BreakerState, CircuitBreaker
-from service.usecases.ports import DeadLetters, OrderStore, RetryObserver, StoreCounts
+from service.usecases.ports.batch import Batch, ConsumedOrder
+from service.usecases.ports.ingest import DeadLetters, OrderStore, RetryObserver, StoreCounts
 
 
 class Decision(Enum):

@@ -21,7 +21,7 @@ from service.pkg.etag import split_etag, with_etag
 from service.pkg.lru import Lru
 from service.pkg.ttl_set import TTLSet
 from service.usecases.minimum_lsn import MinimumLsn
-from service.usecases.ports import OrderReader
+from service.usecases.ports.reads import OrderReader
 
 MAX_CONCURRENT_QUERIES: Final = 2
 """The database executes one while this process handles the result of the other."""

@@ -11,8 +11,8 @@ from typing import Final
 from service.entities.dead_letter_record import DeadLetterId, DeadLetterRecord
 from service.entities.ownership import known_order
 from service.pkg.shutdown_event import ShutdownEvent
-from service.usecases.dead_letter_filters import DeadLetterFilters
-from service.usecases.ports import EditedValue, ReplayObserver, ReplayRefusal, ReplaySource, ReplayTarget
+from service.usecases.ports.dead_letter_filters import DeadLetterFilters
+from service.usecases.ports.replay import EditedValue, ReplayObserver, ReplayRefusal, ReplaySource, ReplayTarget
 
 MAX_CHUNK_MESSAGES: Final = 500
 """Maximum number of dead letters that are sent and committed together, and are repeated after a crash."""

@@ -7,7 +7,7 @@ from time import monotonic
 from typing import Final
 
 from service.pkg.shutdown_event import ShutdownEvent
-from service.usecases.ports import ExpiredOrders
+from service.usecases.ports.operations import ExpiredOrders
 
 ORDERS_PER_TRANSACTION: Final = 500
 EARLIEST: Final = datetime.min.replace(tzinfo=UTC)

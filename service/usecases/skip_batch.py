@@ -5,7 +5,7 @@ from pathlib import Path
 
 from service.errors import BatchIncomplete, FileNotWritten
 from service.pkg.new_file import write_new_file
-from service.usecases.ports import RecordBatchSource, UnreadableRecordBatch
+from service.usecases.ports.operations import RecordBatchSource, UnreadableRecordBatch
 
 
 def preview(source: RecordBatchSource, *, partition: int, offset: int) -> tuple[UnreadableRecordBatch, int]:

@@ -25,7 +25,7 @@ from service.handler.http.routes.dead_letters import _parse_cursor as parse_dead
 from service.handler.http.routes.orders import _parse_cursor as parse_cursor
 from service.pkg.units import parse_bytes, parse_seconds
 from service.repo.reader.statements import page_values
-from service.usecases.ports import Page, PageCursor, PageQuery
+from service.usecases.ports.reads import Page, PageCursor, PageQuery
 from tests.fuzz.mutants import mutated
 from tests.fuzz.profile import fuzzed
 from tests.kit.http_requests import BODIES, HEADERS, LINES, PLAIN, READ_KEY

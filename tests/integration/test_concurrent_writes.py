@@ -12,7 +12,7 @@ from service.entities.version import VersionedOrder
 from service.errors import ConcurrentChange
 from service.repo.shards import shard_of
 from service.repo.writer.order_store import PostgresOrderStore
-from service.usecases.ports import StoreCounts
+from service.usecases.ports.ingest import StoreCounts
 from tests.kit.blocked import Background, wait_until_blocked
 from tests.kit.factories import SAMPLE, versioned
 from tests.kit.partitions import partition

@@ -15,7 +15,7 @@ from service.errors import StorageError
 from service.repo.operations.distribution import PostgresTableDistributor
 from service.repo.transactions import Transactions
 from service.repo.writer.order_store import PostgresOrderStore
-from service.usecases.ports import CitusState, Placement, TableDistributor
+from service.usecases.ports.operations import CitusState, Placement, TableDistributor
 from tests.kit import citus
 from tests.kit.factories import connection_settings, versioned
 from tests.kit.fakes import FakeTableDistributor

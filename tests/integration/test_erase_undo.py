@@ -12,7 +12,7 @@ from service.config import Settings
 from service.errors import CommandError, UsageError
 from service.handler.kafka.operations.order_records import KafkaOrderRecords
 from service.repo.operations.erasures import Erasures
-from service.usecases.ports import OrderRecords
+from service.usecases.ports.operations import OrderRecords
 from tests.kit.erase_command import erased, produce, run
 from tests.kit.factories import order_document
 from tests.kit.fakes import FakeOrderRecords

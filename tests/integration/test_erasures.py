@@ -12,7 +12,8 @@ from service.repo.notifications import Notification, parse
 from service.repo.operations.erasures import Erasures
 from service.repo.writer.erased import SHARE_ERASURE_LOCK
 from service.repo.writer.order_store import PostgresOrderStore
-from service.usecases.ports import ErasureStatus, ErasureStore, StoreCounts
+from service.usecases.ports.ingest import StoreCounts
+from service.usecases.ports.operations import ErasureStatus, ErasureStore
 from tests.kit import citus
 from tests.kit.blocked import Background, wait_until_blocked
 from tests.kit.factories import versioned

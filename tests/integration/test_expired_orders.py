@@ -18,7 +18,8 @@ from service.repo.writer.erased import SHARE_ERASURE_LOCK
 from service.repo.writer.history import DELETE_HISTORIES
 from service.repo.writer.order_store import PostgresOrderStore
 from service.repo.writer.updates import DELETE_CHILDREN
-from service.usecases.ports import ExpiredOrders, StoreCounts
+from service.usecases.ports.ingest import StoreCounts
+from service.usecases.ports.operations import ExpiredOrders
 from service.usecases.retention import EARLIEST, RetentionPolicy
 from tests.kit import stores
 from tests.kit.blocked import Background, wait_until_blocked

@@ -13,7 +13,7 @@ from service.errors import OrderRejected, StatementTimedOut, StorageError, Stora
 from service.repo.connection import GRACE_SECONDS
 from service.repo.transactions import Transactions
 from service.repo.writer.order_store import PostgresOrderStore
-from service.usecases.ports import StoreCounts
+from service.usecases.ports.ingest import StoreCounts
 from tests.kit.blocked import Background, wait_until_blocked
 from tests.kit.factories import SAMPLE, connection_settings, versioned
 from tests.kit.partitions import partition

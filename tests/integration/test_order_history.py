@@ -12,7 +12,8 @@ from service.entities.version import VersionedOrder
 from service.errors import OrderRejected
 from service.repo.shards import shard_of
 from service.repo.writer.order_store import PostgresOrderStore
-from service.usecases.ports import OrderHistory, StoreCounts
+from service.usecases.ports.ingest import StoreCounts
+from service.usecases.ports.reads import OrderHistory
 from service.usecases.retention import KEEP_FOREVER
 from tests.kit.factories import SAMPLE, versioned
 from tests.kit.readers import RealReads

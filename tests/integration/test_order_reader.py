@@ -19,7 +19,7 @@ from service.repo.reader.statements import (
     page_statement,
     page_values,
 )
-from service.usecases.ports import OrderCount, OrderReader, Page, PageCursor, PageQuery
+from service.usecases.ports.reads import OrderCount, OrderReader, Page, PageCursor, PageQuery
 from tests.kit.factories import order
 from tests.kit.partitions import TABLES, disable_autovacuum, partition
 from tests.kit.readers import MemoryReads, RealReads, Store, document

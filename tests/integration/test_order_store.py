@@ -7,7 +7,7 @@ import pytest
 from msgspec.json import encode
 
 from service.errors import OrderRejected
-from service.usecases.ports import OrderStore, StoreCounts
+from service.usecases.ports.ingest import OrderStore, StoreCounts
 from tests.kit.factories import order_document, versioned
 from tests.kit.fakes import POISON, FakeStore
 from tests.kit.partitions import partition

@@ -10,7 +10,7 @@ import pytest
 from service.errors import StorageUnavailable
 from service.repo.reader import order_reader
 from service.repo.reader.statements import ESTIMATE
-from service.usecases.ports import OrderReader
+from service.usecases.ports.reads import OrderReader
 from tests.kit.factories import order
 from tests.kit.readers import RealReads, document
 

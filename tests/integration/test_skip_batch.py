@@ -19,7 +19,7 @@ from service.app.commands.support.kafka_clients import unreadable_batches
 from service.config import KafkaSettings, Settings
 from service.errors import BatchNotFound, DecompressionFailed, FileNotWritten, GroupHasMembers
 from service.pkg.shutdown_event import ShutdownEvent
-from service.usecases.ports import RecordBatchSource, UnreadableRecordBatch
+from service.usecases.ports.operations import RecordBatchSource, UnreadableRecordBatch
 from tests.kit.factories import Document, order_document
 from tests.kit.fakes import FakeRecordBatchSource
 from tests.kit.harness import TIMEOUT_SECONDS, Harness, Sent, orders

@@ -14,7 +14,7 @@ from service.entities.version import VersionedOrder
 from service.repo.operations.erasures import Erasures
 from service.repo.transactions import Transactions
 from service.repo.writer.order_store import PostgresOrderStore
-from service.usecases.ports import StoreCounts
+from service.usecases.ports.ingest import StoreCounts
 from tests.kit.factories import connection_settings, versioned
 from tests.kit.waiting import eventually
 

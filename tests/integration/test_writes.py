@@ -24,7 +24,7 @@ from service.repo.transactions import Transactions
 from service.repo.writer.ids import NEXT_BLOCKS
 from service.repo.writer.order_store import PostgresOrderStore
 from service.repo.writer.stored_orders import VERSIONS_AND_ERASED
-from service.usecases.ports import StoreCounts
+from service.usecases.ports.ingest import StoreCounts
 from tests.kit.factories import SAMPLE, connection_settings, order, versioned
 from tests.kit.fake_sequence import FakeSequence
 from tests.kit.notifications import listen

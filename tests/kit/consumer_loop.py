@@ -20,9 +20,9 @@ from service.handler.kafka.consumer.decoding.decode import Decoder
 from service.handler.kafka.consumer.reports.retry_report import RetryReport
 from service.metrics import ConsumerMetrics
 from service.pkg.shutdown_event import ShutdownEvent
-from service.usecases.batch import Batch
 from service.usecases.circuit_breaker import CircuitBreaker, CircuitBreakerPolicy
 from service.usecases.ingest import Ingest, Outcome, Write
+from service.usecases.ports.batch import Batch
 from tests.kit.factories import order_document
 from tests.kit.fake_consumer import TOPIC, FakeAdmin, FakeConsumer
 from tests.kit.fakes import FakeDeadLetters, FakeStore

@@ -12,7 +12,7 @@ from service.entities.changes import changed_fields
 from service.entities.order import Order
 from service.entities.version import RecordCoordinates
 from service.errors import StorageUnavailable
-from service.usecases.ports import (
+from service.usecases.ports.reads import (
     OrderCount,
     OrderHistory,
     OrderVersion,

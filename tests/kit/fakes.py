@@ -11,12 +11,12 @@ from service.entities.dead_letter import DeadLetter
 from service.entities.order import Order
 from service.entities.version import RecordCoordinates, VersionedOrder
 from service.errors import BatchNotFound, DeadLettersUnavailable, OrderRejected, StorageUnavailable
-from service.usecases.batch import Batch
-from service.usecases.ports import (
+from service.usecases.ports.batch import Batch
+from service.usecases.ports.ingest import StoreCounts
+from service.usecases.ports.operations import (
     CitusState,
     ErasureStatus,
     Placement,
-    StoreCounts,
     TableDistribution,
     UnreadableRecordBatch,
 )

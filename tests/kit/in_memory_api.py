@@ -18,7 +18,7 @@ from service.metrics import REPLAY_OUTCOMES, ApiMetrics
 from service.pkg.lru import Lru
 from service.pkg.ttl_set import TTLSet
 from service.usecases.lookup import Lookup
-from service.usecases.ports import ReplayRefusal, ReplayRequest, ReplayResult
+from service.usecases.ports.replay import ReplayRefusal, ReplayRequest, ReplayResult
 from tests.kit.factories import order
 from tests.kit.fake_dead_letter_reader import FakeDeadLetterReader
 from tests.kit.fake_reader import FakeReader

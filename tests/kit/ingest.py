@@ -7,9 +7,9 @@ from service.entities.dead_letter import DeadLetter, Reason
 from service.errors import StatementTimedOut, StorageUnavailable
 from service.pkg.retry import Backoff
 from service.pkg.shutdown_event import ShutdownEvent
-from service.usecases.batch import Batch, ConsumedOrder
 from service.usecases.circuit_breaker import BreakerState, CircuitBreaker, CircuitBreakerPolicy
 from service.usecases.ingest import Decision, Ingest, Outcome
+from service.usecases.ports.batch import Batch, ConsumedOrder
 from tests.kit.factories import record, versioned
 from tests.kit.fakes import POISON, FakeDeadLetters, FakeStore
 from tests.kit.policies import circuit_breaker_policy, retry_backoff

@@ -6,8 +6,8 @@ from typing import Any
 from service.handler.kafka.consumer.decoding.decode import Rules
 from service.handler.kafka.consumer.settings import ConsumerSettings
 from service.pkg.retry import Backoff
-from service.usecases.batch import BatchLimits
 from service.usecases.circuit_breaker import CircuitBreakerPolicy
+from service.usecases.ports.batch import BatchLimits
 
 
 def batch_limits(**overrides: Any) -> BatchLimits:

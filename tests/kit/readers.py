@@ -8,7 +8,7 @@ from typing import TypeVar
 from service.entities.order import Order
 from service.entities.version import RecordCoordinates, VersionedOrder
 from service.repo.reader.order_reader import PostgresOrderReader
-from service.usecases.ports import OrderReader
+from service.usecases.ports.reads import OrderReader
 from tests.kit.factories import connection_settings
 from tests.kit.fake_reader import FakeReader
 from tests.kit.stores import writing

@@ -10,7 +10,8 @@ ROOT = Path(__file__).parents[2]
 PACKAGES = ("service", "generator", "migrations", "local", "bench")
 
 ERRORS = "service.errors"
-INWARDS = {ERRORS, "service.entities", "service.pkg", "service.usecases"}
+PORTS = "service.usecases.ports"
+INWARDS = {ERRORS, "service.entities", "service.pkg", "service.usecases", PORTS}
 HTTP = "service.handler.http"
 KAFKA = "service.handler.kafka"
 CLIENT, CONSUMER, DEAD_LETTERS = f"{KAFKA}.client", f"{KAFKA}.consumer", f"{KAFKA}.dead_letters"
@@ -23,14 +24,15 @@ REPO = "service.repo"
 WRITER, READER, LISTENER, SCHEMA = f"{REPO}.writer", f"{REPO}.reader", f"{REPO}.listener", f"{REPO}.schema"
 REPO_OPERATIONS = f"{REPO}.operations"
 REPOS = {REPO, WRITER, READER, LISTENER, SCHEMA, REPO_OPERATIONS}
-ROOMS = (HANDLERS | REPOS) - {REPO}
+ROOMS = (HANDLERS | REPOS | {PORTS}) - {REPO}
 """Parts of packages that have a rule of their own."""
 SERVICE = INWARDS | HANDLERS | REPOS | {"service.config", "service.logs", "service.metrics"}
 MAY_IMPORT: Mapping[str, set[str]] = {
     ERRORS: set(),
     "service.entities": set(),
     "service.pkg": {ERRORS},
-    "service.usecases": {ERRORS, "service.entities", "service.pkg"},
+    "service.usecases": {ERRORS, "service.entities", "service.pkg", PORTS},
+    PORTS: {ERRORS, "service.entities", "service.pkg"},
     REPO: INWARDS,
     WRITER: INWARDS | {REPO},
     READER: INWARDS | {REPO},
@@ -68,7 +70,7 @@ MAY_NAME_TYPES_OF: Mapping[str, set[str]] = {
 }
 """Imports under `if TYPE_CHECKING`: of parameters that are passed in, but not created."""
 
-FREE_OF_DRIVERS = {ERRORS, "service.entities", "service.pkg", "service.usecases"}
+FREE_OF_DRIVERS = INWARDS
 DRIVERS = {"confluent_kafka", "fastapi", "sqlalchemy", "psycopg", "psycopg_pool", "prometheus_client"}
 
 
@@ -80,6 +82,7 @@ FORBIDDEN = {
     "service.pkg.lru": "import service.entities.order",
     "service.errors": "from service.entities.dead_letter import DeadLetter",
     "service.usecases.ingest": "from service.repo.writer import order_store",
+    "service.usecases.ports.batch": "from service.usecases import lookup",
     "service.repo.writer.order_store": "from service.handler.kafka.client import record",
     "service.repo.schema.migrate": "import migrations",
     "service.repo.columns": "from service.repo.writer import rows",
@@ -127,14 +130,14 @@ def test_a_package_without_a_rule_is_detected() -> None:
     assert _violations("service.new.module", "import json") == ["service.new.module: its package has no rule"]
 
 
-def test_every_interface_of_the_use_cases_is_in_one_file() -> None:
-    files = {
-        path.name
-        for path in (ROOT / "service/usecases").glob("*.py")
+def test_every_interface_of_the_use_cases_is_in_one_package() -> None:
+    packages = {
+        path.parent.name
+        for path in (ROOT / "service/usecases").rglob("*.py")
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.ClassDef) and "Protocol" in map(ast.unparse, node.bases)
     }
-    assert files == {"ports.py"}
+    assert packages == {"ports"}
 
 
 def test_imports_for_type_checking_are_allowed() -> None:

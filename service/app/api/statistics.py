@@ -12,7 +12,7 @@ from service.handler.http.routes.stats import CacheStats, Dependencies, Stats, W
 from service.handler.kafka.client.group_lag import GroupLag, TopicDepths
 from service.pkg.refreshing_value import RefreshingValue
 from service.pkg.run_with_timeout import run_in_daemon_thread
-from service.usecases.ports import OrderCount
+from service.usecases.ports.reads import OrderCount
 from service.usecases.warm_up import WarmUp
 
 T = TypeVar("T")

@@ -11,7 +11,7 @@ from service.pkg.argtypes import positive_int
 from service.pkg.exit_codes import ExitCode
 from service.pkg.report import Report, add_json_option, reporting
 from service.usecases.distribute import DistributionPlan, plan
-from service.usecases.ports import TableDistribution, TableDistributor
+from service.usecases.ports.operations import TableDistribution, TableDistributor
 
 _DEFAULT_SHARD_COUNT: Final = 32
 

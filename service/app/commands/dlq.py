@@ -24,8 +24,8 @@ from service.handler.kafka.dead_letters.replay import DELIVERY_TIMEOUT_SECONDS, 
 from service.pkg.exit_codes import ExitCode
 from service.pkg.output import echo
 from service.pkg.shutdown_event import ShutdownEvent
-from service.usecases.dead_letter_filters import DeadLetterFilters
 from service.usecases.dead_letter_view import whole_view
+from service.usecases.ports.dead_letter_filters import DeadLetterFilters
 from service.usecases.replay import Replay, ReplayPlan
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from service.pkg.prompt import require_confirmation, require_terminal
 from service.pkg.report import Report, add_json_option, reporting
 from service.pkg.shutdown_event import ShutdownEvent
 from service.pkg.timestamps import rfc3339
-from service.usecases.ports import ExpiredOrders
+from service.usecases.ports.operations import ExpiredOrders
 from service.usecases.retention import RetentionPolicy, prune
 
 _DEFAULT_RATE: Final = 1_000.0

@@ -40,10 +40,10 @@ from service.pkg.shutdown_event import ShutdownEvent
 from service.repo.connection import require_utf8
 from service.repo.transactions import TransactionEnd, Transactions
 from service.repo.writer.order_store import PostgresOrderStore
-from service.usecases.batch import BatchLimits
 from service.usecases.bisection import BisectingStore
 from service.usecases.circuit_breaker import CircuitBreaker, CircuitBreakerPolicy
 from service.usecases.ingest import BatchMiddleware, Ingest
+from service.usecases.ports.batch import BatchLimits
 from service.usecases.retention import RetentionPolicy
 
 DeadLetterSender = DeadLetterProducer | TransactionalDeadLetters

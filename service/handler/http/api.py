@@ -21,7 +21,8 @@ from service.handler.http.problems import HANDLERS
 from service.handler.http.routes import dead_letter_replay, dead_letters, events, history, orders, page, probes, stats
 from service.usecases.dead_letter_view import WholeDeadLetter
 from service.usecases.lookup import Lookup
-from service.usecases.ports import DeadLetterReader, OrderReader
+from service.usecases.ports.dead_letters import DeadLetterReader
+from service.usecases.ports.reads import OrderReader
 
 if TYPE_CHECKING:
     from service.metrics import ApiMetrics

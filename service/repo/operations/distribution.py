@@ -15,7 +15,7 @@ from service.repo.schema.migrate import head_number, schema_number
 from service.repo.schema.tables import metadata, orders
 from service.repo.transactions import Transactions
 from service.repo.translate import translated
-from service.usecases.ports import CitusState, Placement, TableDistribution
+from service.usecases.ports.operations import CitusState, Placement, TableDistribution
 
 CITUS: Final = """\
 SELECT current_setting('citus.shard_count', true) IS NOT NULL, to_regclass('pg_dist_partition') IS NOT NULL"""
@@ -45,7 +45,10 @@ SELECT nodeid, success, result FROM run_command_on_all_nodes(format(
 
 
 class PostgresTableDistributor:
-    """Implements usecases.ports.TableDistributor. Not thread-safe. `writers` is the application name of consumers."""
+    """Implements usecases.ports.operations.TableDistributor. Not thread-safe.
+
+    `writers` is the application name of consumers.
+    """
 
     def __init__(self, settings: ConnectionSettings, writers: str, shard_count: int) -> None:
         self._dsn = settings.dsn

@@ -19,7 +19,7 @@ from service.repo.notifications import NOTIFY, payload_lines
 from service.repo.transactions import Transactions
 from service.repo.translate import translated
 from service.repo.writer.erased import ERASED_AMONG, EXCLUSIVE_ERASURE_LOCK, HASH, IS_CITUS, WAIT_FOR_ALL_NODES
-from service.usecases.ports import ErasureStatus
+from service.usecases.ports.operations import ErasureStatus
 
 INSERT_ERASED: Final = f"""\
 INSERT INTO erased (order_uid_hash) SELECT {HASH} FROM unnest(%s::text[]) uid
@@ -45,7 +45,7 @@ _Result = TypeVar("_Result")
 
 
 class Erasures:
-    """Implements usecases.ports.ErasureStore. Not thread-safe. Every method raises StorageError.
+    """Implements usecases.ports.operations.ErasureStore. Not thread-safe. Every method raises StorageError.
 
     `writers` is the application name of the writers' sessions.
     """

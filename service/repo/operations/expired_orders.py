@@ -33,7 +33,7 @@ WHERE o.id = k.id AND o.shard = k.shard"""
 
 
 class PostgresExpiredOrders:
-    """Implements usecases.ports.ExpiredOrders. Not thread-safe.
+    """Implements usecases.ports.operations.ExpiredOrders. Not thread-safe.
 
     `writers` is the application name of the writers' sessions.
     """

@@ -42,7 +42,7 @@ from service.repo.reader.statements import (
 from service.repo.reader.versions import history_of
 from service.repo.scope import Identity
 from service.repo.translate import PROBLEMS, translate
-from service.usecases.ports import OrderCount, OrderHistory, Page, PageCursor, PageQuery, ReadResult, Snapshot
+from service.usecases.ports.reads import OrderCount, OrderHistory, Page, PageCursor, PageQuery, ReadResult, Snapshot
 
 Pool = AsyncConnectionPool[BoundedAsyncConnection]
 Row = tuple[Any, ...]
@@ -63,7 +63,7 @@ because of a recovery conflict."""
 
 
 class PostgresOrderReader:
-    """Implements usecases.ports.OrderReader. Belongs to one event loop."""
+    """Implements usecases.ports.reads.OrderReader. Belongs to one event loop."""
 
     def __init__(self, settings: ConnectionSettings, connections: int) -> None:
         self._settings = settings

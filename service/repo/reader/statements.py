@@ -19,7 +19,7 @@ from service.repo.document import (
 )
 from service.repo.scope import CHANNEL, DATABASE
 from service.repo.shards import shard_of
-from service.usecases.ports import PageQuery
+from service.usecases.ports.reads import PageQuery
 
 MAX_EXACT_COUNT: Final = 10_000
 """Orders up to which the estimate is an exact count."""

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from service.entities.version import RecordCoordinates
 from service.repo.document import created_at
-from service.usecases.ports import OrderHistory, OrderVersion
+from service.usecases.ports.reads import OrderHistory, OrderVersion
 
 
 class _Row(NamedTuple):

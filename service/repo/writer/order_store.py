@@ -32,7 +32,7 @@ from service.repo.writer.ids import Ids
 from service.repo.writer.rows import CopyRows, PreparedOrder, blocks, copy_rows, copy_statement, order_key
 from service.repo.writer.stored_orders import Cursor, StoredVersion, stored_documents, stored_versions
 from service.repo.writer.updates import Update, replace, update_versions
-from service.usecases.ports import StoreCounts
+from service.usecases.ports.ingest import StoreCounts
 from service.usecases.retention import KEEP_FOREVER, RetentionPolicy
 
 LOCK_NOT_AVAILABLE: Final = "55P03"
@@ -66,7 +66,7 @@ class WritePlan(NamedTuple):
 
 
 class PostgresOrderStore:
-    """Implements usecases.ports.OrderStore. Not thread-safe."""
+    """Implements usecases.ports.ingest.OrderStore. Not thread-safe."""
 
     def __init__(
         self,

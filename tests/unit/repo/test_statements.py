@@ -11,7 +11,7 @@ import pytest
 
 from service import repo
 from service.repo.reader.statements import newest_statement, page_statement
-from service.usecases.ports import PageCursor, PageQuery
+from service.usecases.ports.reads import PageCursor, PageQuery
 
 NOON: Final = datetime(2026, 1, 1, 12, tzinfo=UTC)
 PREFIX: Final = "service.repo."

@@ -9,7 +9,7 @@ import pytest
 from service.entities.version import VersionedOrder
 from service.errors import InternalError, OrderRejected, StatementTimedOut, StorageError, StorageUnavailable
 from service.usecases.bisection import BisectingStore
-from service.usecases.ports import OrderStore, StoreCounts
+from service.usecases.ports.ingest import OrderStore, StoreCounts
 from tests.kit.factories import versioned
 from tests.kit.fakes import FakeStore
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from service.usecases.distribute import plan
-from service.usecases.ports import CitusState, Placement
+from service.usecases.ports.operations import CitusState, Placement
 from tests.kit.fakes import FakeTableDistributor
 
 

@@ -3,7 +3,7 @@ import weakref
 
 import pytest
 
-from service.usecases.ports import StoreCounts
+from service.usecases.ports.ingest import StoreCounts
 from tests.kit.factories import record
 from tests.kit.fakes import FakeDeadLetters
 from tests.kit.ingest import Setup, batch_of, held_back, unavailable

@@ -4,7 +4,7 @@ import pytest
 
 from service.entities.dead_letter import Reason
 from service.usecases.ingest import Decision, split_around
-from service.usecases.ports import StoreCounts
+from service.usecases.ports.ingest import StoreCounts
 from tests.kit.fakes import FakeStore
 from tests.kit.ingest import Setup, batch_of, held_back
 from tests.kit.policies import circuit_breaker_policy

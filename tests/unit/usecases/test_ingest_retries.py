@@ -4,7 +4,7 @@ import pytest
 
 from service.entities.dead_letter import Reason
 from service.errors import ConcurrentChange, StatementTimedOut, Stopped, StorageError, StorageUnavailable
-from service.usecases.ports import StoreCounts
+from service.usecases.ports.ingest import StoreCounts
 from tests.kit.ingest import Setup, batch_of, unavailable
 from tests.kit.policies import retry_backoff
 

@@ -6,8 +6,8 @@ import pytest
 
 from service.entities.dead_letter_headers import Header
 from service.entities.dead_letter_record import DeadLetterRecord
-from service.usecases.dead_letter_filters import DeadLetterFilters
-from service.usecases.ports import EditedValue, ReplayRefusal
+from service.usecases.ports.dead_letter_filters import DeadLetterFilters
+from service.usecases.ports.replay import EditedValue, ReplayRefusal
 from service.usecases.replay import MAX_CHUNK_BYTES, ReplayPlan, take_chunk
 
 HEADERS: dict[str, bytes] = {

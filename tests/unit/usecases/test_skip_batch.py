@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from service.errors import BatchIncomplete, DecompressionFailed, FileNotWritten
-from service.usecases.ports import UnreadableRecordBatch
+from service.usecases.ports.operations import UnreadableRecordBatch
 from service.usecases.skip_batch import preview, skip
 from tests.kit.fakes import FakeRecordBatchSource
 

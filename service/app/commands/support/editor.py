@@ -14,7 +14,7 @@ from service.errors import CommandError, DocumentRejected
 from service.handler.kafka.consumer.decoding.decode import Decoder
 from service.pkg.output import echo
 from service.pkg.prompt import require_confirmation
-from service.usecases.ports import EditedValue, ReplayRefusal, ReplaySource
+from service.usecases.ports.replay import EditedValue, ReplayRefusal, ReplaySource
 from service.usecases.replay import ReplayPlan
 
 

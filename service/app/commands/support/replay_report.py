@@ -6,14 +6,14 @@ from typing import Final
 
 from service.entities.dead_letter_record import DeadLetterId, DeadLetterRecord
 from service.pkg.output import Echo
-from service.usecases.ports import ReplayRefusal
+from service.usecases.ports.replay import ReplayRefusal
 
 _HINTS: Final = {ReplayRefusal.REPLAYED_TOO_OFTEN: ": see --max-replays"}
 
 
 @dataclass(frozen=True)
 class ReplayReport:
-    """Implements usecases.ports.ReplayObserver.
+    """Implements usecases.ports.replay.ReplayObserver.
 
     Prints a line for each dead letter if `lists_each`; a replay always prints those that it refused.
     """

@@ -26,7 +26,7 @@ from service.handler.http.problems import Problem, invalid_body, request_id_of
 from service.handler.http.responses import NO_STORE, json_response
 from service.handler.http.router import Router
 from service.usecases.chosen_replay import MAX_CHOSEN
-from service.usecases.ports import DeadLetterReplayer, EditedValue, ReplayRequest, ReplayResult
+from service.usecases.ports.replay import DeadLetterReplayer, EditedValue, ReplayRequest, ReplayResult
 
 PATH: Final = "/dead-letters/replay"
 MAX_BODY_OVERHEAD_BYTES: Final = 64 * 2**10

@@ -23,10 +23,10 @@ from service.handler.http.routes.orders import FilterText
 from service.pkg.argtypes import timestamp_or_age
 from service.pkg.timestamps import to_milliseconds
 from service.pkg.units import parse_seconds
-from service.usecases.dead_letter_counts import ArrivalCounts, CountsQuery
-from service.usecases.dead_letter_filters import DeadLetterFilters
 from service.usecases.dead_letter_view import DeadLetterView, WholeDeadLetter, format_timestamp, view, whole_view
-from service.usecases.ports import DeadLetterQuery, DeadLetterReader
+from service.usecases.ports.dead_letter_counts import ArrivalCounts, CountsQuery
+from service.usecases.ports.dead_letter_filters import DeadLetterFilters
+from service.usecases.ports.dead_letters import DeadLetterQuery, DeadLetterReader
 
 MAX_PAGE_SIZE: Final = 50
 MAX_BUCKETS: Final = 1_000

@@ -18,7 +18,7 @@ from service.handler.http.responses import REVALIDATE, json_response
 from service.handler.http.router import Router
 from service.handler.http.routes.orders import ORDER_PATH, OrderUidInPath
 from service.pkg.timestamps import rfc3339
-from service.usecases.ports import OrderHistory, OrderReader, OrderVersion
+from service.usecases.ports.reads import OrderHistory, OrderReader, OrderVersion
 
 
 class SourceView(Struct, frozen=True, kw_only=True):

@@ -23,7 +23,7 @@ from service.handler.http.router import Router
 from service.pkg.argtypes import timestamp
 from service.pkg.etag import split_etag, with_etag
 from service.usecases.lookup import Lookup, LookupResult
-from service.usecases.ports import OrderReader, Page, PageCursor, PageQuery
+from service.usecases.ports.reads import OrderReader, Page, PageCursor, PageQuery
 
 MAX_PAGE_SIZE: Final = 200
 ORDER_PATH: Final = "/orders/{order_uid}"

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from service.usecases.batch import BatchLimits
+from service.usecases.ports.batch import BatchLimits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from service.entities.record import Record
 from service.handler.kafka.client.topic_reader import Offsets, TopicReader
 from service.handler.kafka.dead_letters.reading import start_offsets
 from service.pkg.timestamps import to_milliseconds
-from service.usecases.dead_letter_filters import DeadLetterFilters
+from service.usecases.ports.dead_letter_filters import DeadLetterFilters
 
 T = TypeVar("T")
 

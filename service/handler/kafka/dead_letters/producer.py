@@ -19,7 +19,7 @@ from service.handler.kafka.dead_letters.delivery import (
 )
 from service.handler.kafka.dead_letters.encoder import DeadLetterEncoder
 from service.pkg.shutdown_event import ShutdownEvent
-from service.usecases.batch import Batch
+from service.usecases.ports.batch import Batch
 
 _DELIVERY_TIMEOUT_MS: Final = 60_000
 """Longer than a session: by then the partitions have another owner, which sends their dead letters again."""
@@ -28,7 +28,7 @@ _UNKNOWN_TOPIC_TIMEOUT_MS: Final = 5_000
 
 
 class DeadLetterProducer:
-    """Implements usecases.ports.DeadLetters: at least once. Not thread-safe.
+    """Implements usecases.ports.ingest.DeadLetters: at least once. Not thread-safe.
 
     The producer is idempotent: an outage of the broker neither loses nor duplicates dead letters. It is replaced if it
     delivers nothing for a minute, because some never recovered from a restart of the broker.

@@ -23,13 +23,13 @@ from service.handler.kafka.dead_letters.delivery import (
     enqueue,
 )
 from service.pkg.shutdown_event import ShutdownEvent
-from service.usecases.dead_letter_filters import DeadLetterFilters
+from service.usecases.ports.dead_letter_filters import DeadLetterFilters
 
 DELIVERY_TIMEOUT_SECONDS: Final = 30.0
 
 
 class KafkaReplaySource:
-    """Implements usecases.ports.ReplaySource. The group of `topic` keeps the progress of the replay."""
+    """Implements usecases.ports.replay.ReplaySource. The group of `topic` keeps the progress of the replay."""
 
     def __init__(self, topic: TopicReader, stop: ShutdownEvent) -> None:
         self._topic = topic
@@ -52,7 +52,7 @@ class KafkaReplaySource:
 
 
 class ReplayProducer:
-    """Implements usecases.ports.ReplayTarget. `partitions` are those of the topic.
+    """Implements usecases.ports.replay.ReplayTarget. `partitions` are those of the topic.
 
     `replayed_by` goes into a header. `delivery_timeout` is the producer's, in seconds.
     """

@@ -17,7 +17,7 @@ from service.handler.kafka.dead_letters.replay import KafkaReplaySource, ReplayP
 from service.pkg.run_with_timeout import run_in_daemon_thread
 from service.pkg.shutdown_event import ShutdownEvent
 from service.usecases.chosen_replay import replay_chosen
-from service.usecases.ports import ReplayRequest, ReplayResult
+from service.usecases.ports.replay import ReplayRequest, ReplayResult
 
 REPLAY_TIMEOUT_SECONDS: Final = 15.0
 """How long a replay may take to read the dead letters; it then sends no more."""
@@ -27,7 +27,7 @@ QUEUE_TIMEOUT_SECONDS: Final = 10.0
 
 
 class Replayer:
-    """Implements usecases.ports.DeadLetterReplayer. Connects at the first replay. For one event loop.
+    """Implements usecases.ports.replay.DeadLetterReplayer. Connects at the first replay. For one event loop.
 
     `connect` makes a consumer that joins no group and reports partition ends. Replays run one after the other, so that
     few dead letters are in memory.

@@ -23,7 +23,7 @@ from service.handler.kafka.client.topic_id import TopicId
 from service.handler.kafka.dead_letters.delivery import DeliveryFailure, Payload, ReplaceableProducer, enqueue
 from service.handler.kafka.dead_letters.encoder import DeadLetterEncoder
 from service.handler.kafka.dead_letters.transaction_checks import CALL_TIMEOUT_SECONDS, TransactionChecks
-from service.usecases.batch import Batch
+from service.usecases.ports.batch import Batch
 
 if TYPE_CHECKING:
     from service.entities.version import RecordCoordinates
@@ -43,7 +43,7 @@ class _State(Enum):
 
 
 class TransactionalDeadLetters:
-    """Implements usecases.ports.DeadLetters. Not thread-safe.
+    """Implements usecases.ports.ingest.DeadLetters. Not thread-safe.
 
     The properties set a `transactional.id`, and send each dead letter in a separate batch, so that the broker rejects
     only the one that is too large.

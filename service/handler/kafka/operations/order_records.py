@@ -1,4 +1,4 @@
-"""Searches the order topic for records of orders. Implements `usecases.ports.OrderRecords`."""
+"""Searches the order topic for records of orders. Implements `usecases.ports.operations.OrderRecords`."""
 
 from collections.abc import Callable, Collection
 

@@ -1,6 +1,6 @@
 """Finds and reads a batch that the client cannot decompress within `receive.message.max.bytes`.
 
-Implements `usecases.ports.RecordBatchSource`.
+Implements `usecases.ports.operations.RecordBatchSource`.
 """
 
 from bisect import bisect_left
@@ -16,7 +16,7 @@ from service.handler.kafka.client.diagnostics import DiagnosticAdminClient
 from service.handler.kafka.client.headers import headers_of
 from service.handler.kafka.client.topic_reader import TopicReader, poll_messages
 from service.handler.kafka.client.translate import translate, translated
-from service.usecases.ports import UnreadableRecordBatch
+from service.usecases.ports.operations import UnreadableRecordBatch
 
 LARGEST_MAX_SIZE_BYTES: Final = 2**31 - 1
 """The maximum of `receive.message.max.bytes`."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import pytest
 from structlog.testing import capture_logs
 
-from service.usecases.ports import ReadResult
+from service.usecases.ports.reads import ReadResult
 from tests.kit.factories import order
 from tests.kit.in_memory_api import CLIENT_VALUE, ORDER, URL, InMemoryApi, problem_of
 

@@ -6,7 +6,7 @@ import pytest
 
 from service.repo.reader.statements import MIN_UIDS, document_values, newest_statement, page_statement, page_values
 from service.repo.shards import shard_of
-from service.usecases.ports import PageCursor, PageQuery
+from service.usecases.ports.reads import PageCursor, PageQuery
 
 AFTER = "(o.date_created, o.order_uid) < (%(created)s, %(order_uid)s)"
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)

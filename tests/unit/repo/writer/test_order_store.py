@@ -10,7 +10,7 @@ import pytest
 from service.entities.version import CompareBy, VersionedOrder
 from service.repo.transactions import Transactions
 from service.repo.writer.order_store import PostgresOrderStore, _rejected_index
-from service.usecases.ports import StoreCounts
+from service.usecases.ports.ingest import StoreCounts
 from tests.kit.factories import SAMPLE, connection_settings, versioned
 
 

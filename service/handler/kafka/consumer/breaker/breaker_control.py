@@ -10,9 +10,9 @@ from service.handler.kafka.consumer.breaker.probe import Probe
 from service.handler.kafka.consumer.breaker_pause import BreakerPause
 from service.handler.kafka.consumer.settings import ConsumerSettings
 from service.handler.kafka.consumer.state import ConsumerState, ConsumerStateMachine
-from service.usecases.batch import Batch, BatchLimits
 from service.usecases.circuit_breaker import BreakerState
 from service.usecases.ingest import Decision, Outcome
+from service.usecases.ports.batch import Batch, BatchLimits
 
 if TYPE_CHECKING:
     from service.metrics import ConsumptionMetrics

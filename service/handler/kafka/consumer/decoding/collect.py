@@ -9,10 +9,10 @@ from service.entities.record import Record
 from service.entities.version import RecordCoordinates, VersionedOrder
 from service.errors import DocumentRejected
 from service.handler.kafka.consumer.decoding.decode import Decoder
-from service.usecases.batch import Batch, ConsumedOrder
+from service.usecases.ports.batch import Batch, ConsumedOrder
 
 Prepare = Callable[[Order, RecordCoordinates, bytes], VersionedOrder]
-"""usecases.ports.OrderStore.prepare."""
+"""usecases.ports.ingest.OrderStore.prepare."""
 
 _NULL: Final = b"null"
 _JSON_WHITESPACE: Final = b" \t\n\r"

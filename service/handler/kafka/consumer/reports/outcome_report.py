@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 from structlog.typing import FilteringBoundLogger
 
-from service.usecases.batch import Batch
 from service.usecases.ingest import Decision, Outcome
-from service.usecases.ports import StoreCounts
+from service.usecases.ports.batch import Batch
+from service.usecases.ports.ingest import StoreCounts
 
 if TYPE_CHECKING:
     from service.metrics import ConsumerMetrics

@@ -1,4 +1,4 @@
-"""Logs and counts attempts that failed, and how their retries ended. Implements usecases.ports.RetryObserver."""
+"""Logs and counts attempts that failed, and how their retries ended. Implements usecases.ports.ingest.RetryObserver."""
 
 from typing import TYPE_CHECKING, Final
 

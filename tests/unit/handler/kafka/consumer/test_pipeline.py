@@ -19,9 +19,9 @@ from service.handler.kafka.consumer.state import ConsumerStateMachine
 from service.handler.kafka.consumer.worker import BatchWorker
 from service.metrics import ConsumerMetrics
 from service.pkg.shutdown_event import ShutdownEvent
-from service.usecases.batch import Batch
 from service.usecases.ingest import Outcome
-from service.usecases.ports import StoreCounts
+from service.usecases.ports.batch import Batch
+from service.usecases.ports.ingest import StoreCounts
 from tests.kit.fake_consumer import FakeConsumer, message
 from tests.kit.fakes import FakeStore
 from tests.kit.policies import consumer_settings, decoding_rules

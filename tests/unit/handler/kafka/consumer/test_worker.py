@@ -7,9 +7,9 @@ from contextlib import contextmanager
 import pytest
 
 from service.handler.kafka.consumer.worker import BatchWorker
-from service.usecases.batch import Batch
 from service.usecases.ingest import Outcome
-from service.usecases.ports import StoreCounts
+from service.usecases.ports.batch import Batch
+from service.usecases.ports.ingest import StoreCounts
 
 SECONDS = 10.0
 WRITTEN = Outcome(StoreCounts())

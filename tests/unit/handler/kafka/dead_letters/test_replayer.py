@@ -23,7 +23,7 @@ from service.handler.kafka.dead_letters.delivery import ReplaceableProducer
 from service.handler.kafka.dead_letters.replayer import Replayer
 from service.pkg.shutdown_event import ShutdownEvent
 from service.usecases.chosen_replay import MAX_CHOSEN
-from service.usecases.ports import EditedValue, ReplayRefusal, ReplayRequest, ReplayResult
+from service.usecases.ports.replay import EditedValue, ReplayRefusal, ReplayRequest, ReplayResult
 from tests.kit.dlq import Sent, dead_letter, produce
 
 MAX_REPLAYS = 3

@@ -14,7 +14,7 @@ from service.errors import ReadTimedOut
 from service.handler.kafka.client import properties, topic_reader
 from service.handler.kafka.client.topic_reader import open_topic, poll_messages
 from service.handler.kafka.operations.unreadable_batches import UnreadableRecordBatches
-from service.usecases.ports import UnreadableRecordBatch
+from service.usecases.ports.operations import UnreadableRecordBatch
 
 TIMEOUT_SECONDS = 10.0
 

@@ -12,10 +12,10 @@ from service.handler.kafka.consumer.breaker.breaker_control import BreakerContro
 from service.handler.kafka.consumer.fetch import FetchControl
 from service.handler.kafka.consumer.state import ConsumerStateMachine
 from service.metrics import ConsumerMetrics
-from service.usecases.batch import Batch
 from service.usecases.circuit_breaker import BreakerState
 from service.usecases.ingest import Decision, Outcome
-from service.usecases.ports import StoreCounts
+from service.usecases.ports.batch import Batch
+from service.usecases.ports.ingest import StoreCounts
 from tests.kit.factories import record
 from tests.kit.fake_consumer import FakeConsumer
 from tests.kit.policies import batch_limits, consumer_settings

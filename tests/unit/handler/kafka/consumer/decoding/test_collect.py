@@ -11,7 +11,7 @@ from service.handler.kafka.consumer.decoding.collect import add_record
 from service.handler.kafka.consumer.decoding.decode import Decoder
 from service.repo.writer.order_store import PostgresOrderStore
 from service.repo.writer.rows import PreparedOrder, copy_rows
-from service.usecases.batch import Batch
+from service.usecases.ports.batch import Batch
 from tests.kit.factories import order_document
 from tests.kit.policies import decoding_rules
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from service.entities.dead_letter_headers import Header
 from service.entities.dead_letter_record import DeadLetterRecord
-from service.usecases.dead_letter_filters import DeadLetterFilters
+from service.usecases.ports.dead_letter_filters import DeadLetterFilters
 
 PLAIN = DeadLetterRecord(0, 7, 1_000, b"k", b"v", [(Header.REASON, b"invalid")])
 

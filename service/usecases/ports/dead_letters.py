@@ -1,0 +1,39 @@
+"""The interface for browsing dead letters."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+from service.entities.dead_letter_record import DeadLetterRecord, Excerpt
+from service.usecases.ports.dead_letter_counts import ArrivalCounts, CountsQuery
+from service.usecases.ports.dead_letter_filters import DeadLetterFilters
+
+
+class DeadLetterQuery(NamedTuple):
+    """A page of at most `limit` dead letters, newest first.
+
+    `before`: by partition, the offset before which to read. None: the end of the topic.
+    """
+
+    limit: int
+    before: Mapping[int, int] | None = None
+    filters: DeadLetterFilters = DeadLetterFilters()
+
+
+class DeadLetterPage(NamedTuple):
+    """`before` is for the next query; None if the whole topic was read."""
+
+    dead_letters: Sequence[Excerpt]
+    before: Mapping[int, int] | None
+
+
+class DeadLetterReader(Protocol):
+    """The dead-letter topic. Every method raises KafkaRequestFailed."""
+
+    async def page(self, query: DeadLetterQuery) -> DeadLetterPage:
+        """Return the matching dead letters among a bounded number, possibly none."""
+
+    async def find(self, partition: int, offset: int) -> DeadLetterRecord | None:
+        """Return the dead letter at this offset, or None if there is none."""
+
+    async def counts(self, query: CountsQuery) -> ArrivalCounts:
+        """Return how many of a bounded number arrived, by time and reason. The result may be some seconds old."""

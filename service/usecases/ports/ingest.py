@@ -1,0 +1,64 @@
+"""Interfaces that the ingestion of orders requires."""
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+from service.entities.dead_letter import DeadLetter
+from service.entities.order import Order
+from service.entities.version import RecordCoordinates, VersionedOrder
+from service.errors import StorageUnavailable
+from service.usecases.ports.batch import Batch
+
+
+class StoreCounts(NamedTuple):
+    """Counts of the orders of one transaction. Erased and expired orders are not stored."""
+
+    new: int = 0
+    replaced: int = 0
+    unchanged: int = 0
+    stale: int = 0
+    erased: int = 0
+    expired: int = 0
+
+    def __add__(self, other: object) -> "StoreCounts":
+        if not isinstance(other, StoreCounts):
+            return NotImplemented
+        return StoreCounts(*(left + right for left, right in zip(self, other, strict=True)))
+
+
+class OrderStore(Protocol):
+    def prepare(self, order: Order, source: RecordCoordinates, document: bytes) -> VersionedOrder:
+        """Return the order, with what the store can encode ahead of the write.
+
+        Safe in any thread. `document` is the JSON that the order was decoded from.
+        """
+
+    def store(self, orders: Sequence[VersionedOrder]) -> StoreCounts:
+        """Store orders in one transaction; the greatest version of an order wins.
+
+        Blocks for little more than the statement timeout. Raises OrderRejected, StatementTimedOut or
+        StorageUnavailable; nothing is stored then. Raises UnsupportedEncoding if the database must not be used.
+        """
+
+
+class DeadLetters(Protocol):
+    def send_and_commit(self, batch: Batch, dead_letters: Sequence[DeadLetter]) -> bool:
+        """Block until the dead-letter topic has acknowledged every dead letter of a batch whose orders are stored.
+
+        It is called for every batch, even one without dead letters. Returns whether the offsets were committed in the
+        same transaction; if not, the caller commits them.
+        Raises DeadLettersUnavailable with those that were not acknowledged, and Stopped.
+        """
+
+
+class RetryObserver(Protocol):
+    """Counts and logs attempts that failed, and how their retries ended."""
+
+    def on_retry(self, error: BaseException, attempts: int, wait_seconds: float) -> None:
+        """Report the error of the last of these attempts, which is retried after `wait_seconds`."""
+
+    def on_recovery(self, error: BaseException) -> None:
+        """Report the last error before an attempt that succeeded."""
+
+    def on_give_up(self, error: StorageUnavailable) -> None:
+        """Report the last error before orders are dead-lettered."""

@@ -1,0 +1,117 @@
+"""Interfaces of the API: its reads, and the events of what changed."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
+from typing import NamedTuple, Protocol
+
+from service.entities.version import RecordCoordinates
+from service.pkg.rate import Rate
+
+
+class PageCursor(NamedTuple):
+    """The sort key of a page's last order; `created_us` is its `date_created` in microseconds since 1970."""
+
+    created_us: int
+    order_uid: str
+
+
+class PageQuery(NamedTuple):
+    """A page of orders, newest first, created from `created_from` up to but excluding `created_to`.
+
+    None omits a filter.
+    """
+
+    limit: int
+    after: PageCursor | None = None
+    customer_id: str | None = None
+    track_number: str | None = None
+    created_from: datetime | None = None
+    created_to: datetime | None = None
+
+
+class Page(NamedTuple):
+    """Summaries as JSON, without personal data, and the cursor of the next page, if there is one."""
+
+    summaries: list[bytes]
+    next: PageCursor | None
+
+
+class OrderCount(NamedTuple):
+    """The number of stored orders; above a few thousand it is an estimate."""
+
+    orders: int
+    is_estimate: bool
+
+
+class OrderVersion(NamedTuple):
+    """A version of an order, which is or was stored.
+
+    `changed_fields`: the paths in which it differs from the version before; None if that is not recorded.
+    """
+
+    source: RecordCoordinates
+    stored_at: datetime
+    changed_fields: Sequence[str] | None
+
+
+class OrderHistory(NamedTuple):
+    """The number of recorded replacements, and the recorded versions: newest first, from the stored one."""
+
+    replacements: int
+    versions: Sequence[OrderVersion]
+
+
+class ReadResult(NamedTuple):
+    """The result of a query: the document as compact JSON, always the same bytes; None if there is no such order.
+
+    `replay_lsn`: the query saw every commit up to this WAL position of a standby. None: it ran on the primary, and saw
+    every commit before it started.
+    """
+
+    document: bytes | None
+    replay_lsn: int | None = None
+
+
+class Snapshot(NamedTuple):
+    """Uids and documents, read while the block runs, and the `replay_lsn` (see ReadResult) of all of them.
+
+    A document is None if rows of the order are missing.
+    """
+
+    orders: AsyncIterator[tuple[str, bytes | None]]
+    replay_lsn: int | None = None
+
+
+class OrderReader(Protocol):
+    """The API's reads. Every call returns within little more than the statement timeout. Raises StorageUnavailable."""
+
+    async def documents(self, uids: Sequence[str]) -> Mapping[str, ReadResult]:
+        """Read each of these orders in one query."""
+
+    def newest(self, count: int) -> AbstractAsyncContextManager[Snapshot]:
+        """Take a snapshot of this many orders, newest first. The block may end before the last one is read."""
+
+    async def page(self, query: PageQuery) -> Page: ...
+
+    async def history(self, uid: str) -> OrderHistory | None:
+        """Return the recorded versions of an order, or None if it is not stored."""
+
+    async def estimate(self) -> OrderCount:
+        """Return the number of stored orders: exact if they are few, else an estimate."""
+
+
+class EventPublisher(Protocol):
+    @property
+    def rate(self) -> Rate:
+        """Events per second."""
+
+    def publish(self, kind: str, order_uids: Sequence[str]) -> None: ...
+
+    def reset(self, since: datetime | None) -> None:
+        """Tell the clients that events may be missing since this time."""
+
+
+class ReadAvailability(Protocol):
+    def mark_unreachable(self) -> None:
+        """Record that the database cannot be read."""
