@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 from service.handler.kafka.consumer.decoding.decode import Rules
-from service.handler.kafka.consumer.settings import ConsumerSettings
+from service.handler.kafka.consumer.flow_control.settings import ConsumerSettings
 from service.pkg.retry import Backoff
 from service.usecases.circuit_breaker import CircuitBreakerPolicy
 from service.usecases.ports.batch import BatchLimits

@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator, Mapping
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -16,10 +17,10 @@ HTTP = "service.handler.http"
 KAFKA = "service.handler.kafka"
 CLIENT, CONSUMER, DEAD_LETTERS = f"{KAFKA}.client", f"{KAFKA}.consumer", f"{KAFKA}.dead_letters"
 OPERATIONS = f"{KAFKA}.operations"
-BREAKER, DECODING, PARTITIONS = f"{CONSUMER}.breaker", f"{CONSUMER}.decoding", f"{CONSUMER}.partitions"
+FLOW_CONTROL, DECODING, PARTITIONS = f"{CONSUMER}.flow_control", f"{CONSUMER}.decoding", f"{CONSUMER}.partitions"
 REPORTS, TOPIC = f"{CONSUMER}.reports", f"{CONSUMER}.topic"
-CONSUMERS = {CONSUMER, BREAKER, DECODING, PARTITIONS, REPORTS, TOPIC}
-HANDLERS = {HTTP, CLIENT, DEAD_LETTERS, OPERATIONS} | CONSUMERS
+CONSUMER_ROOMS = {FLOW_CONTROL, DECODING, PARTITIONS, REPORTS, TOPIC}
+HANDLERS = {HTTP, CLIENT, DEAD_LETTERS, OPERATIONS, CONSUMER} | CONSUMER_ROOMS
 REPO = "service.repo"
 WRITER, READER, LISTENER, SCHEMA = f"{REPO}.writer", f"{REPO}.reader", f"{REPO}.listener", f"{REPO}.schema"
 REPO_OPERATIONS = f"{REPO}.operations"
@@ -41,12 +42,12 @@ MAY_IMPORT: Mapping[str, set[str]] = {
     REPO_OPERATIONS: INWARDS | {REPO, WRITER, LISTENER, SCHEMA},
     HTTP: INWARDS,
     CLIENT: INWARDS,
-    CONSUMER: INWARDS | {CLIENT} | CONSUMERS,
-    BREAKER: INWARDS | {CLIENT, CONSUMER},
-    DECODING: INWARDS | {CLIENT, CONSUMER},
-    TOPIC: INWARDS | {CLIENT, CONSUMER},
-    PARTITIONS: INWARDS | {CLIENT, CONSUMER, TOPIC},
-    REPORTS: INWARDS | {CLIENT, CONSUMER, PARTITIONS},
+    CONSUMER: INWARDS | {CLIENT} | CONSUMER_ROOMS,
+    FLOW_CONTROL: INWARDS,
+    DECODING: INWARDS | {CLIENT},
+    TOPIC: INWARDS | {CLIENT},
+    PARTITIONS: INWARDS | {CLIENT},
+    REPORTS: INWARDS | {CLIENT, PARTITIONS},
     DEAD_LETTERS: INWARDS | {CLIENT},
     OPERATIONS: INWARDS | {CLIENT},
     "service.app": SERVICE | {"service.command_line"},
@@ -94,6 +95,7 @@ FORBIDDEN = {
     "service.handler.kafka.client.topics": "from service.handler.kafka.consumer import loop",
     "service.handler.kafka.client.record": "from service.handler.kafka.dead_letters import encoder",
     "service.handler.kafka.consumer.decoding.collect": "from service.handler.kafka.dead_letters import encoder",
+    "service.handler.kafka.consumer.flow_control.fetch": "from service.handler.kafka.consumer import pipeline",
     "service.handler.kafka.consumer.topic.position_check": "from service.handler.kafka.consumer.partitions import lag",
     "service.handler.kafka.consumer.partitions.lag": "from service.handler.kafka.consumer.reports import retry_report",
     "service.handler.kafka.dead_letters.encoder": "from service.handler.kafka.consumer.decoding import decode",
@@ -119,6 +121,18 @@ def test_a_forbidden_import_names_modules_that_exist(module: str, source: str) -
     (target,) = (target for node in ast.walk(ast.parse(source)) for target in _targets(node))
     assert _exists(module)
     assert _exists(target) or _exists(target.rpartition(".")[0])
+
+
+def test_packages_do_not_import_each_other_in_a_circle() -> None:
+    graph: dict[str, set[str]] = {}
+    for path in _sources():
+        targets = {_directory(target) for node in ast.walk(ast.parse(path.read_text())) for target in _targets(node)}
+        graph.setdefault(_directory(_module(path)), set()).update(targets)
+    TopologicalSorter({package: targets - {package} for package, targets in graph.items()}).prepare()
+
+
+def test_the_rule_allows_no_circle() -> None:
+    TopologicalSorter(MAY_IMPORT).prepare()
 
 
 def test_the_rule_names_packages_that_exist() -> None:
@@ -186,6 +200,16 @@ def _exists(module: str) -> bool:
     package = module.partition(".")[0]
     path = ROOT.joinpath(*module.split("."))
     return package in DRIVERS or path.is_dir() or path.with_suffix(".py").is_file()
+
+
+def _directory(module: str) -> str:
+    """Return the package of a module, which may be named with an attribute. A module of `service` is its own."""
+    if module.startswith(f"{HTTP}."):
+        return HTTP
+    path = ROOT.joinpath(*module.split("."))
+    if path.is_dir() or module.count(".") < 2:
+        return module
+    return _directory(module.rpartition(".")[0])
 
 
 def _package(module: str) -> str:

@@ -9,29 +9,28 @@ from confluent_kafka.admin import AdminClient
 from structlog.typing import FilteringBoundLogger
 
 from service.handler.kafka.client.consumer_group import ConsumerGroup
-from service.handler.kafka.consumer.breaker.breaker_control import BreakerControl
-from service.handler.kafka.consumer.client_failure import ClientFailure
+from service.handler.kafka.consumer.assignment import Assignment
 from service.handler.kafka.consumer.decoding.batch_builder import BatchBuilder
-from service.handler.kafka.consumer.fetch import FetchControl
+from service.handler.kafka.consumer.flow_control.breaker_control import BreakerControl
+from service.handler.kafka.consumer.flow_control.fetch import FetchControl
+from service.handler.kafka.consumer.flow_control.settings import ConsumerSettings
+from service.handler.kafka.consumer.flow_control.state import ConsumerStateMachine
 from service.handler.kafka.consumer.loop import OrderConsumer
-from service.handler.kafka.consumer.partitions.assignment import Assignment
 from service.handler.kafka.consumer.partitions.lag import Lag
 from service.handler.kafka.consumer.partitions.offsets import OffsetCommitter
 from service.handler.kafka.consumer.partitions.partition_ends import PartitionEnds
 from service.handler.kafka.consumer.partitions.progress import Progress
-from service.handler.kafka.consumer.partitions.rebalance import Rebalance
 from service.handler.kafka.consumer.partitions.resets import OffsetResets
 from service.handler.kafka.consumer.partitions.statistics import LatestStatistics
 from service.handler.kafka.consumer.pipeline import BatchPipeline
-from service.handler.kafka.consumer.poll_cycle import PollCycle
 from service.handler.kafka.consumer.reader import Reader
+from service.handler.kafka.consumer.rebalance import Rebalance
 from service.handler.kafka.consumer.receiver import Receiver
 from service.handler.kafka.consumer.reports.client_errors import ClientErrors
+from service.handler.kafka.consumer.reports.client_failure import ClientFailure
 from service.handler.kafka.consumer.reports.outcome_report import OutcomeReport
 from service.handler.kafka.consumer.reports.stalled_partitions import StalledPartitions
-from service.handler.kafka.consumer.settings import ConsumerSettings
 from service.handler.kafka.consumer.shutdown import Shutdown
-from service.handler.kafka.consumer.state import ConsumerStateMachine
 from service.handler.kafka.consumer.topic.id_lookup import TopicIdLookup
 from service.handler.kafka.consumer.topic.identity import TopicIdentity
 from service.handler.kafka.consumer.topic.position_check import PositionCheck
@@ -98,6 +97,8 @@ def build_consumer(given: LoopDependencies) -> OrderConsumer:
         lag=Lag(PartitionEnds(client, topic), progress, metrics.partitions),
     )
     rebalance = Rebalance(
+        client=client,
+        topic=topic,
         assignment=assignment,
         pipeline=pipeline,
         offsets=offsets,
@@ -121,12 +122,18 @@ def build_consumer(given: LoopDependencies) -> OrderConsumer:
     reader = Reader(
         receiver=receiver, pipeline=pipeline, worker=worker, breaker=breaker, state=state, assignment=assignment
     )
-    cycle = PollCycle(
-        client=client, group=group, pipeline=pipeline, reader=reader, assignment=assignment, offsets=offsets
-    )
     shutdown = Shutdown(client=client, pipeline=pipeline, progress=progress, offsets=offsets, log=log)
     return OrderConsumer(
-        cycle=cycle, worker=worker, rebalance=rebalance, shutdown=shutdown, failure=failure, stop=given.stop
+        client=client,
+        group=group,
+        pipeline=pipeline,
+        reader=reader,
+        assignment=assignment,
+        offsets=offsets,
+        rebalance=rebalance,
+        shutdown=shutdown,
+        failure=failure,
+        stop=given.stop,
     )
 
 

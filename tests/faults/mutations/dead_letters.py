@@ -46,7 +46,7 @@ MUTATIONS: Final = (
     Mutation(
         "each probe reads past the previous one",
         Replacement(
-            "service/handler/kafka/consumer/breaker/breaker_control.py",
+            "service/handler/kafka/consumer/flow_control/breaker_control.py",
             "BreakerControl._extended_probe",
             "self._probe.add(batch, next_batch)\nself._probe.grow(self._settings.limits.messages)",
             "",

@@ -60,7 +60,9 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a partition that was paused when it was revoked is resumed when it is reassigned",
-        Replacement("service/handler/kafka/consumer/fetch.py", "FetchControl.apply", "self._client.resume(...)", ""),
+        Replacement(
+            "service/handler/kafka/consumer/flow_control/fetch.py", "FetchControl.apply", "self._client.resume(...)", ""
+        ),
         ("test_postgres.py::test_a_member_joins_while_postgresql_is_down_and_leaves_afterwards[seed-1]",),
     ),
     Mutation(

@@ -6,13 +6,16 @@ Only the thread that calls `run` uses the Kafka client. The client's callbacks r
 from dataclasses import dataclass, field
 from time import monotonic
 
-from confluent_kafka import KafkaException
+from confluent_kafka import Consumer, KafkaException
 
-from service.handler.kafka.consumer.client_failure import ClientFailure
-from service.handler.kafka.consumer.partitions.rebalance import Rebalance
-from service.handler.kafka.consumer.poll_cycle import PollCycle
+from service.handler.kafka.client.consumer_group import ConsumerGroup
+from service.handler.kafka.consumer.assignment import Assignment
+from service.handler.kafka.consumer.partitions.offsets import OffsetCommitter
+from service.handler.kafka.consumer.pipeline import BatchPipeline
+from service.handler.kafka.consumer.reader import Reader
+from service.handler.kafka.consumer.rebalance import Rebalance
+from service.handler.kafka.consumer.reports.client_failure import ClientFailure
 from service.handler.kafka.consumer.shutdown import Shutdown
-from service.handler.kafka.consumer.worker import BatchWorker
 from service.pkg.shutdown_event import ShutdownEvent
 
 
@@ -20,8 +23,12 @@ from service.pkg.shutdown_event import ShutdownEvent
 class OrderConsumer:
     """One member of the consumer group."""
 
-    cycle: PollCycle
-    worker: BatchWorker
+    client: Consumer
+    group: ConsumerGroup
+    pipeline: BatchPipeline
+    reader: Reader
+    assignment: Assignment
+    offsets: OffsetCommitter
     rebalance: Rebalance
     shutdown: Shutdown
     failure: ClientFailure
@@ -39,16 +46,25 @@ class OrderConsumer:
 
         Raises KafkaClientFailed, or the error that ended a batch. Only finished batches are committed then.
         """
-        self.worker.start()
+        self.pipeline.start()
         try:
             self.rebalance.subscribe()
             while not self.stop.is_set():
-                self._polled_at, self.has_started = monotonic(), True
-                self.failure.raise_recorded()
-                self.cycle.run_once()
+                self._run_once()
             self.shutdown.drain()
         except KafkaException as error:
             raise self.failure.log(error.args[0]) from error
         finally:
             self.stop.set()
             self.shutdown.leave()
+
+    def _run_once(self) -> None:
+        self._polled_at, self.has_started = monotonic(), True
+        self.failure.raise_recorded()
+        self.group.refresh(self.client)
+        self.pipeline.handle_result()
+        self.reader.read()
+        self.assignment.verify_positions()
+        self.pipeline.advance_to_ends()
+        self.offsets.commit(self.client)
+        self.assignment.update_gauges()

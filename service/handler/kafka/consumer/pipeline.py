@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from confluent_kafka import Message
 
 from service.errors import Stopped
-from service.handler.kafka.consumer.breaker.breaker_control import BreakerControl
 from service.handler.kafka.consumer.decoding.batch_builder import BatchBuilder
+from service.handler.kafka.consumer.flow_control.breaker_control import BreakerControl
+from service.handler.kafka.consumer.flow_control.state import ConsumerStateMachine
 from service.handler.kafka.consumer.partitions.progress import Progress
 from service.handler.kafka.consumer.reports.outcome_report import OutcomeReport
-from service.handler.kafka.consumer.state import ConsumerStateMachine
 from service.handler.kafka.consumer.worker import BatchResult, BatchWorker
 from service.pkg.shutdown_event import ShutdownEvent
 from service.usecases.ports.batch import Batch
@@ -27,6 +27,10 @@ class BatchPipeline:
     state: ConsumerStateMachine
     report: OutcomeReport
     stop: ShutdownEvent
+
+    def start(self) -> None:
+        """Start the writing thread."""
+        self.worker.start()
 
     @property
     def capacity(self) -> int:

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import Final
 
-from service.handler.kafka.consumer.breaker.breaker_control import BreakerControl
-from service.handler.kafka.consumer.partitions.assignment import Assignment
+from service.handler.kafka.consumer.assignment import Assignment
+from service.handler.kafka.consumer.flow_control.breaker_control import BreakerControl
+from service.handler.kafka.consumer.flow_control.state import ConsumerState, ConsumerStateMachine
 from service.handler.kafka.consumer.pipeline import BatchPipeline
 from service.handler.kafka.consumer.receiver import Receiver
-from service.handler.kafka.consumer.state import ConsumerState, ConsumerStateMachine
 from service.handler.kafka.consumer.worker import BatchWorker
 
 IDLE_POLL_SECONDS: Final = 0.25

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from confluent_kafka import Consumer, KafkaError, Message
 
 from service.handler.kafka.client import error_codes
-from service.handler.kafka.consumer.partitions.assignment import Assignment
+from service.handler.kafka.consumer.assignment import Assignment
 from service.handler.kafka.consumer.partitions.statistics import LatestStatistics, Statistics
 from service.handler.kafka.consumer.pipeline import BatchPipeline
 from service.handler.kafka.consumer.reports.client_errors import ClientErrors

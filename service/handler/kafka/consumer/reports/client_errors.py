@@ -7,7 +7,7 @@ from service.handler.kafka.client import error_codes
 from service.handler.kafka.client.client_log import LOG_INTERVAL_SECONDS, log_missing_topic
 from service.handler.kafka.client.error_phrases import error_fields
 from service.handler.kafka.client.fatal_errors import explanation, is_fatal
-from service.handler.kafka.consumer.client_failure import ClientFailure
+from service.handler.kafka.consumer.reports.client_failure import ClientFailure
 from service.pkg.log_throttle import LogThrottle
 
 

@@ -5,7 +5,7 @@ from functools import partial
 import pytest
 from prometheus_client import CollectorRegistry
 
-from service.handler.kafka.consumer import fetch
+from service.handler.kafka.consumer.flow_control import fetch
 from service.handler.kafka.consumer.partitions import lag, offsets, partition_ends
 from service.handler.kafka.consumer.partitions import progress as progress_module
 from service.handler.kafka.consumer.partitions.progress import Progress

@@ -7,15 +7,15 @@ from threading import Event
 import pytest
 import structlog
 
-from service.handler.kafka.consumer.breaker.breaker_control import BreakerControl
-from service.handler.kafka.consumer.breaker_pause import BreakerPause
 from service.handler.kafka.consumer.decoding.batch_builder import BatchBuilder
 from service.handler.kafka.consumer.decoding.decode import Decoder
-from service.handler.kafka.consumer.fetch import FetchControl
+from service.handler.kafka.consumer.flow_control.breaker_control import BreakerControl
+from service.handler.kafka.consumer.flow_control.breaker_pause import BreakerPause
+from service.handler.kafka.consumer.flow_control.fetch import FetchControl
+from service.handler.kafka.consumer.flow_control.state import ConsumerStateMachine
 from service.handler.kafka.consumer.partitions.progress import Progress
 from service.handler.kafka.consumer.pipeline import BatchPipeline
 from service.handler.kafka.consumer.reports.outcome_report import OutcomeReport
-from service.handler.kafka.consumer.state import ConsumerStateMachine
 from service.handler.kafka.consumer.worker import BatchWorker
 from service.metrics import ConsumerMetrics
 from service.pkg.shutdown_event import ShutdownEvent

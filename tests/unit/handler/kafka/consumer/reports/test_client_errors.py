@@ -7,8 +7,8 @@ from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
 from service.handler.kafka.client.client_log import LOG_INTERVAL_SECONDS
-from service.handler.kafka.consumer.client_failure import ClientFailure
 from service.handler.kafka.consumer.reports.client_errors import ClientErrors
+from service.handler.kafka.consumer.reports.client_failure import ClientFailure
 from tests.kit.fake_consumer import TOPIC, message
 from tests.kit.fakes import FakeClock
 

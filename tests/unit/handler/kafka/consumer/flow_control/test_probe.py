@@ -1,6 +1,6 @@
 """Trials read on from each other, and forget nothing of what is held back."""
 
-from service.handler.kafka.consumer.breaker.probe import Probe
+from service.handler.kafka.consumer.flow_control.probe import Probe
 from service.usecases.ports.batch import Batch
 from tests.kit.factories import record
 

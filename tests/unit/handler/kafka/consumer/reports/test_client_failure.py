@@ -6,7 +6,7 @@ from confluent_kafka import KafkaError, KafkaException
 from structlog.testing import capture_logs
 
 from service.errors import KafkaClientFailed
-from service.handler.kafka.consumer.client_failure import ClientFailure
+from service.handler.kafka.consumer.reports.client_failure import ClientFailure
 
 FENCED = KafkaError(KafkaError.FENCED_INSTANCE_ID, "Static consumer fenced by other consumer", True)  # noqa: FBT003 - fatal
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Final
 
-from service.handler.kafka.consumer.breaker_pause import BreakerPause
-from service.handler.kafka.consumer.fetch import FetchControl
+from service.handler.kafka.consumer.flow_control.breaker_pause import BreakerPause
+from service.handler.kafka.consumer.flow_control.fetch import FetchControl
 from service.usecases.circuit_breaker import BreakerState
 
 

@@ -4,7 +4,7 @@ from time import monotonic
 
 import pytest
 
-from service.handler.kafka.consumer.breaker_pause import BreakerPause
+from service.handler.kafka.consumer.flow_control.breaker_pause import BreakerPause
 from tests.kit.fake_consumer import message
 
 

@@ -8,9 +8,9 @@ import structlog
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
-from service.handler.kafka.consumer.breaker.breaker_control import BreakerControl
-from service.handler.kafka.consumer.fetch import FetchControl
-from service.handler.kafka.consumer.state import ConsumerStateMachine
+from service.handler.kafka.consumer.flow_control.breaker_control import BreakerControl
+from service.handler.kafka.consumer.flow_control.fetch import FetchControl
+from service.handler.kafka.consumer.flow_control.state import ConsumerStateMachine
 from service.metrics import ConsumerMetrics
 from service.usecases.circuit_breaker import BreakerState
 from service.usecases.ingest import Decision, Outcome

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from confluent_kafka import Consumer, TopicPartition
 from structlog.typing import FilteringBoundLogger
 
-from service.handler.kafka.consumer.partitions.assignment import Assignment, partition_numbers
+from service.handler.kafka.consumer.assignment import Assignment, partition_numbers
 from service.handler.kafka.consumer.partitions.offsets import OffsetCommitter
 from service.handler.kafka.consumer.partitions.statistics import LatestStatistics
 from service.handler.kafka.consumer.pipeline import BatchPipeline
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rebalance:
+    client: Consumer
+    topic: str
     assignment: Assignment
     pipeline: BatchPipeline
     offsets: OffsetCommitter
@@ -28,9 +30,7 @@ class Rebalance:
 
     def subscribe(self) -> None:
         """Join the group at the next poll."""
-        self.assignment.client.subscribe(
-            [self.assignment.topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
-        )
+        self.client.subscribe([self.topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost)
 
     def _on_assign(self, _client: Consumer, partitions: list[TopicPartition]) -> None:
         self.assignment.add(partitions)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from confluent_kafka import Consumer, TopicPartition
 
-from service.handler.kafka.consumer.fetch import FetchControl
+from service.handler.kafka.consumer.flow_control.fetch import FetchControl
 from service.handler.kafka.consumer.partitions.lag import Lag
 from service.handler.kafka.consumer.partitions.progress import Progress
 from service.handler.kafka.consumer.partitions.resets import OffsetResets

@@ -5,7 +5,7 @@ import structlog
 from confluent_kafka import TopicPartition
 from structlog.testing import capture_logs
 
-from service.handler.kafka.consumer.fetch import FetchControl
+from service.handler.kafka.consumer.flow_control.fetch import FetchControl
 from service.metrics import ConsumerMetrics
 from tests.kit.fake_consumer import TOPIC, FakeConsumer
 from tests.kit.fakes import FakeClock

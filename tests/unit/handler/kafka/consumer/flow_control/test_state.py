@@ -7,9 +7,9 @@ import pytest
 import structlog
 from prometheus_client import CollectorRegistry
 
-from service.handler.kafka.consumer.breaker_pause import BreakerPause
-from service.handler.kafka.consumer.fetch import FetchControl
-from service.handler.kafka.consumer.state import TRANSITIONS, ConsumerState, ConsumerStateMachine
+from service.handler.kafka.consumer.flow_control.breaker_pause import BreakerPause
+from service.handler.kafka.consumer.flow_control.fetch import FetchControl
+from service.handler.kafka.consumer.flow_control.state import TRANSITIONS, ConsumerState, ConsumerStateMachine
 from service.metrics import ConsumerMetrics
 from service.usecases.circuit_breaker import BreakerState
 from tests.kit.fake_consumer import FakeConsumer

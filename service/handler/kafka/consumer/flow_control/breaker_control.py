@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Final
 
 from structlog.typing import FilteringBoundLogger
 
-from service.handler.kafka.consumer.breaker.probe import Probe
-from service.handler.kafka.consumer.breaker_pause import BreakerPause
-from service.handler.kafka.consumer.settings import ConsumerSettings
-from service.handler.kafka.consumer.state import ConsumerState, ConsumerStateMachine
+from service.handler.kafka.consumer.flow_control.breaker_pause import BreakerPause
+from service.handler.kafka.consumer.flow_control.probe import Probe
+from service.handler.kafka.consumer.flow_control.settings import ConsumerSettings
+from service.handler.kafka.consumer.flow_control.state import ConsumerState, ConsumerStateMachine
 from service.usecases.circuit_breaker import BreakerState
 from service.usecases.ingest import Decision, Outcome
 from service.usecases.ports.batch import Batch, BatchLimits
