@@ -64,10 +64,13 @@ def undo(uids: Sequence[str], store: ErasureStore, records: OrderRecords) -> Und
     return UndoResult(erased, existing, records.find(undoable))
 
 
-def require_no_older_records(older_than_seconds: float, max_record_ages: Mapping[str, float]) -> None:
-    """Raise ErasuresStillNeeded if a topic may still have a record that would restore an order.
+def forget(
+    older_than_seconds: float, store: ErasureStore, max_record_ages: Mapping[str, float], *, is_dry_run: bool
+) -> int:
+    """Forget erasures older than this, unless it is a dry run; return how many.
 
     The ages are in seconds, by topic; infinite if the topic keeps records forever.
+    Raises ErasuresStillNeeded if a topic may still have a record that would restore an order.
     """
     for topic, max_age in max_record_ages.items():
         if max_age > older_than_seconds:
@@ -75,3 +78,4 @@ def require_no_older_records(older_than_seconds: float, max_record_ages: Mapping
             raise ErasuresStillNeeded(
                 f"--forget-older-than is too short: {topic} keeps records {retained}, which would restore orders"
             )
+    return store.count_older_than(older_than_seconds) if is_dry_run else store.forget_older_than(older_than_seconds)

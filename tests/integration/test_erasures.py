@@ -21,6 +21,7 @@ from tests.kit.fakes import FakeErasureStore
 from tests.kit.notifications import listen
 from tests.kit.stores import erasing, writing
 
+DAY_SECONDS = 86_400
 SERIALIZABLE = "?options=-cdefault_transaction_isolation%3Dserializable"
 
 
@@ -119,7 +120,7 @@ def test_an_order_may_be_stored_again_after_its_erasure_has_expired(
     erasures.erase(["old"])
     admin.execute("UPDATE erased SET erased_at = erased_at - interval '2 days'")
     erasures.erase(["recent"])
-    assert erasures.forget_older_than(86_400) == 1
+    assert erasures.forget_older_than(DAY_SECONDS) == 1
     assert writer.store([versioned(1, order_uid="old"), versioned(1, order_uid="recent")]) == StoreCounts(
         new=1, erased=1
     )
@@ -130,13 +131,16 @@ def test_an_order_may_be_stored_again_after_its_erasure_has_expired(
 
 @pytest.fixture(params=["fake", "postgresql"])
 def erasure_store(request: pytest.FixtureRequest) -> ErasureStore:
-    """Orders `a` and `b` are erased, `c` is stored."""
+    """Order `a` was erased two days ago and `b` just now; `c` is stored."""
     if request.param == "fake":
-        return FakeErasureStore(stored="c", erased="ab")
+        return FakeErasureStore(stored="c", erased="ab", ages_seconds={"a": 2 * DAY_SECONDS})
     writer: PostgresOrderStore = request.getfixturevalue("writer")
     writer.store([versioned(1, order_uid="c")])
     erasures: Erasures = request.getfixturevalue("erasures")
-    erasures.erase(["a", "b"])
+    erasures.erase(["a"])
+    admin: psycopg.Connection = request.getfixturevalue("admin")
+    admin.execute("UPDATE erased SET erased_at = erased_at - interval '2 days'")
+    erasures.erase(["b"])
     return erasures
 
 
@@ -153,6 +157,13 @@ def test_undo_removes_the_erasures_of_these_orders_only(erasure_store: ErasureSt
     erasure_store.undo(["a", "c", "d"])
     assert erasure_store.status(["a", "b", "c", "d"]) == ErasureStatus({"c"}, {"b"})
     assert erasure_store.status(["a"]) == ErasureStatus(set(), set())
+
+
+def test_old_erasures_are_counted_and_forgotten(erasure_store: ErasureStore) -> None:
+    assert erasure_store.count_older_than(DAY_SECONDS) == 1
+    assert erasure_store.status(["a", "b"]) == ErasureStatus(set(), {"a", "b"})
+    assert erasure_store.forget_older_than(DAY_SECONDS) == 1
+    assert erasure_store.status(["a", "b"]) == ErasureStatus(set(), {"b"})
 
 
 # Concurrent writers

@@ -5,7 +5,8 @@ test_dead_letters_contract.py, test_expired_orders.py, test_skip_batch.py, test_
 test_distribute.py.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 from service.entities.dead_letter import DeadLetter
 from service.entities.order import Order
@@ -137,9 +138,17 @@ class FakeRecordBatchSource:
 
 
 class FakeErasureStore:
-    def __init__(self, stored: Collection[str] = (), erased: Collection[str] = ()) -> None:
+    """`ages_seconds` are those of erased orders; the others were erased just now."""
+
+    def __init__(
+        self,
+        stored: Collection[str] = (),
+        erased: Collection[str] = (),
+        ages_seconds: Mapping[str, float] = MappingProxyType({}),
+    ) -> None:
         self.stored = {*stored}
         self.erased = {*erased}
+        self._ages_seconds = ages_seconds
 
     def status(self, uids: Sequence[str]) -> ErasureStatus:
         return ErasureStatus(self.stored & {*uids}, self.erased & {*uids})
@@ -152,6 +161,17 @@ class FakeErasureStore:
 
     def undo(self, uids: Sequence[str]) -> None:
         self.erased -= {*uids}
+
+    def count_older_than(self, seconds: float) -> int:
+        return len(self._older_than(seconds))
+
+    def forget_older_than(self, seconds: float) -> int:
+        forgotten = self._older_than(seconds)
+        self.erased -= forgotten
+        return len(forgotten)
+
+    def _older_than(self, seconds: float) -> set[str]:
+        return {uid for uid in self.erased if self._ages_seconds.get(uid, 0) > seconds}
 
 
 class FakeOrderRecords:

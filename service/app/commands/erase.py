@@ -27,7 +27,7 @@ from service.pkg.prompt import require_confirmation, require_terminal
 from service.pkg.report import Report, add_json_option, reporting
 from service.pkg.shutdown_event import ShutdownEvent
 from service.repo.operations.erasures import Erasures
-from service.usecases.erase import erase, preview, require_no_older_records, undo
+from service.usecases.erase import erase, forget, preview, undo
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -129,9 +129,8 @@ def _forget(older_than: float, settings: Settings, report: Report, stop: Shutdow
     kafka = settings.kafka
     require_kafka(kafka)
     ages = topics.max_record_ages((kafka.topic, kafka.dead_letter_topic), admin_client(kafka))
-    require_no_older_records(older_than, ages)
     with stop.interruptible(), _erasures(settings) as erasures:
-        count = erasures.count_older_than(older_than) if dry_run else erasures.forget_older_than(older_than)
+        count = forget(older_than, erasures, ages, is_dry_run=dry_run)
     report.add(forgotten=count)
     report.line(f"{count:,} erasures {'would be ' if dry_run else ''}forgotten")
 

@@ -22,6 +22,12 @@ class ErasureStore(Protocol):
 
     def undo(self, uids: Sequence[str]) -> None: ...
 
+    def count_older_than(self, seconds: float) -> int:
+        """Return how many erasures `forget_older_than` would remove."""
+
+    def forget_older_than(self, seconds: float) -> int:
+        """Remove erasures older than this; return how many."""
+
 
 class ExpiredOrders(Protocol):
     """The stored orders that were created before a cutoff. Every method raises StorageError."""

@@ -6,7 +6,7 @@ from math import inf
 import pytest
 
 from service.errors import ErasuresStillNeeded
-from service.usecases.erase import ErasureState, UndoResult, erase, preview, require_no_older_records, undo
+from service.usecases.erase import ErasureState, UndoResult, erase, forget, preview, undo
 from tests.kit.fakes import FakeErasureStore, FakeOrderRecords
 
 DAY_SECONDS = 86_400
@@ -67,11 +67,26 @@ def test_records_of_an_order_that_is_not_erased_prevent_nothing() -> None:
     assert (store.stored, store.erased) == ({"a"}, {"b"})
 
 
+@pytest.fixture
+def old_and_recent() -> FakeErasureStore:
+    return FakeErasureStore(erased="ab", ages_seconds={"a": 41 * DAY_SECONDS, "b": 39 * DAY_SECONDS})
+
+
 @pytest.mark.parametrize("max_age", [41 * DAY_SECONDS, inf])
-def test_erasures_are_kept_while_a_topic_may_have_older_records(max_age: float) -> None:
+@pytest.mark.parametrize("is_dry_run", [True, False])
+def test_erasures_are_kept_while_a_topic_may_have_older_records(
+    old_and_recent: FakeErasureStore, max_age: float, *, is_dry_run: bool
+) -> None:
+    ages = {"orders.dlq": DAY_SECONDS, "orders": max_age}
     with pytest.raises(ErasuresStillNeeded, match="too short: orders keeps records"):
-        require_no_older_records(40 * DAY_SECONDS, {"orders.dlq": DAY_SECONDS, "orders": max_age})
+        forget(40 * DAY_SECONDS, old_and_recent, ages, is_dry_run=is_dry_run)
+    assert old_and_recent.erased == {*"ab"}
 
 
-def test_erasures_older_than_every_record_may_be_forgotten() -> None:
-    require_no_older_records(40 * DAY_SECONDS, {"orders.dlq": DAY_SECONDS, "orders": 40 * DAY_SECONDS})
+@pytest.mark.parametrize(("is_dry_run", "left"), [(True, "ab"), (False, "b")])
+def test_erasures_older_than_every_record_are_forgotten(
+    old_and_recent: FakeErasureStore, left: str, *, is_dry_run: bool
+) -> None:
+    ages = {"orders.dlq": DAY_SECONDS, "orders": 40 * DAY_SECONDS}
+    assert forget(40 * DAY_SECONDS, old_and_recent, ages, is_dry_run=is_dry_run) == 1
+    assert old_and_recent.erased == {*left}
