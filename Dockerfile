@@ -30,7 +30,8 @@ LABEL org.opencontainers.image.title="orders" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
 COPY --from=build /opt/orders /opt/orders
-ENV PATH=/opt/orders/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 ORDERS_LOG__FORMAT=json
+ENV PATH=/opt/orders/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 ORDERS_LOG__FORMAT=json \
+    ORDERS_COMMIT=${REVISION}
 WORKDIR /tmp
 USER 65532:65532
 EXPOSE 8000 9000

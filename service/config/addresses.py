@@ -1,9 +1,10 @@
-"""Validates server addresses in settings, before anything connects."""
+"""Validates addresses in settings, before anything connects."""
 
 import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Final
+from urllib.parse import urlsplit
 
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
@@ -11,6 +12,7 @@ from psycopg.conninfo import conninfo_to_dict
 from service.pkg.network import MAX_PORT
 
 _BROKER: Final = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[A-Za-z0-9._-]+):(\d{1,6})")
+_SPACE: Final = re.compile(r"[\s\x00-\x1f\x7f]")
 _PORT_PROBLEM: Final = f"port must be between 1 and {MAX_PORT}"
 _SSL_MODES: Final = {"disable", "allow", "prefer", "require", "verify-ca", "verify-full"}
 
@@ -57,6 +59,20 @@ def dsns(text: str) -> list[str]:
 def dsn_list(text: str) -> str:
     """Return the text unchanged. Raises ValueError as `dsns` does."""
     dsns(text)
+    return text
+
+
+def web_url(text: str) -> str:
+    """Return the URL if it is absolute, with http or https, and without a login. Raises ValueError without its text."""
+    try:
+        url = urlsplit(text)
+        is_valid = url.scheme in {"http", "https"} and url.hostname and url.port != 0 and not _SPACE.search(text)
+    except ValueError:
+        is_valid = False
+    if not is_valid:
+        raise ValueError("not a web address: use a URL such as https://grafana.example.com/d/orders")
+    if "@" in url.netloc:
+        raise ValueError("the address must not contain a login, because the page shows it to everyone")
     return text
 
 

@@ -29,7 +29,9 @@ KafkaProperties = Annotated[
 Dsn = Annotated[str, AfterValidator(addresses.dsn)]
 DsnList = Annotated[str, AfterValidator(addresses.dsn_list)]
 Port = Annotated[int, Field(ge=0, le=MAX_PORT)]
+Url = Annotated[str, AfterValidator(addresses.web_url)]
 Count = Annotated[int, Field(ge=1)]
+Limit = Annotated[int, Field(ge=0)]
 Positive = Annotated[Seconds, Field(gt=0)]
 Timeout = Annotated[Seconds, Field(ge=0.001, le=86_400)]
 """The minimum is PostgreSQL's unit, which treats 0 as no limit. The maximum fits PostgreSQL's integers."""
@@ -253,6 +255,22 @@ class HistorySettings(SettingsGroup):
     values. 0 records none."""
 
 
+class PageSettings(SettingsGroup):
+    max_lag: Limit | None = None
+    """Lag in messages above which the page marks it. The chart sets that of the alert OrdersLagGrows."""
+    max_waiting_reads: Limit | None = None
+    """Waiting reads above which the page marks the connection pool. The chart sets that of the alert
+    OrdersPoolSaturated."""
+    metrics_url: Url | None = None
+    """Link to the metrics, such as Prometheus."""
+    grafana_url: Url | None = None
+    """Link to the Grafana dashboard."""
+    kafka_ui_url: Url | None = None
+    """Link to a user interface of Kafka, such as Kafka-UI or AKHQ."""
+    runbooks_url: Url | None = None
+    """Link to the runbooks (`docs/runbooks`)."""
+
+
 class LogSettings(SettingsGroup):
     level: Literal["debug", "info", "warning", "error"] = "info"
     """Minimum level of log records."""
@@ -283,6 +301,8 @@ class Settings(BaseSettings):
 
     mode: Literal["consumer", "api"] | None = None
     """`consumer` or `api`; a subcommand takes precedence."""
+    commit: Annotated[str, Field(pattern=r"^[\w.-]{1,64}$")] | None = None
+    """The commit that the program was built from, for `/stats`. Images set it."""
     kafka: KafkaSettings = KafkaSettings()
     postgres: PostgresSettings = PostgresSettings()
     http: HttpSettings = HttpSettings()
@@ -299,6 +319,7 @@ class Settings(BaseSettings):
     version: VersionSettings = VersionSettings()
     retention: RetentionSettings = RetentionSettings()
     history: HistorySettings = HistorySettings()
+    page: PageSettings = PageSettings()
     log: LogSettings = LogSettings()
     migration: MigrationSettings = MigrationSettings()
 

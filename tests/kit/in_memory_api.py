@@ -13,7 +13,16 @@ from service.handler.http.api import Backends, create_app
 from service.handler.http.event_broadcaster import EventBroadcaster
 from service.handler.http.routes.dead_letter_replay import ReplayBackend
 from service.handler.http.routes.probes import Health
-from service.handler.http.routes.stats import CacheStats, Dependencies, Stats, WarmUpStats
+from service.handler.http.routes.stats import (
+    CacheStats,
+    ConnectionPool,
+    Dependencies,
+    Links,
+    ProcessInfo,
+    Stats,
+    Thresholds,
+    WarmUpStats,
+)
 from service.metrics import REPLAY_OUTCOMES, ApiMetrics
 from service.pkg.lru import Lru
 from service.pkg.ttl_set import TTLSet
@@ -72,13 +81,22 @@ class InMemoryApi:
 
     async def figures(self) -> Stats:
         return Stats(
+            process=ProcessInfo(
+                version="1.2.3",
+                commit=None,
+                thresholds=Thresholds(lag=None, waiting_reads=None),
+                links=Links(metrics=None, grafana=None, kafka_ui=None, runbooks=None),
+            ),
             cache=CacheStats(entries=1, bytes=2, hits=3, misses=4, hit_ratio=0.5),
             warm_up=WarmUpStats(is_over=True, orders=1, seconds=0.1),
             stored=None,
             stored_is_estimate=False,
             stored_per_second=0.5,
             event_clients=0,
+            pool=ConnectionPool(max_size=8, size=1, in_use=0, waiting=0),
             lag=None,
+            partitions=None,
+            consumers=None,
             dead_letters=None,
             dependencies=Dependencies(postgresql=None, notifications=None, kafka=None),
         )

@@ -9,8 +9,10 @@ from confluent_kafka import Consumer
 from confluent_kafka.admin import AdminClient
 from structlog.typing import FilteringBoundLogger
 
+from service.app.api.group_statistics import GroupReaders, GroupStatistics
 from service.app.api.parts import Database, OrderCache
 from service.app.api.statistics import ApiStatistics
+from service.app.build_info import build_info
 from service.app.database import ApplicationName, connection_settings
 from service.app.decoding import document_decoder
 from service.app.metrics_registry import new_metrics
@@ -19,8 +21,11 @@ from service.errors import InvalidKeysFile, InvalidSettings
 from service.handler.http.event_broadcaster import EventBroadcaster
 from service.handler.http.keys import KeyReloader, Keys
 from service.handler.http.routes.dead_letter_replay import ReplayBackend
+from service.handler.http.routes.stats import Links, ProcessInfo, Thresholds
 from service.handler.kafka.client import properties
 from service.handler.kafka.client.group_lag import GroupLag
+from service.handler.kafka.client.group_members import GroupMembers
+from service.handler.kafka.client.next_timestamps import next_timestamps
 from service.handler.kafka.dead_letters.browse import Browser
 from service.handler.kafka.dead_letters.delivery import ReplaceableProducer
 from service.handler.kafka.dead_letters.replayer import DELIVERY_TIMEOUT_SECONDS, Replayer
@@ -69,7 +74,7 @@ def build(settings: Settings) -> ApiParts:
         broadcaster=broadcaster,
         dead_letters=_dead_letters(settings.kafka),
         replay=_replay(settings, metrics),
-        statistics=ApiStatistics(database, cache, broadcaster, _group_lag(settings.kafka)),
+        statistics=ApiStatistics(_process_info(settings), database, cache, broadcaster, _group(settings.kafka)),
     )
 
 
@@ -177,8 +182,29 @@ def _replay(settings: Settings, metrics: ApiMetrics) -> ReplayBackend:
     )
 
 
-def _group_lag(kafka: KafkaSettings) -> GroupLag:
+def _process_info(settings: Settings) -> ProcessInfo:
+    page = settings.page
+    return ProcessInfo(
+        version=build_info("api")["version"],
+        commit=settings.commit,
+        thresholds=Thresholds(lag=page.max_lag, waiting_reads=page.max_waiting_reads),
+        links=Links(
+            metrics=page.metrics_url,
+            grafana=page.grafana_url,
+            kafka_ui=page.kafka_ui_url,
+            runbooks=page.runbooks_url,
+        ),
+    )
+
+
+def _group(kafka: KafkaSettings) -> GroupStatistics:
     # Without logs: an unreachable Kafka would log every second, although the API does not depend on it.
     client = properties.common(kafka) | {"log_level": 0}
+    admin = partial(AdminClient, client)
     group = partial(Consumer, client | {"group.id": kafka.group_id, "enable.auto.commit": False})
-    return GroupLag(partial(AdminClient, client), group, topic=kafka.topic, dead_letter_topic=kafka.dead_letter_topic)
+    readers = GroupReaders(
+        lag=GroupLag(admin, group, topic=kafka.topic, dead_letter_topic=kafka.dead_letter_topic),
+        members=GroupMembers(admin, group_id=kafka.group_id, topic=kafka.topic),
+        next_timestamps=partial(next_timestamps, lambda: Consumer(properties.order_peeker(kafka)), kafka.topic),
+    )
+    return GroupStatistics(readers)

@@ -7,7 +7,7 @@ which a pooler in transaction mode passes on to other clients. The client measur
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from functools import partial
-from typing import Any, Final, LiteralString, TypeVar, cast
+from typing import Any, Final, LiteralString, NamedTuple, TypeVar, cast
 
 import psycopg
 from psycopg import AsyncClientCursor
@@ -62,6 +62,16 @@ RETRYABLE: Final = PREPARED_STATEMENT_ERRORS | {"40001", "40P01"}
 because of a recovery conflict."""
 
 
+class PoolUsage(NamedTuple):
+    max_size: int
+    size: int
+    """Connections of the pool, including those that are being established."""
+    available: int
+    """Connections that a read can have at once."""
+    waiting: int
+    """Reads that wait for a connection."""
+
+
 class PostgresOrderReader:
     """Implements usecases.ports.reads.OrderReader. Belongs to one event loop."""
 
@@ -98,9 +108,14 @@ class PostgresOrderReader:
         await self._pool.drain()
 
     @property
-    def waiting(self) -> int:
-        """The number of reads that wait for a connection."""
-        return self._pool.get_stats().get("requests_waiting", 0)
+    def pool(self) -> PoolUsage:
+        stats = self._pool.get_stats()
+        return PoolUsage(
+            max_size=self._pool.max_size,
+            size=stats.get("pool_size", 0),
+            available=stats.get("pool_available", 0),
+            waiting=stats.get("requests_waiting", 0),
+        )
 
     async def identity(self) -> Identity:
         """Return what identifies the tables that are read. Raises StorageUnavailable and UnsupportedEncoding."""

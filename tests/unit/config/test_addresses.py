@@ -89,3 +89,36 @@ def test_an_invalid_list_of_connection_strings_is_rejected_without_its_text(
     line = refusal(monkeypatch, ORDERS_POSTGRES__LISTEN_DSN=text)
     assert line.startswith(f"ORDERS_POSTGRES__LISTEN_DSN: {problem}")
     assert "secret" not in line
+
+
+@pytest.mark.parametrize(
+    "url", ["https://grafana.example.com/d/orders?var-namespace=shop", "http://10.0.0.7:3000", "http://[::1]:9090/"]
+)
+def test_a_web_address_is_accepted_unchanged(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    assert load_with(monkeypatch, ORDERS_PAGE__GRAFANA_URL=url).page.grafana_url == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "javascript:secret()",
+        "data:text/html,secret",
+        "//secret.example.com",
+        "grafana.secret",
+        "https://",
+        "https://secret:99999",
+        "https://secret.example.com/a b",
+        "https://secret.example.com\n",
+        "https://[secret",
+    ],
+)
+def test_an_address_that_is_not_of_the_web_is_rejected(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    line = refusal(monkeypatch, ORDERS_PAGE__GRAFANA_URL=url)
+    assert line.startswith("ORDERS_PAGE__GRAFANA_URL: not a web address")
+    assert "secret" not in line
+
+
+def test_a_web_address_with_a_login_is_rejected_because_the_page_shows_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    line = refusal(monkeypatch, ORDERS_PAGE__KAFKA_UI_URL="https://admin:secret@kafka.example.com")
+    assert line.startswith("ORDERS_PAGE__KAFKA_UI_URL: the address must not contain a login")
+    assert "secret" not in line

@@ -42,7 +42,70 @@ class Dependencies(Struct, frozen=True, kw_only=True):
     kafka: DependencyStatus | None
 
 
+class PartitionLag(Struct, frozen=True):
+    partition: int
+    messages: int
+    """Messages that the consumer group has not committed."""
+    seconds: float | None
+    """Age of the oldest of them, by its timestamp; null if it could not be read in time."""
+
+
+class ConsumerMember(Struct, frozen=True):
+    client_id: str
+    """By default `orders-` and the host name, which is the pod's name on Kubernetes."""
+    partitions: list[int]
+    """The partitions that it owns; empty while the group rebalances."""
+
+
+class Consumers(Struct, frozen=True, kw_only=True):
+    """The members of the consumer group."""
+
+    is_running: bool
+    """Whether the group has members."""
+    since: str
+    """Time at which this process detected the change, in RFC 3339."""
+    members: list[ConsumerMember]
+
+
+class ConnectionPool(Struct, frozen=True, kw_only=True):
+    """The connections of the process to PostgreSQL, without those for notifications."""
+
+    max_size: int
+    size: int
+    in_use: int
+    """Connections that a read uses, or that are being established."""
+    waiting: int
+    """Reads that wait for a connection."""
+
+
+class Thresholds(Struct, frozen=True, kw_only=True):
+    """Values above which the page marks a figure; those of the alerts. Null if none is set."""
+
+    lag: int | None
+    waiting_reads: int | None
+
+
+class Links(Struct, frozen=True, kw_only=True):
+    """Addresses of other tools. Null if not set."""
+
+    metrics: str | None
+    grafana: str | None
+    kafka_ui: str | None
+    runbooks: str | None
+
+
+class ProcessInfo(Struct, frozen=True, kw_only=True):
+    """What does not change while this process runs."""
+
+    version: str
+    commit: str | None
+    """Null if unknown."""
+    thresholds: Thresholds
+    links: Links
+
+
 class Stats(Struct, frozen=True, kw_only=True):
+    process: ProcessInfo
     cache: CacheStats
     warm_up: WarmUpStats
     stored: int | None
@@ -52,8 +115,13 @@ class Stats(Struct, frozen=True, kw_only=True):
     stored_per_second: float | None
     """Orders stored or replaced per second, over the last ten seconds; null while notifications do not arrive."""
     event_clients: int
+    pool: ConnectionPool
     lag: int | None
     """Messages that the consumer group has not committed; null while Kafka is unreachable."""
+    partitions: list[PartitionLag] | None
+    """The lag by partition; null while Kafka is unreachable."""
+    consumers: Consumers | None
+    """Null while Kafka is unreachable."""
     dead_letters: int | None
     """Messages in the dead-letter topic; null while Kafka is unreachable."""
     dependencies: Dependencies
@@ -61,13 +129,29 @@ class Stats(Struct, frozen=True, kw_only=True):
 
 _UP: Final = DependencyStatus(is_up=True, since="2021-11-26T06:00:00Z")
 _EXAMPLE: Final = Stats(
+    process=ProcessInfo(
+        version="0.1.0",
+        commit="3f786850e387550fdab836ed7e6dc881de23001b",
+        thresholds=Thresholds(lag=50_000, waiting_reads=0),
+        links=Links(
+            metrics="https://prometheus.example.com/graph",
+            grafana="https://grafana.example.com/d/orders",
+            kafka_ui="https://kafka-ui.example.com",
+            runbooks="https://git.example.com/orders/docs/runbooks",
+        ),
+    ),
     cache=CacheStats(entries=10_000, bytes=12_000_000, hits=9_900, misses=100, hit_ratio=0.99),
     warm_up=WarmUpStats(is_over=True, orders=10_000, seconds=1.2),
     stored=1_000_000,
     stored_is_estimate=True,
     stored_per_second=250.0,
     event_clients=3,
-    lag=0,
+    pool=ConnectionPool(max_size=8, size=3, in_use=1, waiting=0),
+    lag=180,
+    partitions=[PartitionLag(0, 0, 0.0), PartitionLag(1, 180, 0.7)],
+    consumers=Consumers(
+        is_running=True, since="2021-11-26T06:00:00Z", members=[ConsumerMember("orders-consumer-1", [0, 1])]
+    ),
     dead_letters=12,
     dependencies=Dependencies(postgresql=_UP, notifications=_UP, kafka=_UP),
 )

@@ -11,18 +11,30 @@ from service.handler.kafka.client.topic_id import fetch_topic_id, names_topic_id
 from service.handler.kafka.client.translate import translated
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
 CALL_TIMEOUT_SECONDS: Final = 2.0
 
 _OffsetsByPartition = dict[tuple[str, int], int]
 
 
-class TopicDepths(NamedTuple):
-    """`lag`: readable messages that the group has not committed. `dead_letters`: messages in the dead-letter topic."""
+class PartitionDepth(NamedTuple):
+    """A partition of the order topic."""
 
+    next_offset: int
+    """The committed offset, or the first one if none is committed."""
     lag: int
+    """Readable messages that the group has not committed."""
+
+
+class TopicDepths(NamedTuple):
+    partitions: "Mapping[int, PartitionDepth]"
     dead_letters: int
+    """Messages in the dead-letter topic."""
+
+    @property
+    def lag(self) -> int:
+        return sum(partition.lag for partition in self.partitions.values())
 
 
 class GroupLag:
@@ -59,10 +71,14 @@ class GroupLag:
         partitions = self._partitions()
         first = self._offsets(partitions, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
         end = self._stable_ends(partitions)
-        committed = first | self._committed(partitions)
-        lag = sum(max(end[each] - committed[each], 0) for each in end if each[0] == self._topic)
+        following = first | self._committed(partitions)
         dead_letters = sum(end[each] - first[each] for each in end if each[0] == self._dead_letter_topic)
-        return TopicDepths(lag, dead_letters)
+        depths = {
+            each[1]: PartitionDepth(following[each], max(end[each] - following[each], 0))
+            for each in sorted(end)
+            if each[0] == self._topic
+        }
+        return TopicDepths(depths, dead_letters)
 
     @translated()
     def open_transaction_messages(self) -> int:

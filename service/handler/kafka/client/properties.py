@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from socket import gethostname
 from typing import TYPE_CHECKING, Any, Final
 
 from confluent_kafka import KafkaException, Producer
@@ -26,6 +27,9 @@ _MAX_MESSAGE_BYTES: Final = 100_000_000
 
 _TRANSACTION_TIMEOUT_MS: Final = 6_000
 """Equal to the session timeout: the open transaction of a crashed consumer blocks the next owner of its partitions."""
+
+_PEEK_BYTES: Final = 64 * 2**10
+"""How much of each partition a broker returns to a reader of one message."""
 
 _QUOTED: Final = re.compile(r'[Pp]roperty:? "([^"]+)"')
 _PROPERTY: Final = re.compile(r"\b[a-z]+(?:\.[a-z]+)+\b")
@@ -54,6 +58,7 @@ def consumer(kafka: "KafkaSettings") -> Properties:
         "fetch.queue.backoff.ms": _QUEUE_BACKOFF_MS,
         "fetch.wait.max.ms": 100,
         **_membership(kafka),
+        "client.id": kafka.properties.get("client.id", f"orders-{gethostname()}"),  # the pod's name on Kubernetes
         "statistics.interval.ms": STATISTICS_INTERVAL_MS,
         "topic.metadata.refresh.interval.ms": 10_000,  # detects new partitions; default 5 minutes
         "group.id": kafka.group_id,
@@ -85,6 +90,11 @@ def dead_letter_browser(kafka: "KafkaSettings") -> Properties:
         "fetch.queue.backoff.ms": _QUEUE_BACKOFF_MS,
         "log_level": 0,
     }
+
+
+def order_peeker(kafka: "KafkaSettings") -> Properties:
+    """Return the properties of a silent reader of single orders that joins no group."""
+    return dead_letter_browser(kafka) | {"fetch.message.max.bytes": _PEEK_BYTES, "fetch.max.bytes": 2**20}
 
 
 def producer(kafka: "KafkaSettings") -> Properties:

@@ -9,7 +9,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from local import broker
-from service.handler.kafka.client.group_lag import GroupLag, TopicDepths
+from service.handler.kafka.client.group_lag import GroupLag, PartitionDepth
 from service.handler.kafka.client.topic_id import NO_TOPIC_ID, offsets_to_commit
 
 TOPIC = "orders"
@@ -41,4 +41,5 @@ def test_commits_without_a_topic_id_count_although_the_broker_does_not_return_th
     commit(client, offsets_to_commit(TOPIC, {0: 3}, NO_TOPIC_ID))
     group = partial(Consumer, client | {"group.id": "orders", "enable.auto.commit": False})
     lag = GroupLag(partial(AdminClient, client), group, topic=TOPIC, dead_letter_topic="orders.dlq")
-    assert lag.read() == TopicDepths(lag=2, dead_letters=2)
+    depths = lag.read()
+    assert (depths.partitions[0], depths.lag, depths.dead_letters) == (PartitionDepth(3, 2), 2, 2)

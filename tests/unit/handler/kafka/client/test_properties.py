@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from functools import partial
+from socket import gethostname
 
 import pytest
 from confluent_kafka import Consumer, Producer
@@ -18,7 +19,8 @@ PASSED_THROUGH = {"session.timeout.ms": 9_000, "fetch.wait.max.ms": 7, "security
 @pytest.mark.parametrize("protocol", ["classic", "consumer"])
 def test_librdkafka_accepts_the_properties_of_each_client(protocol: str) -> None:
     kafka = KafkaSettings.model_validate({"group_protocol": protocol, "properties": PASSED_THROUGH})
-    Consumer(properties.consumer(kafka)).close()
+    for consumer in (properties.consumer(kafka), properties.dead_letter_browser(kafka), properties.order_peeker(kafka)):
+        Consumer(consumer).close()
     Producer(properties.producer(kafka))
     Producer(properties.transactional(kafka, "orders-1"))
     AdminClient(properties.common(kafka))
@@ -34,6 +36,11 @@ def test_a_property_that_librdkafka_rejects_is_named_without_its_value() -> None
 def test_properties_of_the_user_override_the_defaults() -> None:
     configuration = properties.consumer(KafkaSettings(properties=PASSED_THROUGH))
     assert {name: configuration[name] for name in PASSED_THROUGH} == PASSED_THROUGH
+
+
+def test_consumers_name_their_host_unless_the_user_names_them() -> None:
+    assert properties.consumer(KafkaSettings())["client.id"] == f"orders-{gethostname()}"
+    assert properties.consumer(KafkaSettings(properties={"client.id": "own"}))["client.id"] == "own"
 
 
 def test_properties_that_the_guarantee_requires_override_those_of_the_user() -> None:

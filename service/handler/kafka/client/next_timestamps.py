@@ -1,0 +1,37 @@
+"""The timestamps of the next messages of a topic's partitions."""
+
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from time import monotonic
+from typing import Final
+
+from confluent_kafka import Consumer, TopicPartition
+
+from service.handler.kafka.client.translate import translated
+
+READ_TIMEOUT_SECONDS: Final = 0.5
+
+
+@translated()
+def next_timestamps(connect: Callable[[], Consumer], topic: str, offsets: Mapping[int, int]) -> dict[int, int]:
+    """Return the timestamp, in milliseconds, of the first message of each partition at or after its offset.
+
+    Partitions whose message does not arrive within READ_TIMEOUT_SECONDS are missing. `connect` creates a consumer with
+    `enable.partition.eof`; it joins no group, and is closed. Raises KafkaRequestFailed.
+    """
+    if not offsets:
+        return {}
+    deadline = monotonic() + READ_TIMEOUT_SECONDS
+    found: dict[int, int] = {}
+    with closing(connect()) as consumer:
+        remaining = set(offsets)
+        consumer.assign([TopicPartition(topic, partition, offset) for partition, offset in offsets.items()])
+        while remaining and (message := consumer.poll(max(deadline - monotonic(), 0))) is not None:
+            partition = message.partition()
+            if partition not in remaining:
+                continue  # an error without a partition, or a message that arrived before the pause
+            remaining.remove(partition)
+            consumer.pause([TopicPartition(topic, partition)])  # one message is enough
+            if message.error() is None:
+                found[partition] = message.timestamp()[1]
+    return found
