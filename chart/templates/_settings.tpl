@@ -17,6 +17,13 @@
   "ORDERS_HTTP__DRAIN_TIMEOUT" (include "orders.number" .Values.api.drainSeconds)
   "ORDERS_MIGRATION__TIMEOUT" (include "orders.number" .Values.migrations.timeout)
 -}}
+{{- /* The page marks the values that fire the alerts. */}}
+{{- with .Values.metrics.prometheusRule.lagGrows }}{{ $_ := set $settings "ORDERS_PAGE__MAX_LAG" (include "orders.number" .messages) }}{{ end -}}
+{{- with .Values.metrics.prometheusRule.poolSaturated }}{{ $_ := set $settings "ORDERS_PAGE__MAX_WAITING_READS" (include "orders.number" .waiting) }}{{ end -}}
+{{- with .Values.metrics.prometheusRule.runbookUrl }}{{ $_ := set $settings "ORDERS_PAGE__RUNBOOKS_URL" . }}{{ end -}}
+{{- with .Values.page.metricsUrl }}{{ $_ := set $settings "ORDERS_PAGE__METRICS_URL" . }}{{ end -}}
+{{- with .Values.page.grafanaUrl }}{{ $_ := set $settings "ORDERS_PAGE__GRAFANA_URL" . }}{{ end -}}
+{{- with .Values.page.kafkaUiUrl }}{{ $_ := set $settings "ORDERS_PAGE__KAFKA_UI_URL" . }}{{ end -}}
 {{- if .Values.retention.maxAge }}{{ $_ := set $settings "ORDERS_RETENTION__MAX_AGE" .Values.retention.maxAge }}{{ end -}}
 {{- if .Values.postgresql.tls.mode }}{{ $_ := set $settings "PGSSLMODE" .Values.postgresql.tls.mode }}{{ end -}}
 {{- if .Values.postgresql.tls.caSecret }}{{ $_ := set $settings "PGSSLROOTCERT" (printf "/etc/orders/postgresql/%s" .Values.postgresql.tls.caKey) }}{{ end -}}
