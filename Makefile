@@ -88,7 +88,7 @@ image: ## Build orders:<version> (DOCKER=podman for another engine, PYTHON_IMAGE
 
 reference: venv ## Generate the reference pages: settings, metrics, log events, OpenAPI, problems, AsyncAPI, schemas
 	@for page in meta.test_configuration:configuration.md unit.test_metrics:metrics.md meta.test_log_events:logs.md \
-	    unit.handler.http.test_openapi:openapi.json unit.handler.http.test_problems:problems.md \
+	    unit.handler.http.openapi.test_document:openapi.json unit.handler.http.responses.test_problems:problems.md \
 	    unit.entities.test_asyncapi:asyncapi.json unit.entities.test_order_schema:order.schema.json; do \
 	  $(BIN)/python -c "from tests.$${page%:*} import published; print(published(), end='')" >docs/$${page#*:}.new \
 	    && mv docs/$${page#*:}.new docs/$${page#*:} || exit; \

@@ -19,7 +19,7 @@ from generator.produce import RateLimiter, Tally, open_producer, produce
 from generator.stream import Message, Plan, stream
 from service.config import KafkaSettings, Settings
 from service.errors import CommandError, InvalidKeysFile, TryAgain
-from service.handler.http.keys import KeyScope, key_with
+from service.handler.http.security.keys import KeyScope, key_with
 from service.handler.kafka.client.diagnostics import require_kafka
 from service.pkg.exit_codes import ExitCode
 from service.pkg.network import os_error_phrase

@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 
 from service.config.redaction import REDACTED, redacted_dsn
 from service.errors import InvalidKeysFile
-from service.handler.http.etag import matches
-from service.handler.http.event_broadcaster import EventBroadcaster
-from service.handler.http.keys import Keys, KeyScope
-from service.handler.http.problems import Problem
+from service.handler.http.events.event_broadcaster import EventBroadcaster
+from service.handler.http.responses.etag import matches
+from service.handler.http.responses.problems import Problem
 from service.handler.http.routes.dead_letters import _format_cursor as format_dead_letters_cursor
 from service.handler.http.routes.dead_letters import _parse_cursor as parse_dead_letters_cursor
 from service.handler.http.routes.orders import _parse_cursor as parse_cursor
+from service.handler.http.security.keys import Keys, KeyScope
 from service.pkg.units import parse_bytes, parse_seconds
 from service.repo.reader.statements import page_values
 from service.usecases.ports.reads import Page, PageCursor, PageQuery

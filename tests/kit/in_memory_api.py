@@ -10,7 +10,7 @@ from service.app.decoding import document_decoder
 from service.config import DocumentSettings
 from service.entities.order import Order
 from service.handler.http.api import Backends, create_app
-from service.handler.http.event_broadcaster import EventBroadcaster
+from service.handler.http.events.event_broadcaster import EventBroadcaster
 from service.handler.http.routes.dead_letter_replay import ReplayBackend
 from service.handler.http.routes.probes import Health
 from service.handler.http.routes.stats import (

@@ -14,11 +14,11 @@ from prometheus_client import CollectorRegistry
 from starlette.types import Receive, Scope, Send
 
 from service.handler.http.api import Backends, create_app
-from service.handler.http.event_broadcaster import EventBroadcaster
+from service.handler.http.events.event_broadcaster import EventBroadcaster
 from service.handler.http.fastpath.protocol import ConnectionLimits
 from service.handler.http.fastpath.responder import CacheResponder
-from service.handler.http.keys import Keys
 from service.handler.http.routes.probes import Health
+from service.handler.http.security.keys import Keys
 from service.handler.http.serve import Server, listen
 from service.metrics import ApiMetrics
 from service.pkg.lru import Lru

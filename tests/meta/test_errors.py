@@ -15,7 +15,9 @@ from service import errors
 from service.errors import OrdersError
 
 OUTSIDE = {
-    "service.handler.http.problems.Problem": "a response that a route raises: FastAPI requires its own HTTPException",
+    "service.handler.http.responses.problems.Problem": (
+        "a response that a route raises: FastAPI requires its own HTTPException"
+    ),
 }
 _NODE = re.compile(r"^(?P<indent>[│ ]*)[├└]── (?P<name>\w+) +(?P<meaning>\S.+)$", re.MULTILINE)
 _INDENT = 4

@@ -14,13 +14,17 @@ ERRORS = "service.errors"
 PORTS = "service.usecases.ports"
 INWARDS = {ERRORS, "service.entities", "service.pkg", "service.usecases", PORTS}
 HTTP = "service.handler.http"
+RESPONSES, REQUESTS, SECURITY = f"{HTTP}.responses", f"{HTTP}.requests", f"{HTTP}.security"
+OPENAPI, EVENTS, ROUTES, FASTPATH = f"{HTTP}.openapi", f"{HTTP}.events", f"{HTTP}.routes", f"{HTTP}.fastpath"
+HTTP_PARTS = {RESPONSES, REQUESTS, SECURITY, OPENAPI, EVENTS}
+"""What routes are made of."""
 KAFKA = "service.handler.kafka"
 CLIENT, CONSUMER, DEAD_LETTERS = f"{KAFKA}.client", f"{KAFKA}.consumer", f"{KAFKA}.dead_letters"
 OPERATIONS = f"{KAFKA}.operations"
 FLOW_CONTROL, DECODING, PARTITIONS = f"{CONSUMER}.flow_control", f"{CONSUMER}.decoding", f"{CONSUMER}.partitions"
 REPORTS, TOPIC = f"{CONSUMER}.reports", f"{CONSUMER}.topic"
 CONSUMER_ROOMS = {FLOW_CONTROL, DECODING, PARTITIONS, REPORTS, TOPIC}
-HANDLERS = {HTTP, CLIENT, DEAD_LETTERS, OPERATIONS, CONSUMER} | CONSUMER_ROOMS
+HANDLERS = {HTTP, ROUTES, FASTPATH, CLIENT, DEAD_LETTERS, OPERATIONS, CONSUMER} | HTTP_PARTS | CONSUMER_ROOMS
 REPO = "service.repo"
 WRITER, READER, LISTENER, SCHEMA = f"{REPO}.writer", f"{REPO}.reader", f"{REPO}.listener", f"{REPO}.schema"
 REPO_OPERATIONS = f"{REPO}.operations"
@@ -40,7 +44,14 @@ MAY_IMPORT: Mapping[str, set[str]] = {
     LISTENER: INWARDS | {REPO},
     SCHEMA: INWARDS | {REPO},
     REPO_OPERATIONS: INWARDS | {REPO, WRITER, LISTENER, SCHEMA},
-    HTTP: INWARDS,
+    HTTP: INWARDS | HTTP_PARTS | {ROUTES, FASTPATH},
+    RESPONSES: INWARDS,
+    REQUESTS: INWARDS | {RESPONSES},
+    SECURITY: INWARDS | {RESPONSES},
+    EVENTS: INWARDS | {RESPONSES},
+    OPENAPI: INWARDS | {RESPONSES, SECURITY},
+    ROUTES: INWARDS | HTTP_PARTS,
+    FASTPATH: INWARDS | {RESPONSES, SECURITY, ROUTES},
     CLIENT: INWARDS,
     CONSUMER: INWARDS | {CLIENT} | CONSUMER_ROOMS,
     FLOW_CONTROL: INWARDS,
@@ -90,6 +101,8 @@ FORBIDDEN = {
     "service.repo.reader.order_reader": "from service.repo.writer import stored_orders",
     "service.repo.writer.updates": "from service.repo.operations import erasures",
     "service.handler.http.api": "from service.app.api.command import Api",
+    "service.handler.http.responses.problems": "from service.handler.http.openapi import document",
+    "service.handler.http.routes.orders": "from service.handler.http.fastpath import responder",
     "service.handler.http.routes.stats": "from service.handler.kafka.client import group_lag",
     "service.handler.kafka.consumer.loop": "from service.config import Settings",
     "service.handler.kafka.client.topics": "from service.handler.kafka.consumer import loop",
@@ -204,8 +217,6 @@ def _exists(module: str) -> bool:
 
 def _directory(module: str) -> str:
     """Return the package of a module, which may be named with an attribute. A module of `service` is its own."""
-    if module.startswith(f"{HTTP}."):
-        return HTTP
     path = ROOT.joinpath(*module.split("."))
     if path.is_dir() or module.count(".") < 2:
         return module

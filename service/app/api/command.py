@@ -15,7 +15,7 @@ from service.app.api.servers import admin_server, health_of, public_server
 from service.app.api.wiring import ApiParts, build
 from service.config import Settings
 from service.errors import InvalidSettings
-from service.handler.http.keys import KeyReloader
+from service.handler.http.security.keys import KeyReloader
 from service.handler.http.serve import Server, listen
 from service.handler.kafka.client import properties
 from service.pkg.exit_codes import ExitCode

@@ -8,7 +8,7 @@ from service.app.api.group_statistics import GroupStatistics
 from service.app.api.parts import Database, OrderCache
 from service.app.api.refreshing import refreshing
 from service.errors import StorageUnavailable
-from service.handler.http.event_broadcaster import EventBroadcaster
+from service.handler.http.events.event_broadcaster import EventBroadcaster
 from service.handler.http.routes.stats import (
     CacheStats,
     ConnectionPool,

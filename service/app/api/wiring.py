@@ -18,10 +18,10 @@ from service.app.decoding import document_decoder
 from service.app.metrics_registry import new_metrics
 from service.config import CacheSettings, KafkaSettings, Settings
 from service.errors import InvalidKeysFile, InvalidSettings
-from service.handler.http.event_broadcaster import EventBroadcaster
-from service.handler.http.keys import KeyReloader, Keys
+from service.handler.http.events.event_broadcaster import EventBroadcaster
 from service.handler.http.routes.dead_letter_replay import ReplayBackend
 from service.handler.http.routes.stats import Links, ProcessInfo, Thresholds
+from service.handler.http.security.keys import KeyReloader, Keys
 from service.handler.kafka.client import properties
 from service.handler.kafka.client.group_lag import GroupLag
 from service.handler.kafka.client.group_members import GroupMembers

@@ -15,8 +15,8 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 from structlog.typing import FilteringBoundLogger
 
-from service.handler.http.middleware import ResponseHeadersMiddleware
-from service.handler.http.problems import HANDLERS
+from service.handler.http.responses.middleware import ResponseHeadersMiddleware
+from service.handler.http.responses.problems import HANDLERS
 from service.handler.http.routes import probes
 from service.handler.http.serve import Server, listen
 

@@ -11,14 +11,21 @@ from starlette.middleware.cors import CORSMiddleware
 from structlog.typing import FilteringBoundLogger
 
 from service.entities.order import Order
-from service.handler.http.auth import DISABLED, KEY_HEADER, require_key
-from service.handler.http.compression import CompressionMiddleware
-from service.handler.http.event_broadcaster import EventBroadcaster
-from service.handler.http.keys import Keys, KeyScope
-from service.handler.http.middleware import ResponseHeadersMiddleware
-from service.handler.http.openapi import KEY_OPTIONAL, KEY_REQUIRED, NO_KEY, Security, openapi_factory, operation_id
-from service.handler.http.problems import HANDLERS
+from service.handler.http.events.event_broadcaster import EventBroadcaster
+from service.handler.http.openapi.document import (
+    KEY_OPTIONAL,
+    KEY_REQUIRED,
+    NO_KEY,
+    Security,
+    openapi_factory,
+    operation_id,
+)
+from service.handler.http.responses.compression import CompressionMiddleware
+from service.handler.http.responses.middleware import ResponseHeadersMiddleware
+from service.handler.http.responses.problems import HANDLERS
 from service.handler.http.routes import dead_letter_replay, dead_letters, events, history, orders, page, probes, stats
+from service.handler.http.security.auth import DISABLED, KEY_HEADER, require_key
+from service.handler.http.security.keys import Keys, KeyScope
 from service.usecases.dead_letter_view import WholeDeadLetter
 from service.usecases.lookup import Lookup
 from service.usecases.ports.dead_letters import DeadLetterReader

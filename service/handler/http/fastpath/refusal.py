@@ -6,15 +6,15 @@ from typing import Final
 
 from starlette.types import Receive, Scope, Send
 
-from service.handler.http.middleware import (
+from service.handler.http.responses.middleware import (
     RawHeaders,
     new_request_id,
     request_id_from,
     serialize,
     with_standard_headers,
 )
-from service.handler.http.problem_types import ProblemType
-from service.handler.http.problems import problem
+from service.handler.http.responses.problem_types import ProblemType
+from service.handler.http.responses.problems import problem
 
 _PROBLEMS: Final = {
     HTTPStatus.BAD_REQUEST: (ProblemType.MALFORMED_REQUEST, "not a valid HTTP/1.1 request"),

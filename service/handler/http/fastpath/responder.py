@@ -10,9 +10,8 @@ from http import HTTPStatus
 from time import perf_counter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from service.handler.http.etag import matches
-from service.handler.http.keys import Keys, KeyScope
-from service.handler.http.middleware import (
+from service.handler.http.responses.etag import matches
+from service.handler.http.responses.middleware import (
     RawHeaders,
     new_request_id,
     request_id_from,
@@ -20,6 +19,7 @@ from service.handler.http.middleware import (
     with_standard_headers,
 )
 from service.handler.http.routes.orders import ORDER_PATH, order_response
+from service.handler.http.security.keys import Keys, KeyScope
 from service.pkg.etag import ETAG_BYTES
 from service.usecases.lookup import Lookup, LookupResult
 

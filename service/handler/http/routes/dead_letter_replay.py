@@ -17,14 +17,14 @@ from service.entities.dead_letter import Violation
 from service.entities.dead_letter_record import DeadLetterId
 from service.entities.order import Order
 from service.errors import DocumentRejected, KafkaRequestFailed, TooManyDeadLetters
-from service.handler.http.auth import key_holder_of
-from service.handler.http.body import read_json_body
-from service.handler.http.idempotency import IdempotentAnswers
-from service.handler.http.openapi import Responses, errors, ok, request_body, schema_ref
-from service.handler.http.problem_types import ProblemType
-from service.handler.http.problems import Problem, invalid_body, request_id_of
-from service.handler.http.responses import NO_STORE, json_response
-from service.handler.http.router import Router
+from service.handler.http.openapi.document import Responses, errors, ok, request_body, schema_ref
+from service.handler.http.openapi.router import Router
+from service.handler.http.requests.body import read_json_body
+from service.handler.http.requests.idempotency import IdempotentAnswers
+from service.handler.http.responses.json_response import NO_STORE, json_response
+from service.handler.http.responses.problem_types import ProblemType
+from service.handler.http.responses.problems import Problem, invalid_body, request_id_of
+from service.handler.http.security.auth import key_holder_of
 from service.usecases.chosen_replay import MAX_CHOSEN
 from service.usecases.ports.replay import DeadLetterReplayer, EditedValue, ReplayRequest, ReplayResult
 

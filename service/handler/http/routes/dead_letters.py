@@ -13,12 +13,12 @@ from fastapi import Path, Query, Response
 from msgspec import Struct
 
 from service.entities.dead_letter import Reason
-from service.handler.http.openapi import Responses, errors, ok
-from service.handler.http.parameters import parsed
-from service.handler.http.problem_types import ProblemType
-from service.handler.http.problems import Problem
-from service.handler.http.responses import json_response
-from service.handler.http.router import Router
+from service.handler.http.openapi.document import Responses, errors, ok
+from service.handler.http.openapi.router import Router
+from service.handler.http.requests.parameters import parsed
+from service.handler.http.responses.json_response import json_response
+from service.handler.http.responses.problem_types import ProblemType
+from service.handler.http.responses.problems import Problem
 from service.handler.http.routes.orders import FilterText
 from service.pkg.argtypes import timestamp_or_age
 from service.pkg.timestamps import to_milliseconds

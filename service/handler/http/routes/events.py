@@ -6,9 +6,9 @@ from fastapi import Request
 from msgspec import Meta, Struct
 from starlette.responses import Response
 
-from service.handler.http.event_broadcaster import EventBroadcaster, EventStream
-from service.handler.http.openapi import LAST_EVENT_ID, ok, request_headers
-from service.handler.http.router import Router
+from service.handler.http.events.event_broadcaster import EventBroadcaster, EventStream
+from service.handler.http.openapi.document import LAST_EVENT_ID, ok, request_headers
+from service.handler.http.openapi.router import Router
 
 
 class Event(Struct, frozen=True, kw_only=True):

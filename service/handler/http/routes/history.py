@@ -10,12 +10,12 @@ from fastapi import Response
 from msgspec import Struct
 
 from service.entities.version import RecordCoordinates
-from service.handler.http.examples import ORDER
-from service.handler.http.openapi import Responses, errors, ok
-from service.handler.http.problem_types import ProblemType
-from service.handler.http.problems import Problem
-from service.handler.http.responses import REVALIDATE, json_response
-from service.handler.http.router import Router
+from service.handler.http.openapi.document import Responses, errors, ok
+from service.handler.http.openapi.examples import ORDER
+from service.handler.http.openapi.router import Router
+from service.handler.http.responses.json_response import REVALIDATE, json_response
+from service.handler.http.responses.problem_types import ProblemType
+from service.handler.http.responses.problems import Problem
 from service.handler.http.routes.orders import ORDER_PATH, OrderUidInPath
 from service.pkg.timestamps import rfc3339
 from service.usecases.ports.reads import OrderHistory, OrderReader, OrderVersion

@@ -12,14 +12,14 @@ from fastapi import Path, Query, Request, Response
 from msgspec import Meta, Struct
 
 from service.entities.order import MAX_ITEMS, MAX_UID_LENGTH, UID_CHARACTER, Amount
-from service.handler.http.etag import matches
-from service.handler.http.examples import ORDER
-from service.handler.http.openapi import IF_NONE_MATCH, Responses, errors, not_modified, ok, request_headers
-from service.handler.http.parameters import parsed
-from service.handler.http.problem_types import ProblemType
-from service.handler.http.problems import Problem
-from service.handler.http.responses import REVALIDATE, json_response
-from service.handler.http.router import Router
+from service.handler.http.openapi.document import IF_NONE_MATCH, Responses, errors, not_modified, ok, request_headers
+from service.handler.http.openapi.examples import ORDER
+from service.handler.http.openapi.router import Router
+from service.handler.http.requests.parameters import parsed
+from service.handler.http.responses.etag import matches
+from service.handler.http.responses.json_response import REVALIDATE, json_response
+from service.handler.http.responses.problem_types import ProblemType
+from service.handler.http.responses.problems import Problem
 from service.pkg.argtypes import timestamp
 from service.pkg.etag import split_etag, with_etag
 from service.usecases.lookup import Lookup, LookupResult

@@ -11,11 +11,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from service.handler.http.openapi import Responses, errors, ok
-from service.handler.http.problem_types import ProblemType
-from service.handler.http.problems import problem, request_id_of
-from service.handler.http.responses import json_response
-from service.handler.http.router import HeadRouter
+from service.handler.http.openapi.document import Responses, errors, ok
+from service.handler.http.openapi.router import HeadRouter
+from service.handler.http.responses.json_response import json_response
+from service.handler.http.responses.problem_types import ProblemType
+from service.handler.http.responses.problems import problem, request_id_of
 
 Checks = Mapping[str, Callable[[], bool]]
 

@@ -7,9 +7,9 @@ import msgspec
 from fastapi import Response
 from msgspec import Struct
 
-from service.handler.http.openapi import ok
-from service.handler.http.responses import json_response
-from service.handler.http.router import Router
+from service.handler.http.openapi.document import ok
+from service.handler.http.openapi.router import Router
+from service.handler.http.responses.json_response import json_response
 
 
 class CacheStats(Struct, frozen=True, kw_only=True):

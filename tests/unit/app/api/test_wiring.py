@@ -10,7 +10,7 @@ from service.app.api.wiring import build
 from service.config import Settings
 from service.config.settings import AuthSettings
 from service.errors import InvalidSettings
-from service.handler.http.keys import MIN_KEY_LENGTH
+from service.handler.http.security.keys import MIN_KEY_LENGTH
 
 
 def test_nothing_is_started_and_no_server_is_reached() -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from service.handler.http.fastpath.protocol import MAX_HITS_PER_READ, ConnectionLimits
 from service.handler.http.fastpath.responder import MAX_CACHED_BLOCKS, MAX_HEADER_BLOCK_BYTES
-from service.handler.http.keys import Keys
+from service.handler.http.security.keys import Keys
 from service.pkg.etag import with_etag
 from tests.kit.http_requests import (
     AUTHORIZED,

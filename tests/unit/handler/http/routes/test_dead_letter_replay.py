@@ -9,7 +9,7 @@ from msgspec.json import encode
 from structlog.testing import capture_logs
 
 from service.errors import KafkaUnavailable, TooManyDeadLetters
-from service.handler.http.keys import Keys
+from service.handler.http.security.keys import Keys
 from service.usecases.ports.replay import ReplayRefusal
 from tests.kit.factories import SAMPLE
 from tests.kit.in_memory_api import CLIENT_VALUE, InMemoryApi, problem_of

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from service.entities.dead_letter_record import DeadLetterRecord
-from service.handler.http.keys import Keys
+from service.handler.http.security.keys import Keys
 from service.usecases.ports.dead_letter_counts import CountsQuery
 from service.usecases.ports.dead_letter_filters import DeadLetterFilters
 from service.usecases.ports.dead_letters import DeadLetterQuery

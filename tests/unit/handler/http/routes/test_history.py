@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from service.handler.http.keys import Keys
+from service.handler.http.security.keys import Keys
 from tests.kit.factories import order
 from tests.kit.in_memory_api import URL, InMemoryApi, problem_of
 

@@ -19,7 +19,7 @@ from tests.kit.in_memory_api import URL, InMemoryApi
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-PUBLISHED = Path(__file__).parents[4] / "docs" / "openapi.json"
+PUBLISHED = Path(__file__).parents[5] / "docs" / "openapi.json"
 OPERATIONS = {
     "get_order",
     "get_order_history",

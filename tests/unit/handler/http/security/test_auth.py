@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from service.handler.http.keys import Keys
+from service.handler.http.security.keys import Keys
 from tests.kit.in_memory_api import ORDER, URL, InMemoryApi, problem_of
 
 READ_KEY, DEAD_LETTERS_KEY, ALL_SCOPES_KEY = "r" * 20, "d" * 20, "a" * 20

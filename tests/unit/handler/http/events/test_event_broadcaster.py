@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from service.handler.http import event_broadcaster
-from service.handler.http.event_broadcaster import EventBroadcaster, EventStream
-from service.handler.http.problems import Problem
+from service.handler.http.events import event_broadcaster
+from service.handler.http.events.event_broadcaster import EventBroadcaster, EventStream
+from service.handler.http.responses.problems import Problem
 from tests.kit.waiting import until, until_idle
 
 pytestmark = pytest.mark.anyio

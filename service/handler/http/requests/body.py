@@ -5,8 +5,8 @@ from typing import Final
 
 from starlette.requests import ClientDisconnect, Request
 
-from service.handler.http.problem_types import ProblemType
-from service.handler.http.problems import Problem
+from service.handler.http.responses.problem_types import ProblemType
+from service.handler.http.responses.problems import Problem
 
 BODY_TIMEOUT_SECONDS: Final = 10.0
 """How long a client may take to send the body."""

@@ -15,9 +15,9 @@ from typing import Final
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from service.handler.http.problem_types import ProblemType
-from service.handler.http.problems import Problem
-from service.handler.http.responses import NO_STORE
+from service.handler.http.responses.json_response import NO_STORE
+from service.handler.http.responses.problem_types import ProblemType
+from service.handler.http.responses.problems import Problem
 from service.pkg.rate import Rate
 from service.pkg.timestamps import rfc3339
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Final, NamedTuple
 
-from service.handler.http.problem_types import ProblemType
-from service.handler.http.problems import Problem
+from service.handler.http.responses.problem_types import ProblemType
+from service.handler.http.responses.problems import Problem
 
 MAX_ANSWERS: Final = 1_000
 KEEP_SECONDS: Final = 3_600.0

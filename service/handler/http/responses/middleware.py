@@ -10,9 +10,9 @@ from typing import Final
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.typing import FilteringBoundLogger
 
-from service.handler.http.problem_types import ProblemType
-from service.handler.http.problems import problem
-from service.handler.http.routing import methods_of
+from service.handler.http.responses.problem_types import ProblemType
+from service.handler.http.responses.problems import problem
+from service.handler.http.responses.routing import methods_of
 
 RawHeaders = Sequence[tuple[bytes, bytes]]
 

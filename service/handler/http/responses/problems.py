@@ -13,9 +13,9 @@ from starlette.responses import Response
 
 from service.entities.dead_letter import Violation
 from service.errors import KafkaRequestFailed, StorageUnavailable
-from service.handler.http.problem_types import ProblemType
-from service.handler.http.responses import NO_STORE
-from service.handler.http.routing import methods_of
+from service.handler.http.responses.json_response import NO_STORE
+from service.handler.http.responses.problem_types import ProblemType
+from service.handler.http.responses.routing import methods_of
 
 MEDIA_TYPE: Final = "application/problem+json"
 RETRY_AFTER_SECONDS: Final = 2

@@ -6,9 +6,9 @@ import pytest
 from starlette.requests import Request
 from starlette.types import Message, Receive
 
-from service.handler.http import body
-from service.handler.http.problem_types import ProblemType
-from service.handler.http.problems import Problem
+from service.handler.http.requests import body
+from service.handler.http.responses.problem_types import ProblemType
+from service.handler.http.responses.problems import Problem
 
 
 async def never() -> Message:

@@ -1,6 +1,6 @@
 import pytest
 
-from service.handler.http.etag import matches
+from service.handler.http.responses.etag import matches
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from service.handler.http.compression import MIN_COMPRESSED_BYTES, CompressionMiddleware
-from service.handler.http.etag import matches
+from service.handler.http.responses.compression import MIN_COMPRESSED_BYTES, CompressionMiddleware
+from service.handler.http.responses.etag import matches
 from tests.kit.factories import SAMPLE, order
 from tests.kit.in_memory_api import ORDER, URL, InMemoryApi
 

@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from service.handler.http.idempotency import Answer, IdempotentAnswers
-from service.handler.http.problem_types import ProblemType
-from service.handler.http.problems import Problem
+from service.handler.http.requests.idempotency import Answer, IdempotentAnswers
+from service.handler.http.responses.problem_types import ProblemType
+from service.handler.http.responses.problems import Problem
 
 
 class Clock:

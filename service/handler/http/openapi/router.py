@@ -8,7 +8,7 @@ from typing import Any, Final
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.exceptions import RequestValidationError
 
-from service.handler.http.openapi import errors
+from service.handler.http.openapi.document import errors
 
 COMMON_ERRORS: Final = errors(
     HTTPStatus.UNAUTHORIZED,

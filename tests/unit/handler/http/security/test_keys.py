@@ -9,7 +9,7 @@ import structlog
 from structlog.testing import capture_logs
 
 from service.errors import InvalidKeysFile
-from service.handler.http.keys import (
+from service.handler.http.security.keys import (
     MAX_FILE_BYTES,
     MAX_KEY_LENGTH,
     MIN_KEY_LENGTH,

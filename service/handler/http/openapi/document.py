@@ -13,9 +13,9 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
 from service.entities.order import portable
-from service.handler.http.auth import KEY_HEADER
-from service.handler.http.problem_types import ProblemType
-from service.handler.http.problems import MEDIA_TYPE, ProblemDetails
+from service.handler.http.responses.problem_types import ProblemType
+from service.handler.http.responses.problems import MEDIA_TYPE, ProblemDetails
+from service.handler.http.security.auth import KEY_HEADER
 
 Responses = dict[int | str, dict[str, Any]]
 Security = list[dict[str, list[str]]]

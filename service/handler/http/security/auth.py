@@ -6,9 +6,9 @@ from typing import Annotated, Any, Final
 from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 
-from service.handler.http.keys import KeyHolder, Keys, KeyScope
-from service.handler.http.problem_types import ProblemType
-from service.handler.http.problems import Problem
+from service.handler.http.responses.problem_types import ProblemType
+from service.handler.http.responses.problems import Problem
+from service.handler.http.security.keys import KeyHolder, Keys, KeyScope
 
 KEY_HEADER: Final = "X-API-Key"
 
