@@ -26,7 +26,7 @@ LABELS: Final = {
     "kind": ", ".join(KINDS),
     "partition": "numbers of the partitions assigned to this member",
     "handler": "route templates; `none` if no route matches",
-    "method": "GET, HEAD, other",
+    "method": "GET, HEAD, POST, other",
     "status": "the statuses in `/openapi.json`; 404 and 405 if no route matches; 200 and 304 of static files",
     "dependency": "postgresql, kafka (consumer), notifications (API)",
     "server": "host:port of each connection string in `ORDERS_POSTGRES__LISTEN_DSN`",

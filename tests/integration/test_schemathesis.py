@@ -28,7 +28,7 @@ OPERATIONS = [
     'handler="/dead-letters",method="GET"',
     'handler="/dead-letters/counts",method="GET"',
     'handler="/dead-letters/{partition}/{offset}",method="GET"',
-    'handler="/dead-letters/replay",method="other"',
+    'handler="/dead-letters/replay",method="POST"',
     'handler="/livez",method="GET"',
     'handler="/readyz",method="GET"',
     'handler="/startupz",method="GET"',

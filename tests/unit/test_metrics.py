@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
 from service.entities.dead_letter import Reason
+from service.handler.http.responses.routing import METHODS
 from service.metrics import LABELS, REASONS, ApiMetrics, ConsumerMetrics
 from tests.kit.in_memory_api import InMemoryApi
 from tests.kit.metrics import declared
@@ -127,4 +128,4 @@ def test_no_request_adds_a_series(method: str, path: list[str]) -> None:
     handlers = {"none", "/", "/orders", "/orders/{order_uid}", "/stats", "/assets"}
     series = [sample for family in HOSTILE.metrics.registry.collect() for sample in family.samples]
     assert {each.labels["handler"] for each in series if "handler" in each.labels} <= handlers
-    assert {each.labels["method"] for each in series if "method" in each.labels} <= {"GET", "HEAD", "other"}
+    assert {each.labels["method"] for each in series if "method" in each.labels} <= {*METHODS, "other"}

@@ -23,6 +23,7 @@ from service.handler.http.openapi.document import (
 from service.handler.http.responses.compression import CompressionMiddleware
 from service.handler.http.responses.middleware import ResponseHeadersMiddleware
 from service.handler.http.responses.problems import HANDLERS
+from service.handler.http.responses.routing import METHODS
 from service.handler.http.routes import dead_letter_replay, dead_letters, events, history, orders, page, probes, stats
 from service.handler.http.security.auth import DISABLED, KEY_HEADER, require_key
 from service.handler.http.security.keys import Keys, KeyScope
@@ -121,7 +122,7 @@ def _instrument(app: FastAPI, metrics: "ApiMetrics") -> None:
     """Count requests by route template. All paths without a route share one label."""
 
     def count(info: Info) -> None:
-        method = info.method if info.method in {"GET", "HEAD"} else "other"
+        method = info.method if info.method in METHODS else "other"
         metrics.http.requests.labels(info.modified_handler, method, info.modified_status).inc()
         metrics.http.request_seconds.labels(info.modified_handler, method).observe(
             info.modified_duration_without_streaming

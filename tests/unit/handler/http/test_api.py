@@ -233,6 +233,14 @@ def test_requests_are_counted_by_route_template_and_unknown_paths_together(api: 
     assert api.count("none", "other", "404") == 1
 
 
+def test_a_post_is_counted_as_such(api: InMemoryApi) -> None:
+    api.client.post("/dead-letters/replay", json={})
+    api.client.post("/orders")
+    assert api.count("/dead-letters/replay", "POST", "404") == 1  # disabled without keys
+    assert api.count("/orders", "POST", "405") == 1
+    assert api.count("/dead-letters/replay", "other", "404") is None
+
+
 def test_cors_allows_only_listed_origins() -> None:
     origin = {"origin": "https://shop.example"}
     with InMemoryApi().client as closed, InMemoryApi(cors_origins=["https://shop.example"]).client as opened:
