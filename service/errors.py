@@ -25,6 +25,7 @@ OrdersError
 ├── BatchIncomplete              messages of a batch were not read: skip nothing
 ├── DeadLetterNotFound           the dead-letter topic has no such dead letter: fail
 ├── TooManyDeadLetters           an order has more of them than one replay sends: refuse
+├── OrdersTooLarge               several orders do not fit into one response: refuse
 ├── ErasuresStillNeeded          a topic may have records of erased orders: forget no erasure
 ├── KafkaClientFailed            the Kafka client is unusable: let the process restart
 ├── TryAgain                     an attempt failed: the Poller repeats it
@@ -185,6 +186,11 @@ class DeadLetterNotFound(OrdersError):
 class TooManyDeadLetters(OrdersError):
     def __init__(self, limit: int) -> None:
         super().__init__(f"the order has more than {limit} dead letters: name them by partition and offset")
+
+
+class OrdersTooLarge(OrdersError):
+    def __init__(self, max_bytes: int) -> None:
+        super().__init__(f"the orders are larger than {max_bytes} bytes together")
 
 
 class ErasuresStillNeeded(OrdersError):

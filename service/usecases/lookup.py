@@ -4,29 +4,35 @@ These rules keep old versions out of the cache:
 - A query caches its result (an order, or that there is none) only if the uid was not notified, and the cache was not
   invalidated, after the query started. A standby's result is cached only if it had replayed all earlier notifications.
 - A request that arrives after a notification never joins a query that started before it.
-- The warm-up skips uids that were notified after its snapshot was taken.
+- The warm-up, and a query of many orders, skip uids that were notified after their snapshot was taken.
 - When notifications may have been missed, the whole cache is invalidated.
 - While the listener is disconnected, nothing is cached, and cached orders are served only if the database cannot be
   read.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from enum import Enum, auto
 from time import monotonic
 from typing import Final, NamedTuple
 
-from service.errors import StorageUnavailable
+from service.errors import OrdersTooLarge, StorageUnavailable
 from service.pkg.batch_loader import BatchLoader
-from service.pkg.etag import split_etag, with_etag
+from service.pkg.etag import ETAG_BYTES, split_etag, with_etag
 from service.pkg.lru import Lru
 from service.pkg.ttl_set import TTLSet
 from service.usecases.minimum_lsn import MinimumLsn
-from service.usecases.ports.reads import OrderReader
+from service.usecases.ports.reads import OrderReader, ReadResult
 
 MAX_CONCURRENT_QUERIES: Final = 2
 """The database executes one while this process handles the result of the other."""
 MAX_UIDS_PER_QUERY: Final = 16
 """Few, because a document may have 1 MiB."""
+MAX_CONCURRENT_BULK_QUERIES: Final = 2
+"""Queries of `find_many`, each of which may hold all bytes of a response in memory."""
+BULK_QUEUE_TIMEOUT_SECONDS: Final = 2.0
+"""How long `find_many` waits for other queries of this kind."""
 
 
 class LookupResult(NamedTuple):
@@ -85,7 +91,9 @@ class Lookup:
         self._generation = 0
         self._use = CacheUse.FULL
         self._verified_at = now()
-        self._notified_during_warm_up: set[str] | None = None
+        self._bulk_slots = asyncio.Semaphore(MAX_CONCURRENT_BULK_QUERIES)
+        self._recordings: list[set[str]] = []
+        """The uids notified since each running warm-up or query of many orders started."""
         self.hits = 0
         self.misses = 0
 
@@ -93,19 +101,33 @@ class Lookup:
         """Return the order, or None if there is none. Raises StorageUnavailable on a miss without a database."""
         if (cached := self.cached(uid)) is not None:
             return _found(cached, is_hit=True)
-        if self._is_cache_usable() and uid in self._unknown:
+        if self._is_known_to_be_absent(uid):
             return None
         self.misses += 1
         try:
             value = (await self._queries.get(uid)).value
         except StorageUnavailable:
-            # While notifications are lost, the cache is bypassed. Now that the query has failed too, a cached order
-            # that is not older than max_stale is the best answer.
-            cached = self._cache.get(uid) if self._is_fresh() else None
+            cached = self._cached_without_database(uid)
             if cached is None:
                 raise
             return _found(cached, is_hit=True)
         return None if value is None else _found(value, is_hit=False)
+
+    async def find_many(self, uids: Sequence[str], max_bytes: int) -> dict[str, bytes | memoryview]:
+        """Return the documents of those of these distinct orders that exist, in this order.
+
+        All misses are one query. Raises OrdersTooLarge if the documents together are larger than `max_bytes`, and
+        StorageUnavailable as `find`.
+        """
+        known = {uid: value for uid in uids if (value := self.cached(uid)) is not None}
+        unused = max_bytes - sum(len(value) - ETAG_BYTES for value in known.values())
+        if unused < 0:
+            raise OrdersTooLarge(max_bytes)
+        missed = [uid for uid in uids if uid not in known and not self._is_known_to_be_absent(uid)]
+        if missed:
+            self.misses += len(missed)
+            known |= await self._query_many(missed, unused)
+        return {uid: split_etag(known[uid])[1] for uid in uids if uid in known}
 
     def cached(self, uid: str) -> bytes | None:
         """Return the cached bytes with their ETag in front, counted as a hit; None on a miss."""
@@ -121,8 +143,8 @@ class Lookup:
             self._unknown.discard(uid)
             self._minimum_lsn.add(uid)
             self._queries.detach(uid)
-            if self._notified_during_warm_up is not None:
-                self._notified_during_warm_up.add(uid)
+            for recording in self._recordings:
+                recording.add(uid)
 
     def invalidate_all(self, lsn: int = 0) -> None:
         """Drop everything and cache again: notifications may have been missed, and arrive from now on.
@@ -157,8 +179,7 @@ class Lookup:
         Returns None if the cache was invalidated meanwhile. Raises StorageUnavailable.
         """
         generation, loaded = self._generation, 0
-        notified = self._notified_during_warm_up = set[str]()
-        try:
+        with self._recording() as notified:
             async with self._reader.newest(count) as (orders, replay_lsn):
                 self._require_replayed(replay_lsn)
                 async for uid, document in orders:
@@ -170,13 +191,31 @@ class Lookup:
                     if not self._cache.fill(uid, with_etag(document)):
                         break
                     loaded += 1
-        finally:
-            self._notified_during_warm_up = None
         return loaded
 
     def _require_replayed(self, replay_lsn: int | None) -> None:
         if self._minimum_lsn.is_behind(replay_lsn):
             raise StorageUnavailable("the standby lags behind: it has not replayed the WAL up to the last invalidation")
+
+    @contextmanager
+    def _recording(self) -> Iterator[set[str]]:
+        """Yield a set to which every uid is added that is notified until the block ends."""
+        notified = set[str]()
+        self._recordings.append(notified)
+        try:
+            yield notified
+        finally:
+            self._recordings = [each for each in self._recordings if each is not notified]
+
+    def _is_known_to_be_absent(self, uid: str) -> bool:
+        return self._is_cache_usable() and uid in self._unknown
+
+    def _cached_without_database(self, uid: str) -> bytes | None:
+        """Return the best answer after a query failed: a cached order, unless it is older than max_stale.
+
+        While notifications are lost, the cache was bypassed before the query.
+        """
+        return self._cache.get(uid) if self._is_fresh() else None
 
     def _is_cache_usable(self) -> bool:
         return self._use is not _BYPASSED and self._is_fresh()
@@ -191,11 +230,40 @@ class Lookup:
         self._queries.detach_all()
 
     async def _query(self, uids: Sequence[str]) -> dict[str, QueriedOrder]:
-        reads = await self._reader.documents(uids)
-        return {
-            uid: QueriedOrder(None if read.document is None else with_etag(read.document), read.replay_lsn)
-            for uid, read in reads.items()
-        }
+        return _queried(await self._reader.documents(uids))
+
+    async def _query_many(self, uids: Sequence[str], max_bytes: int) -> dict[str, bytes]:
+        """Return those of these orders that exist, with their ETags in front."""
+        try:
+            queried = await self._query_and_cache(uids, max_bytes)
+        except StorageUnavailable:
+            cached = {uid: value for uid in uids if (value := self._cached_without_database(uid)) is not None}
+            if len(cached) < len(uids):
+                raise
+            return cached
+        return {uid: each.value for uid, each in queried.items() if each.value is not None}
+
+    async def _query_and_cache(self, uids: Sequence[str], max_bytes: int) -> dict[str, QueriedOrder]:
+        async with self._bulk_slot():
+            generation = self._generation
+            with self._recording() as notified:
+                queried = _queried(await self._reader.documents_within(uids, max_bytes))
+                for uid, each in queried.items():
+                    if generation == self._generation and uid not in notified:
+                        self._cache_result(uid, each)
+        return queried
+
+    @asynccontextmanager
+    async def _bulk_slot(self) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(BULK_QUEUE_TIMEOUT_SECONDS):
+                await self._bulk_slots.acquire()
+        except TimeoutError:
+            raise StorageUnavailable("timed out waiting for other lookups of many orders") from None
+        try:
+            yield
+        finally:
+            self._bulk_slots.release()
 
     def _cache_result(self, uid: str, queried: QueriedOrder) -> None:
         """Cache the result of a query: an order, or that it does not exist. Not called if it was notified meanwhile."""
@@ -205,6 +273,13 @@ class Lookup:
             self._unknown.add(uid)
         else:
             self._cache.put(uid, queried.value)
+
+
+def _queried(reads: Mapping[str, ReadResult]) -> dict[str, QueriedOrder]:
+    return {
+        uid: QueriedOrder(None if read.document is None else with_etag(read.document), read.replay_lsn)
+        for uid, read in reads.items()
+    }
 
 
 def _found(value: bytes, *, is_hit: bool) -> LookupResult:

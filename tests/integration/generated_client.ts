@@ -8,11 +8,12 @@ const client = createClient<paths>({ baseUrl, headers: { authorization: `Bearer 
 
 const order = await client.GET("/orders/{order_uid}", { params: { path: { order_uid: uid } } });
 const list = await client.GET("/orders", { params: { query: { limit: 2 } } });
+const lookup = await client.POST("/orders/lookup", { body: { order_uids: [uid, "missing"] } });
 const stats = await client.GET("/stats");
 const missing = await client.GET("/orders/{order_uid}", { params: { path: { order_uid: "missing" } } });
 const invalid = await client.GET("/orders", { params: { query: { limit: 201 } } });
 const denied = await createClient<paths>({ baseUrl }).GET("/stats");
-if (!order.data || !list.data || !stats.data || !missing.error || !invalid.error || !denied.error) {
+if (!order.data || !list.data || !lookup.data || !stats.data || !missing.error || !invalid.error || !denied.error) {
   throw new Error("an unexpected status");
 }
 
@@ -25,6 +26,8 @@ console.log(
     order: order.data,
     sum,
     listed: list.data.orders.map((each) => each.order_uid),
+    lookedUp: lookup.data.orders.map((each) => each.order_uid),
+    notFound: lookup.data.missing,
     hasCursor: cursor !== null,
     stored: stats.data.stored,
     hasTag: tag !== null,
@@ -42,6 +45,8 @@ export const mistakes = [
   () => client.GET("/orders/{order_uid}"),
   // @ts-expect-error: not a number
   () => client.GET("/orders", { params: { query: { limit: "2" } } }),
+  // @ts-expect-error: no such member
+  () => client.POST("/orders/lookup", { body: { ids: [uid] } }),
   // @ts-expect-error: no such field
   () => order.data?.uid,
   // @ts-expect-error: stored may be null

@@ -19,6 +19,7 @@ from tests.kit.processes import ROOT, Service, Spawn
 KEY = "k" * 24
 UIDS = ["first", "second", "third"]
 PACKAGE = "orders_client"
+OPERATIONS = ("get_order", "list_orders", "look_up_orders")
 BIN = Path(sys.executable).parent
 MODULES = ROOT / "web" / "node_modules"
 TYPESCRIPT_CLIENT = Path(__file__).with_name("generated_client.ts")
@@ -63,7 +64,8 @@ def python_client(document: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     options = ("--path", document, "--output-path", tmp_path / PACKAGE, "--config", config, "--meta", "none")
     run(BIN / "openapi-python-client", "generate", "--fail-on-warning", *options, folder=tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
-    for module in ("models", "api.orders.get_order", "api.orders.list_orders", "api.service.read_stats"):
+    modules = ("models", "api.service.read_stats", *(f"api.orders.{name}" for name in OPERATIONS))
+    for module in modules:
         import_module(f"{PACKAGE}.{module}")
     return import_module(PACKAGE)
 
@@ -81,6 +83,17 @@ def test_a_client_of_openapi_python_client_reads_orders(api: Service, python_cli
     assert [each.order_uid for each in page.orders] == ["third", "second"]
     assert isinstance(page.next_cursor, str)
     assert stats.stored == len(UIDS)
+
+
+def test_a_client_of_openapi_python_client_looks_orders_up(api: Service, python_client: Any) -> None:
+    models, orders = python_client.models, python_client.api.orders
+    body = models.LookUpOrders(order_uids=["third", "missing", "first"])
+    with python_client.AuthenticatedClient(api.url, KEY, raise_on_unexpected_status=True) as client:
+        found = orders.look_up_orders.sync(client=client, body=body)
+        refused = orders.look_up_orders.sync(client=client, body=models.LookUpOrders(order_uids=["not an id"]))
+    assert [each.order_uid for each in found.orders] == ["third", "first"]
+    assert found.missing == ["missing"]
+    assert [each.name for each in refused.errors] == ["order_uids[0]"]
 
 
 def test_a_client_of_openapi_python_client_reads_problems(api: Service, python_client: Any) -> None:
@@ -112,6 +125,8 @@ def test_a_client_of_openapi_typescript_reads_orders(api: Service, document: Pat
         "order": stored,
         "sum": sum(item["total_price"] for item in stored["items"]),
         "listed": ["third", "second"],
+        "lookedUp": ["first"],
+        "notFound": ["missing"],
         "hasCursor": True,
         "stored": len(UIDS),
         "hasTag": True,

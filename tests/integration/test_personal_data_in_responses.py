@@ -30,6 +30,12 @@ def request_with_marks(target: str, *lines: str, method: str = "GET") -> bytes:
     return "\r\n".join([*head, "", ""]).encode()
 
 
+def lookup_with_marks(*uids: str) -> bytes:
+    body = encode({"order_uids": uids})
+    lines = (HAS_KEY, "content-type: application/json", f"content-length: {len(body)}")
+    return request_with_marks("/orders/lookup", *lines, method="POST") + body
+
+
 REJECTED_REQUESTS = [
     (404, request_with_marks(f"/orders/{UID}-unknown", HAS_KEY)),
     (422, request_with_marks(f"/orders/{MARK}%20{UID}", HAS_KEY)),
@@ -58,6 +64,8 @@ REJECTED_REQUESTS = [
     (404, request_with_marks(f"/{MARK}/{UID}", HAS_KEY)),
     (404, request_with_marks(f"//{MARK}//{UID}/", HAS_KEY)),
     (405, request_with_marks(f"/orders/{MARK}", HAS_KEY, method="POST")),
+    (422, lookup_with_marks(UID, f"{MARK} ")),
+    (422, lookup_with_marks(MARK * 20)),
     (413, request_with_marks(f"/orders/{MARK}", "content-length: 7", HAS_KEY) + MARK.encode()),
     (431, request_with_marks(f"/orders/{MARK}", f"x: {MARK * 5_000}")),
     (400, f"{MARK} /{MARK} {MARK}\r\n\r\n".encode()),
@@ -109,6 +117,7 @@ def request_everything(client: Client, document: Document) -> None:
     for _ in range(2):  # from PostgreSQL and from the cache
         client.get_content("orders", request_with_marks(f"/orders/{uid}", HAS_KEY))
     client.get_content("orders", f"GET /orders/{uid} HTTP/1.1\r\n{HAS_KEY}\r\n\r\n".encode() + LAST)
+    client.get_content("orders", lookup_with_marks(uid, f"{UID}-unknown"))
     client.get_content(
         "dead letters", request_with_marks("/dead-letters", HAS_DEAD_LETTER_KEY, f"origin: https://{MARK}.example")
     )

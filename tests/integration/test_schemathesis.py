@@ -23,6 +23,7 @@ OPERATIONS = [
     'handler="/orders/{order_uid}",method="GET"',
     'handler="/orders/{order_uid}/history",method="GET"',
     'handler="/orders",method="GET"',
+    'handler="/orders/lookup",method="POST"',
     'handler="/events",method="GET"',
     'handler="/stats",method="GET"',
     'handler="/dead-letters",method="GET"',

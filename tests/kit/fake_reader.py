@@ -11,7 +11,7 @@ import msgspec
 from service.entities.changes import changed_fields
 from service.entities.order import Order
 from service.entities.version import RecordCoordinates
-from service.errors import StorageUnavailable
+from service.errors import OrdersTooLarge, StorageUnavailable
 from service.usecases.ports.reads import (
     OrderCount,
     OrderHistory,
@@ -65,6 +65,12 @@ class FakeReader:
         await self.gate.wait()
         self._snapshot()
         return {uid: ReadResult(_document(snapshot[uid]) if uid in snapshot else None, replay_lsn) for uid in uids}
+
+    async def documents_within(self, uids: Sequence[str], max_bytes: int) -> dict[str, ReadResult]:
+        found = await self.documents(uids)
+        if sum(len(each.document or b"") for each in found.values()) > max_bytes:
+            raise OrdersTooLarge(max_bytes)
+        return found
 
     @asynccontextmanager
     async def newest(self, count: int) -> AsyncIterator[Snapshot]:

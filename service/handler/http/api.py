@@ -24,7 +24,17 @@ from service.handler.http.responses.compression import CompressionMiddleware
 from service.handler.http.responses.middleware import ResponseHeadersMiddleware
 from service.handler.http.responses.problems import HANDLERS
 from service.handler.http.responses.routing import METHODS
-from service.handler.http.routes import dead_letter_replay, dead_letters, events, history, orders, page, probes, stats
+from service.handler.http.routes import (
+    dead_letter_replay,
+    dead_letters,
+    events,
+    history,
+    order_lookup,
+    orders,
+    page,
+    probes,
+    stats,
+)
 from service.handler.http.security.auth import DISABLED, KEY_HEADER, require_key
 from service.handler.http.security.keys import Keys, KeyScope
 from service.usecases.dead_letter_view import WholeDeadLetter
@@ -39,6 +49,8 @@ if TYPE_CHECKING:
 STRUCTS: Final = (
     Order,
     orders.OrderList,
+    order_lookup.LookUpOrders,
+    order_lookup.LookedUpOrders,
     history.HistoryView,
     dead_letters.DeadLetterList,
     WholeDeadLetter,
@@ -101,6 +113,7 @@ def _empty_app(version: str) -> FastAPI:
 def _include_routes(app: FastAPI, backends: Backends, keys: Keys | None, log: FilteringBoundLogger) -> None:
     reading = require_key(keys, KeyScope.READ)
     app.include_router(orders.router(backends.lookup, backends.reader), dependencies=reading)
+    app.include_router(order_lookup.router(backends.lookup), dependencies=reading)
     app.include_router(history.router(backends.reader), dependencies=reading)
     app.include_router(events.router(backends.broadcaster), dependencies=reading)
     app.include_router(stats.router(backends.stats), dependencies=reading)

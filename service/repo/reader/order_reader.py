@@ -4,6 +4,7 @@ No statement_timeout is set: it would need a transaction of three statements aro
 which a pooler in transaction mode passes on to other clients. The client measures the time instead, and cancels.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from functools import partial
@@ -13,7 +14,14 @@ import psycopg
 from psycopg import AsyncClientCursor
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from service.errors import ReadInterrupted, StatementTimedOut, StorageError, StorageUnavailable, UnsupportedEncoding
+from service.errors import (
+    OrdersTooLarge,
+    ReadInterrupted,
+    StatementTimedOut,
+    StorageError,
+    StorageUnavailable,
+    UnsupportedEncoding,
+)
 from service.repo.connection import (
     PREPARED_STATEMENT_ERRORS,
     SERVER,
@@ -55,8 +63,9 @@ UNREACHABLE_POOL_TIMEOUT_SECONDS: Final = 0.5
 CLOSE_TIMEOUT_SECONDS: Final = 0.5
 """How long closing waits for connections that are being established."""
 MAX_STREAMED_ROWS: Final = 16
-"""Rows that the warm-up receives at once: few, because a document may have 1 MiB, but many compared with the cost of an
+"""Rows of a stream that arrive at once: few, because a document may have 1 MiB, but many compared with the cost of an
 await."""
+QUERY_TIMED_OUT: Final = "the query timed out"
 RETRYABLE: Final = PREPARED_STATEMENT_ERRORS | {"40001", "40P01"}
 """SQLSTATEs after which a read is retried: a pooler without prepared statements, or a standby that canceled the query
 because of a recovery conflict."""
@@ -127,20 +136,15 @@ class PostgresOrderReader:
         return Identity(channel.decode(), database.decode(), is_standby)
 
     async def documents(self, uids: Sequence[str]) -> dict[str, ReadResult]:
-        replay_lsn, rows = await self._retrying(partial(_documents, uids))
-        return dict.fromkeys(uids, ReadResult(None, replay_lsn)) | {
-            uid.decode(): ReadResult(found, replay_lsn) for uid, found in rows
-        }
+        return _read_results(uids, *await self._retrying(partial(_documents, uids)))
+
+    async def documents_within(self, uids: Sequence[str], max_bytes: int) -> dict[str, ReadResult]:
+        return _read_results(uids, *await self._retrying(partial(_documents_within, uids, max_bytes)))
 
     @asynccontextmanager
     async def newest(self, count: int) -> AsyncIterator[Snapshot]:
-        async with self._connection() as connection:
-            await connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY")
-            [(replay_lsn,)] = await (await connection.execute(REPLAY_LSN)).fetchall()
-            rows = connection.cursor().stream(newest_statement(count), binary=True, size=MAX_STREAMED_ROWS)
-            async with aclosing(cast("AsyncGenerator[Row, None]", rows)):  # otherwise the query runs on after a break
-                yield Snapshot(((uid.decode(), document) async for uid, document in rows), replay_lsn)
-            await connection.execute("COMMIT")
+        async with self._connection() as connection, _streamed(connection, newest_statement(count)) as (lsn, rows):
+            yield Snapshot(((uid.decode(), document) async for uid, document in rows), lsn)
 
     async def page(self, query: PageQuery) -> Page:
         rows = await self._fetch(page_statement(query), page_values(query))
@@ -200,7 +204,7 @@ class PostgresOrderReader:
         if connection.has_timed_out:
             self.is_reachable = False
             await connection.abandon()
-            return StorageUnavailable("the query timed out")
+            return StorageUnavailable(QUERY_TIMED_OUT)
         if error.sqlstate in PREPARED_STATEMENT_ERRORS:
             self._uses_prepared_statements = False
         if error.sqlstate in RETRYABLE:
@@ -225,6 +229,11 @@ class PostgresOrderReader:
             await connection.execute(SET_PLANNER)
 
 
+def _read_results(uids: Sequence[str], replay_lsn: int | None, rows: Sequence[Row]) -> dict[str, ReadResult]:
+    found = {uid.decode(): ReadResult(document, replay_lsn) for uid, document in rows}
+    return dict.fromkeys(uids, ReadResult(None, replay_lsn)) | found
+
+
 async def _documents(uids: Sequence[str], connection: BoundedAsyncConnection) -> tuple[int | None, list[Row]]:
     """Return the standby's replay LSN (None from a primary) and the rows."""
     values = document_values(uids)
@@ -236,3 +245,41 @@ async def _documents(uids: Sequence[str], connection: BoundedAsyncConnection) ->
     [(replay_lsn,)] = await cursor.fetchall()
     cursor.nextset()
     return replay_lsn, await cursor.fetchall()
+
+
+async def _documents_within(
+    uids: Sequence[str], max_bytes: int, connection: BoundedAsyncConnection
+) -> tuple[int | None, list[Row]]:
+    """Return what `_documents` does. Raises OrdersTooLarge, and StorageUnavailable after the timeout of one call."""
+    found, size = list[Row](), 0
+    try:
+        async with (
+            asyncio.timeout(connection.call_timeout),
+            _streamed(connection, DOCUMENTS_OF, document_values(uids)) as (replay_lsn, rows),
+        ):
+            async for row in rows:
+                size += len(row[1])
+                if size > max_bytes:
+                    break
+                found.append(row)
+    except TimeoutError:
+        raise StorageUnavailable(QUERY_TIMED_OUT) from None
+    if size > max_bytes:
+        raise OrdersTooLarge(max_bytes)
+    return replay_lsn, found
+
+
+@asynccontextmanager
+async def _streamed(
+    connection: BoundedAsyncConnection, statement: LiteralString, values: Mapping[str, Any] | None = None
+) -> AsyncIterator[tuple[int | None, AsyncIterator[Row]]]:
+    """Run a query in a transaction; yield the standby's replay LSN (None from a primary) and the rows as they arrive.
+
+    The block may end before the last row.
+    """
+    await connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY")
+    [(replay_lsn,)] = await (await connection.execute(REPLAY_LSN)).fetchall()
+    rows = connection.cursor().stream(statement, values, binary=True, size=MAX_STREAMED_ROWS)
+    async with aclosing(cast("AsyncGenerator[Row, None]", rows)):  # otherwise the query runs on after a break
+        yield replay_lsn, rows
+    await connection.execute("COMMIT")

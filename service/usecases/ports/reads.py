@@ -89,6 +89,12 @@ class OrderReader(Protocol):
     async def documents(self, uids: Sequence[str]) -> Mapping[str, ReadResult]:
         """Read each of these orders in one query."""
 
+    async def documents_within(self, uids: Sequence[str], max_bytes: int) -> Mapping[str, ReadResult]:
+        """Read each of these orders in one query, which ends early if all documents together are larger.
+
+        Raises OrdersTooLarge then. Few documents are in memory beyond `max_bytes`.
+        """
+
     def newest(self, count: int) -> AbstractAsyncContextManager[Snapshot]:
         """Take a snapshot of this many orders, newest first. The block may end before the last one is read."""
 

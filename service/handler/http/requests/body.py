@@ -1,12 +1,16 @@
-"""Reads the body of a request, within limits."""
+"""Reads the body of a request, within limits, and decodes it."""
 
 import asyncio
-from typing import Final
+from typing import Final, TypeVar
 
+import msgspec
 from starlette.requests import ClientDisconnect, Request
 
+from service.entities.dead_letter import Violation
 from service.handler.http.responses.problem_types import ProblemType
-from service.handler.http.responses.problems import Problem
+from service.handler.http.responses.problems import Problem, invalid_body
+
+T = TypeVar("T", bound=msgspec.Struct)
 
 BODY_TIMEOUT_SECONDS: Final = 10.0
 """How long a client may take to send the body."""
@@ -35,3 +39,21 @@ async def _read(request: Request, max_bytes: int) -> bytes:
             detail = f"the request body is larger than {max_bytes} bytes"
             raise Problem(ProblemType.BODY_TOO_LARGE, detail)
     return bytes(body)
+
+
+def decode_json(body: bytes, body_type: type[T]) -> T:
+    """Raise Problem if the body is not JSON, or violates a rule of the type."""
+    try:
+        return msgspec.json.decode(body, type=body_type)
+    except msgspec.ValidationError as error:
+        raise invalid_body([_violation(error)]) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise Problem(ProblemType.MALFORMED_BODY, "the request body is malformed JSON") from None
+
+
+def _violation(error: msgspec.ValidationError) -> Violation:
+    """Return the path and rule of a violation, without the names of unknown members, which the client sent."""
+    rule, _, path = str(error).partition(" - at `$")
+    if rule.startswith("Object contains unknown field"):
+        rule = "unknown member"
+    return Violation(path.strip(".`"), rule.replace("`", ""))

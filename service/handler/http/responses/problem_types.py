@@ -78,6 +78,11 @@ class ProblemType(Enum):
         "The order has too many dead letters",
         "Choose them by partition and offset.",
     )
+    ORDERS_TOO_LARGE = (
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        "The orders do not fit into one response",
+        "Send fewer `order_uids` in one request.",
+    )
     TOO_MANY_PIPELINED_REQUESTS = (
         HTTPStatus.TOO_MANY_REQUESTS,
         "Too many pipelined requests",

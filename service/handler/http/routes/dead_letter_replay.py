@@ -19,7 +19,7 @@ from service.entities.order import Order
 from service.errors import DocumentRejected, KafkaRequestFailed, TooManyDeadLetters
 from service.handler.http.openapi.document import Responses, errors, ok, request_body, schema_ref
 from service.handler.http.openapi.router import Router
-from service.handler.http.requests.body import read_json_body
+from service.handler.http.requests.body import decode_json, read_json_body
 from service.handler.http.requests.idempotency import IdempotentAnswers
 from service.handler.http.responses.json_response import NO_STORE, json_response
 from service.handler.http.responses.problem_types import ProblemType
@@ -182,12 +182,7 @@ def _view(result: ReplayResult, *, is_dry_run: bool) -> ReplayedDeadLetter:
 
 def _parse(body: bytes, backend: ReplayBackend, replayed_by: str) -> ReplayRequest:
     """Raise Problem if the body is invalid, or the edited value is not a valid order."""
-    try:
-        asked = msgspec.json.decode(body, type=ReplayDeadLetters)
-    except msgspec.ValidationError as error:
-        raise invalid_body([_violation(error)]) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise Problem(ProblemType.MALFORMED_BODY, "the request body is malformed JSON") from None
+    asked = decode_json(body, ReplayDeadLetters)
     places = asked.dead_letters
     chosen = None if places is None else [DeadLetterId(each.partition, each.offset) for each in places]
     if (chosen is None) == (asked.order_uid is None):
@@ -210,11 +205,3 @@ def _edited(value: bytes, chosen: Sequence[DeadLetterId], backend: ReplayBackend
     except DocumentRejected as error:
         violations = [each._replace(path=f"value.{each.path}".rstrip(".")) for each in error.violations]
         raise invalid_body(violations) from None
-
-
-def _violation(error: msgspec.ValidationError) -> Violation:
-    """Return the path and rule of a violation, without the names of unknown members, which the client sent."""
-    rule, _, path = str(error).partition(" - at `$")
-    if rule.startswith("Object contains unknown field"):
-        rule = "unknown member"
-    return Violation(path.strip(".`"), rule.replace("`", ""))

@@ -24,6 +24,7 @@ OPERATIONS = {
     "get_order",
     "get_order_history",
     "list_orders",
+    "look_up_orders",
     "follow_events",
     "read_stats",
     "list_dead_letters",
