@@ -11,8 +11,12 @@ CompareBy = Literal["timestamp", "offset"]
 
 MAX_TOPIC_LENGTH: Final = 249
 """Kafka's limit of a topic name, in characters."""
-_MAX_TIMESTAMP_MS: Final = 253_402_300_799_999
+MAX_TIMESTAMP_MS: Final = 253_402_300_799_999
 """The end of the year 9999. A record's timestamp may be any 64-bit integer."""
+
+
+Version = tuple[int, int, int]
+"""The timestamp in milliseconds, partition and offset of a record."""
 
 
 class RecordCoordinates(NamedTuple):
@@ -24,13 +28,13 @@ class RecordCoordinates(NamedTuple):
     topic: str
 
     @property
-    def version(self) -> tuple[int, int, int]:
+    def version(self) -> Version:
         return self[:3]
 
     @classmethod
     def of(cls, timestamp_ms: int, partition: int, offset: int, topic: str) -> Self:
         """Return coordinates with the timestamp clamped to PostgreSQL's range; 0 if the record has none."""
-        return cls(min(max(timestamp_ms, 0), _MAX_TIMESTAMP_MS), partition, offset, topic)
+        return cls(min(max(timestamp_ms, 0), MAX_TIMESTAMP_MS), partition, offset, topic)
 
     def is_newer_than(self, other: "RecordCoordinates", compare_by: CompareBy = "timestamp") -> bool:
         """Compare versions. `offset` ignores the producers' clocks within a partition."""

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from time import monotonic
 
 from service.usecases.lookup import Lookup
-from service.usecases.ports.reads import EventPublisher, ReadAvailability
+from service.usecases.ports.reads import EventPublisher, Notification, ReadAvailability
 
 
 class ChangePropagation:
@@ -40,11 +40,10 @@ class ChangePropagation:
         self._verified_at = datetime.now(UTC) - timedelta(seconds=monotonic() - at)
         self._publisher.rate.observe()
 
-    def on_notify(self, new: list[str], changed: list[str]) -> None:
-        self._lookup.invalidate(new)
-        self._lookup.invalidate(changed)
-        self._publisher.publish("stored", new)
-        self._publisher.publish("replaced", changed)
+    def on_notify(self, notification: Notification) -> None:
+        self._lookup.invalidate(notification.new)
+        self._lookup.invalidate(notification.changed)
+        self._publisher.publish(notification)
 
     def on_disconnect(self, can_read: bool) -> None:  # noqa: FBT001 - a callback with one argument
         self.listening.clear()

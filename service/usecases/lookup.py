@@ -159,6 +159,10 @@ class Lookup:
         """Record that every notification received until now was committed before this LSN of the primary."""
         self._minimum_lsn.advance(lsn)
 
+    def has_replayed(self, uid: str, replay_lsn: int | None) -> bool:
+        """Return whether a server at this WAL position (None: the primary) has all notified changes of an order."""
+        return self._minimum_lsn.allows(uid, replay_lsn)
+
     def suspend_caching(self, *, can_read: bool) -> None:
         """Cache nothing until `invalidate_all`, and serve cached orders only if the database cannot be read.
 
@@ -186,7 +190,7 @@ class Lookup:
                     if generation != self._generation:
                         return None
                     self._require_replayed(replay_lsn)
-                    if document is None or uid in notified or not self._minimum_lsn.allows(uid, replay_lsn):
+                    if document is None or uid in notified or not self.has_replayed(uid, replay_lsn):
                         continue
                     if not self._cache.fill(uid, with_etag(document)):
                         break
@@ -267,7 +271,7 @@ class Lookup:
 
     def _cache_result(self, uid: str, queried: QueriedOrder) -> None:
         """Cache the result of a query: an order, or that it does not exist. Not called if it was notified meanwhile."""
-        if self._use is not CacheUse.FULL or not self._minimum_lsn.allows(uid, queried.replay_lsn):
+        if self._use is not CacheUse.FULL or not self.has_replayed(uid, queried.replay_lsn):
             return
         if queried.value is None:
             self._unknown.add(uid)

@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 
 from service.config.redaction import REDACTED, redacted_dsn
 from service.errors import InvalidKeysFile
-from service.handler.http.events.event_broadcaster import EventBroadcaster
 from service.handler.http.responses.etag import matches
 from service.handler.http.responses.problems import Problem
 from service.handler.http.routes.dead_letters import _format_cursor as format_dead_letters_cursor
@@ -28,6 +27,7 @@ from service.repo.reader.statements import page_values
 from service.usecases.ports.reads import Page, PageCursor, PageQuery
 from tests.fuzz.mutants import mutated
 from tests.fuzz.profile import fuzzed
+from tests.kit.event_streams import new_broadcaster, stored
 from tests.kit.http_requests import BODIES, HEADERS, LINES, PLAIN, READ_KEY
 from tests.kit.in_memory_server import InMemoryServer, ServerPair
 
@@ -211,17 +211,17 @@ def test_any_if_none_match_can_be_compared_with_any_tag(if_none_match: str, tag:
     matches(tag, [if_none_match])
 
 
-BROADCASTER = EventBroadcaster(buffer_size=10, max_clients=1)
+BROADCASTER = new_broadcaster(max_clients=1)
 
 
 @fuzzed
 @given(st.text() | st.integers(-20, 60).map(lambda number: f"{BROADCASTER._process_id}-{number}"))
 @example(f"{BROADCASTER._process_id}-{'9' * 15}")
 def test_any_last_event_id_opens_a_stream_within_the_buffer(event_id: str) -> None:
-    BROADCASTER.publish("stored", ["a"])
+    BROADCASTER.publish(stored("a"))
     stream = BROADCASTER.open(event_id)
     assert BROADCASTER.newest - 10 <= stream._last_number <= BROADCASTER.newest
-    assert len(BROADCASTER.after(stream._last_number)) == BROADCASTER.newest - stream._last_number
+    assert len(BROADCASTER._after(stream._last_number)) == BROADCASTER.newest - stream._last_number
     with pytest.raises(Problem):
         BROADCASTER.open(event_id)
     BROADCASTER.remove(stream)

@@ -14,6 +14,7 @@ import pytest
 from local.ports import free_port
 from tests.kit.factories import SAMPLE
 from tests.kit.processes import Service, Spawn
+from tests.kit.stores import erasing
 from tests.kit.waiting import eventually
 
 if TYPE_CHECKING:
@@ -69,6 +70,34 @@ def test_events_report_stored_orders_and_continue_after_last_event_id(api: Servi
         assert [event(lines)["event"], event(lines)["event"]] == ["stored", "replaced"]
     with httpx2.stream("GET", f"{api.url}/events", headers={"last-event-id": first["id"]}, timeout=10) as stream:
         assert json.loads(event(stream.iter_lines())["data"]) == data | {"order_uid": "two"}
+
+
+def test_events_have_the_time_and_version_of_the_stored_order(api: Service, database: str) -> None:
+    with httpx2.stream("GET", f"{api.url}/events", timeout=10) as stream:
+        lines = stream.iter_lines()
+        next(lines)
+        store(database, UID, version=5)
+        data = json.loads(event(lines)["data"])
+    listed = get(api, "/orders").json()["orders"][0]
+    version = get(api, f"/orders/{UID}/history").json()["versions"][0]
+    assert data["stored_at"] == listed["stored_at"]
+    assert version["source"] == data["version"] | {"topic": version["source"]["topic"]}
+    assert "summary" not in data
+
+
+def test_events_include_the_summaries_of_lists(api: Service, database: str) -> None:
+    with httpx2.stream("GET", f"{api.url}/events?include=summary", timeout=10) as stream:
+        lines = stream.iter_lines()
+        next(lines)
+        store(database, "one", "two")
+        found = [json.loads(event(lines)["data"]) for _ in range(2)]
+        assert [each["summary"] for each in reversed(found)] == get(api, "/orders").json()["orders"]
+        with erasing(database) as erasures:
+            erasures.erase(["one"])
+        erased = event(lines)
+    data = json.loads(erased["data"])
+    assert (erased["event"], data.pop("order_uid")) == ("replaced", "one")
+    assert {data[name] for name in ("stored_at", "version", "summary")} == {None}
 
 
 def event(lines: Iterator[str]) -> dict[str, str]:

@@ -8,12 +8,13 @@ import psycopg
 import pytest
 
 from service.errors import StorageUnavailable
-from service.repo.notifications import Notification, parse
+from service.repo.notifications import parse
 from service.repo.operations.erasures import Erasures
 from service.repo.writer.erased import SHARE_ERASURE_LOCK
 from service.repo.writer.order_store import PostgresOrderStore
 from service.usecases.ports.ingest import StoreCounts
 from service.usecases.ports.operations import ErasureStatus, ErasureStore
+from service.usecases.ports.reads import Notification
 from tests.kit import citus
 from tests.kit.blocked import Background, wait_until_blocked
 from tests.kit.factories import versioned

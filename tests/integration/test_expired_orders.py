@@ -10,7 +10,7 @@ import pytest
 
 from service.entities.version import VersionedOrder
 from service.errors import StorageUnavailable
-from service.repo.notifications import Notification, parse
+from service.repo.notifications import parse
 from service.repo.operations.expired_orders import DELETE_BY_ID, OLDEST_EXPIRED, PostgresExpiredOrders
 from service.repo.shards import shard_of
 from service.repo.transactions import Transactions
@@ -20,6 +20,7 @@ from service.repo.writer.order_store import PostgresOrderStore
 from service.repo.writer.updates import DELETE_CHILDREN
 from service.usecases.ports.ingest import StoreCounts
 from service.usecases.ports.operations import ExpiredOrders
+from service.usecases.ports.reads import Notification
 from service.usecases.retention import EARLIEST, RetentionPolicy
 from tests.kit import stores
 from tests.kit.blocked import Background, wait_until_blocked

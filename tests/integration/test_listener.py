@@ -16,6 +16,7 @@ from service.repo.listener.merged import NO_DATABASE, OTHER_DATABASE, SAME_DATAB
 from service.repo.notifications import payloads
 from service.repo.reader.order_reader import PostgresOrderReader
 from service.usecases.minimum_lsn import UNKNOWN_LSN
+from service.usecases.ports.reads import Notification
 from tests.kit import servers, temporary
 from tests.kit.factories import connection_settings
 from tests.kit.harness import MAX_STALE_SECONDS
@@ -61,8 +62,9 @@ class RecordedListener:
         if self.calls[-1:] != [what] and "listening" in self.calls:
             self._record(what)
 
-    def _on_notify(self, new: list[str], changed: list[str]) -> None:
-        self.calls.extend([*(f"new {uid}" for uid in new), *(f"changed {uid}" for uid in changed)])
+    def _on_notify(self, notification: Notification) -> None:
+        self.calls.extend(f"new {uid}" for uid in notification.new)
+        self.calls.extend(f"changed {uid}" for uid in notification.changed)
 
     async def notify(self, *payload: str, at: str = "") -> None:
         async with await psycopg.AsyncConnection.connect(at or self._admin, autocommit=True) as connection:

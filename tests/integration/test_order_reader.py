@@ -94,6 +94,19 @@ def test_a_document_is_the_compact_json_of_the_order(store: Store) -> None:
     assert sample == msgspec.json.encode(orders[0])
 
 
+def test_summaries_are_those_of_the_list(store: Store) -> None:
+    store.store(*awkward_orders())
+
+    async def read(reader: OrderReader) -> tuple[Page, dict[str, bytes | None]]:
+        listed = await reader.page(PageQuery(100))
+        summaries = await reader.summaries([*uids([listed]), "unknown"])
+        return listed, {uid: result.document for uid, result in summaries.items()}
+
+    listed, summaries = store.read(read)
+    assert summaries.pop("unknown") is None
+    assert [*summaries.values()] == listed.summaries
+
+
 def _decoded(document: bytes | None) -> Order:
     assert document is not None
     return msgspec.json.decode(document, type=Order)

@@ -70,6 +70,20 @@ def test_reads_from_a_standby_are_cached_once_it_has_replayed_the_notified_chang
             assert responses(client) == cached
 
 
+def test_events_wait_until_the_standby_has_replayed_their_orders(
+    own_postgres: "Postgres", lagging: "Postgres", writer: PostgresOrderStore, spawn: Spawn
+) -> None:
+    """Otherwise a new order would have no summary, and a replaced one that of its previous version."""
+    api = start_api(spawn, lagging.dsn, ORDERS_POSTGRES__LISTEN_DSN=own_postgres.dsn).ready(within=20)
+    eventually(lambda: api.logged("receiving notifications"), 10, "the heartbeat")
+    with httpx2.stream("GET", f"{api.url}/events?include=summary", timeout=30) as stream:
+        data = (json.loads(line.removeprefix("data: ")) for line in stream.iter_lines() if line.startswith("data: "))
+        for version in (1, 2):
+            store(writer, version)
+            events = [next(data) for _ in UIDS]
+            assert [each["summary"]["stored_at"] for each in events] == [each["stored_at"] for each in events]
+
+
 def test_an_api_that_listens_on_a_standby_logs_it_and_caches_nothing(
     lagging: "Postgres", writer: PostgresOrderStore, spawn: Spawn
 ) -> None:

@@ -17,14 +17,15 @@ from service.entities.order import MAX_BIGINT, MAX_ITEMS
 from service.entities.version import RecordCoordinates, VersionedOrder
 from service.errors import ConcurrentChange, OrderRejected
 from service.repo.columns import ID_BLOCK
-from service.repo.document import DOCUMENT, FROM_ORDERS
-from service.repo.notifications import MAX_PAYLOAD_BYTES, Notification, parse
+from service.repo.document import DOCUMENT, FROM_ORDERS, rfc3339_expression
+from service.repo.notifications import MAX_PAYLOAD_BYTES, parse
 from service.repo.shards import shard_of
 from service.repo.transactions import Transactions
 from service.repo.writer.ids import NEXT_BLOCKS
 from service.repo.writer.order_store import PostgresOrderStore
 from service.repo.writer.stored_orders import VERSIONS_AND_ERASED
 from service.usecases.ports.ingest import StoreCounts
+from service.usecases.ports.reads import Notification
 from tests.kit.factories import SAMPLE, connection_settings, order, versioned
 from tests.kit.fake_sequence import FakeSequence
 from tests.kit.notifications import listen
@@ -327,7 +328,7 @@ def test_only_new_and_changed_orders_are_notified(
     writer: PostgresOrderStore, received: Callable[[], list[Notification]]
 ) -> None:
     writer.store([versioned(5, order_uid=uid) for uid in ("same", "moved", "stale", "changed")])
-    assert received() == [Notification(new=["changed", "moved", "same", "stale"])]
+    assert uids_of(received()) == [(["changed", "moved", "same", "stale"], [])]
     writer.store(
         [
             versioned(5, order_uid="same"),
@@ -337,9 +338,28 @@ def test_only_new_and_changed_orders_are_notified(
             versioned(6, order_uid="new"),
         ]
     )
-    assert received() == [Notification(new=["new"]), Notification(changed=["changed"])]
+    assert uids_of(received()) == [(["new"], []), ([], ["changed"])]
     writer.store([versioned(7, order_uid="moved"), versioned(4, order_uid="stale", entry="other")])
     assert received() == []
+
+
+def uids_of(notifications: list[Notification]) -> list[tuple[list[str], list[str]]]:
+    return [(each.new, each.changed) for each in notifications]
+
+
+def test_notifications_have_the_times_and_versions_that_are_stored(
+    writer: PostgresOrderStore, admin: psycopg.Connection, received: Callable[[], list[Notification]]
+) -> None:
+    writer.store([versioned(1, order_uid="a"), versioned(1, order_uid="b", timestamp_ms=7)])
+    writer.store([versioned(3, order_uid="a", entry="other"), versioned(4, order_uid="c")])
+    first, new, changed = received()
+    assert (first.new, new.new, changed.changed) == (["a", "b"], ["c"], ["a"])
+    version = "(extract(epoch FROM source_timestamp) * 1000)::bigint, source_partition, source_offset"
+    statement = f"SELECT order_uid, {rfc3339_expression('stored_at')}, {version} FROM orders ORDER BY order_uid"  # noqa: S608
+    stored = admin.execute(statement.encode()).fetchall()
+    notified = {"a": changed, "b": first, "c": new}
+    versions = {"a": changed.versions[0], "b": first.versions[1], "c": new.versions[0]}
+    assert [(uid, notified[uid].stored_at, *versions[uid]) for uid in sorted(versions)] == stored
 
 
 def test_a_full_batch_is_notified_in_a_few_payloads(
@@ -349,7 +369,7 @@ def test_a_full_batch_is_notified_in_a_few_payloads(
     writer.store([versioned(1, order_uid=uid) for uid in uids])
     notifications = received()
     assert [uid for each in notifications for uid in each.new] == uids
-    assert len(notifications) == 9
+    assert len(notifications) == 10
 
 
 def test_a_rejected_batch_is_not_notified(

@@ -1,7 +1,7 @@
 """A fake OrderReader; `tests/integration/test_order_reader.py` runs the same contract on it and on the real one."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from itertools import count
@@ -61,10 +61,16 @@ class FakeReader:
 
     async def documents(self, uids: Sequence[str]) -> dict[str, ReadResult]:
         self.batches.append([*uids])
+        return await self._by_uid(_document, uids)
+
+    async def summaries(self, uids: Sequence[str]) -> dict[str, ReadResult]:
+        return await self._by_uid(_summary, uids)
+
+    async def _by_uid(self, encode: Callable[[Order], bytes], uids: Sequence[str]) -> dict[str, ReadResult]:
         snapshot, replay_lsn = self._snapshot(), self.replay_lsn
         await self.gate.wait()
         self._snapshot()
-        return {uid: ReadResult(_document(snapshot[uid]) if uid in snapshot else None, replay_lsn) for uid in uids}
+        return {uid: ReadResult(encode(snapshot[uid]) if uid in snapshot else None, replay_lsn) for uid in uids}
 
     async def documents_within(self, uids: Sequence[str], max_bytes: int) -> dict[str, ReadResult]:
         found = await self.documents(uids)

@@ -10,7 +10,6 @@ from service.app.decoding import document_decoder
 from service.config import DocumentSettings
 from service.entities.order import Order
 from service.handler.http.api import Backends, create_app
-from service.handler.http.events.event_broadcaster import EventBroadcaster
 from service.handler.http.routes.dead_letter_replay import ReplayBackend
 from service.handler.http.routes.probes import Health
 from service.handler.http.routes.stats import (
@@ -28,6 +27,7 @@ from service.pkg.lru import Lru
 from service.pkg.ttl_set import TTLSet
 from service.usecases.lookup import Lookup
 from service.usecases.ports.replay import ReplayRefusal, ReplayRequest, ReplayResult
+from tests.kit.event_streams import new_broadcaster
 from tests.kit.factories import order
 from tests.kit.fake_dead_letter_reader import FakeDeadLetterReader
 from tests.kit.fake_reader import FakeReader
@@ -67,7 +67,7 @@ class InMemoryApi:
             informational={"database": lambda: False},
         )
         self.dead_letters = FakeDeadLetterReader()
-        broadcaster = EventBroadcaster(buffer_size=10, max_clients=0)
+        broadcaster = new_broadcaster(max_clients=0)
         self.replayer = RecordingReplayer()
         replay = ReplayBackend(
             replayer=self.replayer,

@@ -14,7 +14,6 @@ from prometheus_client import CollectorRegistry
 from starlette.types import Receive, Scope, Send
 
 from service.handler.http.api import Backends, create_app
-from service.handler.http.events.event_broadcaster import EventBroadcaster
 from service.handler.http.fastpath.protocol import ConnectionLimits
 from service.handler.http.fastpath.responder import CacheResponder
 from service.handler.http.routes.probes import Health
@@ -24,6 +23,7 @@ from service.metrics import ApiMetrics
 from service.pkg.lru import Lru
 from service.pkg.ttl_set import TTLSet
 from service.usecases.lookup import Lookup
+from tests.kit.event_streams import new_broadcaster
 from tests.kit.factories import order
 from tests.kit.fake_dead_letter_reader import FakeDeadLetterReader
 from tests.kit.fake_reader import FakeReader
@@ -92,7 +92,7 @@ class InMemoryServer:
         self.cache = Lru(3, 2**20)
         self.lookup = Lookup(self.reader, self.cache, TTLSet(10, 2), max_stale=1, now=now)
         health = Health(live={}, ready={}, started={})
-        broadcaster = EventBroadcaster(buffer_size=10, max_clients=0)
+        broadcaster = new_broadcaster(max_clients=0)
         backends = Backends(self.lookup, self.reader, FakeDeadLetterReader(), Any, broadcaster, Any, health)  # type: ignore[arg-type]
         self.app = create_app(backends, self.metrics, structlog.get_logger(), version="1", keys=keys)
         self.calls = 0

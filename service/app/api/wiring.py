@@ -36,6 +36,7 @@ from service.repo.listener.listeners import Listeners
 from service.repo.listener.merged import NotificationCallbacks
 from service.repo.reader.order_reader import PostgresOrderReader
 from service.usecases.change_propagation import ChangePropagation
+from service.usecases.current_summaries import CurrentSummaries
 from service.usecases.lookup import Lookup
 from service.usecases.warm_up import WarmUp
 
@@ -59,8 +60,15 @@ def build(settings: Settings) -> ApiParts:
     """Create the parts. Raises InvalidSettings."""
     log, metrics = structlog.get_logger("orders.api"), new_metrics(ApiMetrics, "api")
     reader = _reader(settings)
-    broadcaster = _broadcaster(settings, metrics)
-    cache = _cache(settings.cache, reader, broadcaster, metrics, log)
+    entries = _entries(settings.cache, metrics)
+    lookup = _lookup(settings.cache, reader, entries)
+    broadcaster = _broadcaster(settings, CurrentSummaries(reader, lookup.has_replayed), metrics)
+    cache = OrderCache(
+        entries=entries,
+        lookup=lookup,
+        changes=ChangePropagation(lookup, reader, broadcaster, metrics.cache.invalidations.inc),
+        warm_up=_warm_up(settings.cache, lookup, log),
+    )
     database = Database(reader=reader, listeners=_listeners(settings, reader, cache, log))
     keys = _keys(settings)
     return ApiParts(
@@ -91,31 +99,18 @@ def _reader(settings: Settings) -> PostgresOrderReader:
     return PostgresOrderReader(connection, settings.postgres.pool_size)
 
 
-def _broadcaster(settings: Settings, metrics: ApiMetrics) -> EventBroadcaster:
+def _broadcaster(settings: Settings, summaries: CurrentSummaries, metrics: ApiMetrics) -> EventBroadcaster:
     http = settings.http
     return EventBroadcaster(
+        summaries.read,
         buffer_size=http.event_buffer_size,
         max_clients=http.max_event_clients,
         on_drop=metrics.events.clients_dropped.inc,
     )
 
 
-def _cache(
-    settings: CacheSettings,
-    reader: PostgresOrderReader,
-    broadcaster: EventBroadcaster,
-    metrics: ApiMetrics,
-    log: FilteringBoundLogger,
-) -> OrderCache:
-    count = metrics.cache
-    entries = Lru(max_entries=settings.max_entries, max_bytes=settings.max_bytes, on_evict=count.evictions.inc)
-    lookup = _lookup(settings, reader, entries)
-    return OrderCache(
-        entries=entries,
-        lookup=lookup,
-        changes=ChangePropagation(lookup, reader, broadcaster, count.invalidations.inc),
-        warm_up=_warm_up(settings, lookup, log),
-    )
+def _entries(settings: CacheSettings, metrics: ApiMetrics) -> Lru:
+    return Lru(max_entries=settings.max_entries, max_bytes=settings.max_bytes, on_evict=metrics.cache.evictions.inc)
 
 
 def _lookup(settings: CacheSettings, reader: PostgresOrderReader, entries: Lru) -> Lookup:

@@ -58,6 +58,8 @@ STRUCTS: Final = (
     dead_letter_replay.ReplayDeadLetters,
     dead_letter_replay.ReplayedDeadLetters,
     events.Event,
+    events.EventData,
+    events.ResetData,
     stats.Stats,
     probes.ProbeStatus,
 )

@@ -26,6 +26,7 @@ from service.repo.listener.state import ListenerLifecycle, ListenerState
 from service.repo.notifications import parse
 from service.repo.scope import DATABASE, Identity
 from service.usecases.minimum_lsn import UNKNOWN_LSN
+from service.usecases.ports.reads import Notification
 
 LOG_INTERVAL_SECONDS: Final = 30.0
 """Minimum time between two log records of failed attempts to connect."""
@@ -47,8 +48,7 @@ class ListenerCallbacks:
     """Every notification received so far was committed before this LSN."""
     on_verified: Callable[[float], None]
     """Every notification sent before this time of time.monotonic() has been received."""
-    on_notify: Callable[[list[str], list[str]], None]
-    """The uids of new orders, and of changed ones."""
+    on_notify: Callable[[Notification], None]
     on_disconnect: Callable[[], None]
     """Notifications may be missed until `on_listen`."""
     on_repeated_timeouts: Callable[[], None]
@@ -195,7 +195,7 @@ class Listener:
     def _on_notify(self, payload: str) -> None:
         notification = parse(payload)
         if notification:
-            self._callbacks.on_notify(notification.new, notification.changed)
+            self._callbacks.on_notify(notification)
 
     def _on_verified(self, at: float, lsn: int) -> None:
         if self._lifecycle.on_heartbeat():

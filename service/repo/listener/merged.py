@@ -10,6 +10,7 @@ from service.errors import InvalidSettings
 from service.repo.listener.listener import ListenerCallbacks
 from service.repo.scope import Identity
 from service.usecases.minimum_lsn import UNKNOWN_LSN
+from service.usecases.ports.reads import Notification
 
 OTHER_DATABASE: Final = "ORDERS_POSTGRES__LISTEN_DSN leads to another database than ORDERS_POSTGRES__DSN"
 NO_DATABASE: Final = "no entry of ORDERS_POSTGRES__LISTEN_DSN leads to the database of ORDERS_POSTGRES__DSN"
@@ -30,8 +31,7 @@ class NotificationCallbacks:
     """Every notification received so far was committed before this LSN."""
     on_verified: Callable[[float], None]
     """Every notification sent before this time of time.monotonic() has been received."""
-    on_notify: Callable[[list[str], list[str]], None]
-    """The uids of new orders, and of changed ones."""
+    on_notify: Callable[[Notification], None]
     on_disconnect: Callable[[bool], None]
     """Notifications may be missed. Called repeatedly until `on_listen`, with whether the database can be read."""
     on_repeated_timeouts: Callable[[], None]

@@ -35,17 +35,18 @@ from service.repo.connection import (
 from service.repo.connection_errors import CONNECTION_FAILED
 from service.repo.reader.statements import (
     DOCUMENTS_OF,
-    DOCUMENTS_WITH_LSN,
     ESTIMATE,
     HISTORY,
     IDENTITY,
     REPLAY_LSN,
     SET_PLANNER,
+    SUMMARIES_OF,
     document_values,
     history_values,
     newest_statement,
     page_statement,
     page_values,
+    with_lsn_statement,
 )
 from service.repo.reader.versions import history_of
 from service.repo.scope import Identity
@@ -136,7 +137,10 @@ class PostgresOrderReader:
         return Identity(channel.decode(), database.decode(), is_standby)
 
     async def documents(self, uids: Sequence[str]) -> dict[str, ReadResult]:
-        return _read_results(uids, *await self._retrying(partial(_documents, uids)))
+        return await self._by_uid(DOCUMENTS_OF, uids)
+
+    async def summaries(self, uids: Sequence[str]) -> dict[str, ReadResult]:
+        return await self._by_uid(SUMMARIES_OF, uids)
 
     async def documents_within(self, uids: Sequence[str], max_bytes: int) -> dict[str, ReadResult]:
         return _read_results(uids, *await self._retrying(partial(_documents_within, uids, max_bytes)))
@@ -159,6 +163,9 @@ class PostgresOrderReader:
 
     async def estimate(self) -> OrderCount:
         return OrderCount(*(await self._fetch(ESTIMATE, []))[0])
+
+    async def _by_uid(self, statement: LiteralString, uids: Sequence[str]) -> dict[str, ReadResult]:
+        return _read_results(uids, *await self._retrying(partial(_rows_by_uid, statement, uids)))
 
     async def _fetch(self, statement: LiteralString, values: Sequence[Any] | Mapping[str, Any]) -> list[Row]:
         async def fetch(connection: BoundedAsyncConnection) -> list[Row]:
@@ -234,13 +241,15 @@ def _read_results(uids: Sequence[str], replay_lsn: int | None, rows: Sequence[Ro
     return dict.fromkeys(uids, ReadResult(None, replay_lsn)) | found
 
 
-async def _documents(uids: Sequence[str], connection: BoundedAsyncConnection) -> tuple[int | None, list[Row]]:
+async def _rows_by_uid(
+    statement: LiteralString, uids: Sequence[str], connection: BoundedAsyncConnection
+) -> tuple[int | None, list[Row]]:
     """Return the standby's replay LSN (None from a primary) and the rows."""
     values = document_values(uids)
     if not connection.may_be_behind:
-        return None, await (await connection.cursor(binary=True).execute(DOCUMENTS_OF, values)).fetchall()
+        return None, await (await connection.cursor(binary=True).execute(statement, values)).fetchall()
     cursor = AsyncClientCursor(connection)
-    await cursor.execute(DOCUMENTS_WITH_LSN, values)
+    await cursor.execute(with_lsn_statement(statement), values)
     cursor.nextset()
     [(replay_lsn,)] = await cursor.fetchall()
     cursor.nextset()
@@ -250,7 +259,7 @@ async def _documents(uids: Sequence[str], connection: BoundedAsyncConnection) ->
 async def _documents_within(
     uids: Sequence[str], max_bytes: int, connection: BoundedAsyncConnection
 ) -> tuple[int | None, list[Row]]:
-    """Return what `_documents` does. Raises OrdersTooLarge, and StorageUnavailable after the timeout of one call."""
+    """Return what `_rows_by_uid` does. Raises OrdersTooLarge, and StorageUnavailable after the timeout of one call."""
     found, size = list[Row](), 0
     try:
         async with (

@@ -30,10 +30,6 @@ REPLAY_LSN: Final = "SELECT CASE WHEN pg_is_in_recovery() THEN (pg_last_wal_repl
 DOCUMENTS_OF: Final = f"SELECT o.order_uid::text, {DOCUMENT} {FROM_ORDERS} {BY_ORDER_UID}"
 """The documents of some orders. Uses the unique key of `order_uid` and the primary keys of the child tables."""
 
-DOCUMENTS_WITH_LSN: Final = f"BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY; {REPLAY_LSN}; {DOCUMENTS_OF}; COMMIT"
-"""DOCUMENTS_OF from a possible standby, in one round trip, with the same indexes. The transaction pins a pooler to one
-server."""
-
 _NEWEST_FIRST: Final = "ORDER BY o.date_created DESC, o.order_uid DESC"
 
 IDENTITY: Final = f"SELECT {CHANNEL}, {DATABASE}, pg_is_in_recovery(), current_setting('server_encoding')"
@@ -57,6 +53,9 @@ SUMMARY: Final = json_object(
     ]
 )
 """The summary of an order in lists, without personal data."""
+
+SUMMARIES_OF: Final = f"SELECT o.order_uid::text, {SUMMARY} FROM orders o {JOIN_PAYMENTS} {BY_ORDER_UID}"
+"""The summaries of some orders. Uses the unique key of `order_uid` and the primary keys of the child tables."""
 
 _BY_KEY: Final = "WHERE o.order_uid = %(order_uid)s AND o.shard = %(shard)s"
 
@@ -116,8 +115,16 @@ SELECT o.order_uid::text,
 FROM (SELECT * FROM orders o {_NEWEST_FIRST} LIMIT {int(count)}) o {_NEWEST_FIRST}"""
 
 
+def with_lsn_statement(statement: str) -> str:
+    """Return DOCUMENTS_OF or SUMMARIES_OF from a possible standby, in one round trip, with the same indexes.
+
+    The transaction pins a pooler to one server.
+    """
+    return f"BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY; {REPLAY_LSN}; {statement}; COMMIT"
+
+
 def document_values(uids: Sequence[str]) -> dict[str, Any]:
-    """Return the values of DOCUMENTS_OF."""
+    """Return the values of DOCUMENTS_OF and SUMMARIES_OF."""
     padded = [*uids, *list(uids[:1]) * (MIN_UIDS - len(uids))]
     return {"order_uids": padded, "shards": [shard_of(uid) for uid in padded]}
 

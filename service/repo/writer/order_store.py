@@ -23,7 +23,7 @@ from service.entities.order import Order
 from service.entities.version import CompareBy, RecordCoordinates, VersionedOrder
 from service.errors import OrderRejected
 from service.repo.columns import DELIVERIES, ITEMS, ORDERS, PAYMENTS
-from service.repo.notifications import NOTIFY, payload_lines
+from service.repo.notifications import NOTIFY_STORED, payload_lines
 from service.repo.transactions import Transactions
 from service.repo.translate import copy_line, translate
 from service.repo.writer.erased import SHARE_ERASURE_LOCK
@@ -236,10 +236,10 @@ def _copy_rows(versioned: VersionedOrder) -> CopyRows:
 
 
 def _notify(cursor: Cursor, plan: WritePlan) -> None:
-    new = [versioned.order.order_uid for versioned in plan.new]
-    changed = [update.new.order.order_uid for update in plan.replaced]
-    if lines := payload_lines(new, changed):
-        cursor.execute(NOTIFY, [lines])
+    new = {versioned.order.order_uid: versioned.source.version for versioned in plan.new}
+    changed = {update.new.order.order_uid: update.new.source.version for update in plan.replaced}
+    if lines := payload_lines([*new], [*changed], new | changed):
+        cursor.execute(NOTIFY_STORED, [lines])
 
 
 def _rejected_index(

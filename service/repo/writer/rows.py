@@ -4,7 +4,6 @@ A line begins with the order's key, which is known only when the order is writte
 """
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
@@ -12,7 +11,7 @@ from msgspec.structs import astuple
 
 from service.entities.order import Order, Payment
 from service.entities.version import RecordCoordinates, VersionedOrder
-from service.pkg.timestamps import UNIX_EPOCH
+from service.pkg.timestamps import from_milliseconds
 from service.repo.columns import DELIVERIES, ITEMS, ORDERS, PAYMENTS, TableColumns
 from service.repo.shards import shard_of
 
@@ -111,13 +110,9 @@ def _payment_values(payment: Payment) -> tuple[Any, ...]:
     return values if payment.request_id is not None else tuple(_NULL if value is None else value for value in values)
 
 
-def record_time(timestamp_ms: int) -> datetime:
-    return UNIX_EPOCH + timedelta(milliseconds=timestamp_ms)
-
-
 @lru_cache(1_024)
 def _record_time_text(timestamp_ms: int) -> str:
-    return str(record_time(timestamp_ms))
+    return str(from_milliseconds(timestamp_ms))
 
 
 def _line(line_format: str, values: tuple[Any, ...], needs_no_escaping: bool) -> str:  # noqa: FBT001 - called for each row

@@ -8,8 +8,8 @@ import msgspec
 from service.entities.order import Order
 from service.entities.version import RecordCoordinates, VersionedOrder
 from service.errors import ConcurrentChange
+from service.pkg.timestamps import from_milliseconds
 from service.repo.columns import DELIVERIES, ITEMS, PAYMENTS, fields
-from service.repo.writer.rows import record_time
 from service.repo.writer.stored_orders import Cursor, StoredVersion
 
 UPDATE_VERSION: Final = """\
@@ -80,7 +80,7 @@ def source_of(prefix: str, source: RecordCoordinates) -> dict[str, Any]:
         f"{prefix}_topic": source.topic,
         f"{prefix}_partition": source.partition,
         f"{prefix}_offset": source.offset,
-        f"{prefix}_timestamp": record_time(source.timestamp_ms),
+        f"{prefix}_timestamp": from_milliseconds(source.timestamp_ms),
     }
 
 

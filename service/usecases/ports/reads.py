@@ -3,9 +3,12 @@
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
-from typing import NamedTuple, Protocol
+from typing import Annotated, NamedTuple, Protocol
 
-from service.entities.version import RecordCoordinates
+from msgspec import Meta, Struct
+
+from service.entities.order import OrderUid
+from service.entities.version import MAX_TIMESTAMP_MS, RecordCoordinates
 from service.pkg.rate import Rate
 
 
@@ -63,7 +66,7 @@ class OrderHistory(NamedTuple):
 
 
 class ReadResult(NamedTuple):
-    """The result of a query: the document as compact JSON, always the same bytes; None if there is no such order.
+    """The result of a query: a document or summary as compact JSON, always the same bytes; None if there is none.
 
     `replay_lsn`: the query saw every commit up to this WAL position of a standby. None: it ran on the primary, and saw
     every commit before it started.
@@ -95,6 +98,9 @@ class OrderReader(Protocol):
         Raises OrdersTooLarge then. Few documents are in memory beyond `max_bytes`.
         """
 
+    async def summaries(self, uids: Sequence[str]) -> Mapping[str, ReadResult]:
+        """Like `documents`, but return the summaries of `page`."""
+
     def newest(self, count: int) -> AbstractAsyncContextManager[Snapshot]:
         """Take a snapshot of this many orders, newest first. The block may end before the last one is read."""
 
@@ -107,12 +113,33 @@ class OrderReader(Protocol):
         """Return the number of stored orders: exact if they are few, else an estimate."""
 
 
+StoredAt = Annotated[str, Meta(pattern=r"^[0-9]{4,6}-[0-9]{2}-[0-9]{2}T[0-9:]{8}(\.[0-9]{1,6})?Z\Z")]
+"""The time in UTC, as in summaries."""
+_Version = tuple[Annotated[int, Meta(ge=0, le=MAX_TIMESTAMP_MS)], int, int]
+
+
+class Notification(Struct, frozen=True):
+    """The orders that one transaction inserted, and those that it changed.
+
+    `versions` are those of `new`, then of `changed`. A transaction that deletes orders has none, and no `stored_at`.
+    """
+
+    new: list[OrderUid] = []
+    changed: list[OrderUid] = []
+    stored_at: StoredAt | None = None
+    versions: list[_Version] = []
+
+    def __post_init__(self) -> None:
+        if self.versions and len(self.versions) != len(self.new) + len(self.changed):
+            raise ValueError("a version for each order is required")
+
+
 class EventPublisher(Protocol):
     @property
     def rate(self) -> Rate:
         """Events per second."""
 
-    def publish(self, kind: str, order_uids: Sequence[str]) -> None: ...
+    def publish(self, notification: Notification) -> None: ...
 
     def reset(self, since: datetime | None) -> None:
         """Tell the clients that events may be missing since this time."""

@@ -3,9 +3,13 @@
 import pytest
 from msgspec.json import decode
 
-from service.repo.notifications import MAX_PAYLOAD_BYTES, Notification, parse, payload_lines, payloads
+from service.entities.version import MAX_TIMESTAMP_MS
+from service.repo.notifications import MAX_PAYLOAD_BYTES, parse, payload_lines, payloads
+from service.usecases.ports.reads import Notification
 
 LONGEST_UID = 64
+ADDED_BYTES = len('"stored_at":"294276-12-31T23:59:59.999999Z",')
+"""What the statement adds to a payload."""
 
 
 def test_new_and_changed_orders_have_payloads_of_their_own() -> None:
@@ -25,8 +29,19 @@ def test_payloads_of_many_orders_are_complete_within_the_limit_and_nearly_full(l
     uids = [f"{number:064}"[-length:] for number in range(4_000)]
     found = [*payloads([], uids)]
     assert [uid for payload in found for uid in decode(payload)["changed"]] == uids
-    assert max(map(len, found)) <= MAX_PAYLOAD_BYTES
-    assert all(len(payload) > MAX_PAYLOAD_BYTES - 2 * LONGEST_UID for payload in found[:-1])
+    assert max(map(len, found)) + ADDED_BYTES <= MAX_PAYLOAD_BYTES
+    assert all(len(payload) > MAX_PAYLOAD_BYTES - 3 * LONGEST_UID for payload in found[:-1])
+
+
+@pytest.mark.parametrize("offset", [0, 12_345_678, 2**63 - 1])
+def test_versions_fit_into_the_payloads_of_their_orders(offset: int) -> None:
+    versions = {f"order-{number}": (1_637_907_739_000 + number, number % 3, offset) for number in range(2_000)}
+    longest = {"longest": (MAX_TIMESTAMP_MS, 2**31 - 1, 2**63 - 1)}
+    found = [*payloads([*versions], [*longest], versions | longest)]
+    assert max(map(len, found)) + ADDED_BYTES <= MAX_PAYLOAD_BYTES
+    parsed = [each for each in map(parse, found) if each]
+    received = [pair for each in parsed for pair in zip(each.new + each.changed, each.versions, strict=True)]
+    assert received == [*(versions | longest).items()]
 
 
 def test_each_payload_is_one_line() -> None:
@@ -35,7 +50,13 @@ def test_each_payload_is_one_line() -> None:
 
 
 @pytest.mark.parametrize(
-    "payload", ["", "hello", "[]", '{"new": "a"}', '{"new": [1]}', '{"new": ["a b"]}', '{"changed": ["a b"]}', "{"]
+    "payload",
+    [
+        *("", "hello", "[]", '{"new": "a"}', '{"new": [1]}', '{"new": ["a b"]}', '{"changed": ["a b"]}', "{"),
+        '{"new": ["a"], "versions": [[1, 2, 3], [1, 2, 3]]}',
+        '{"new": ["a"], "versions": [[-1, 2, 3]]}',
+        '{"stored_at": "2026-11-29T10:00:00Z\\n"}',
+    ],
 )
 def test_a_payload_that_is_not_ours_is_ignored(payload: str) -> None:
     assert parse(payload) is None

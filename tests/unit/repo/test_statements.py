@@ -70,7 +70,7 @@ def test_a_distributed_planner_accepts_it(name: str, statement: str) -> None:
 
 def test_the_shards_are_named_where_an_order_is_read_and_not_in_batches() -> None:
     names = {name.removesuffix(".0").rpartition(".")[2] for name, text in statements() if "shard = ANY" in text}
-    assert names == {"DOCUMENTS_OF", "DOCUMENTS_WITH_LSN"}
+    assert names == {"DOCUMENTS_OF", "SUMMARIES_OF"}
 
 
 def test_statements_are_found() -> None:

@@ -1,6 +1,5 @@
 """What a notification does to the cache, the event streams and the readiness of the API."""
 
-from collections.abc import Sequence
 from datetime import datetime
 
 import pytest
@@ -10,6 +9,7 @@ from service.pkg.rate import Rate
 from service.pkg.ttl_set import TTLSet
 from service.usecases.change_propagation import ChangePropagation
 from service.usecases.lookup import Lookup
+from service.usecases.ports.reads import Notification
 from tests.kit.fake_reader import FakeReader
 
 
@@ -24,8 +24,8 @@ class Setup:
             monkeypatch.setattr(self.lookup, name, lambda *_, name=name, **__: self.calls.append(name))
         self.changes = ChangePropagation(self.lookup, self, self, lambda: self.calls.append("counted"))
 
-    def publish(self, kind: str, order_uids: Sequence[str]) -> None:
-        self.calls.append((kind, order_uids))
+    def publish(self, notification: Notification) -> None:
+        self.calls.append(notification)
 
     def reset(self, since: datetime | None) -> None:
         self.calls.append(("reset", since is not None))
@@ -40,8 +40,9 @@ def setup(monkeypatch: pytest.MonkeyPatch) -> Setup:
 
 
 def test_changes_are_invalidated_before_they_are_published(setup: Setup) -> None:
-    setup.changes.on_notify(["a"], ["b"])
-    assert setup.calls == ["invalidate", "invalidate", ("stored", ["a"]), ("replaced", ["b"])]
+    notification = Notification(new=["a"], changed=["b"])
+    setup.changes.on_notify(notification)
+    assert setup.calls == ["invalidate", "invalidate", notification]
 
 
 def test_a_new_listener_invalidates_everything_and_resets_the_event_streams(setup: Setup) -> None:

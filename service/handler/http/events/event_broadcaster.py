@@ -2,12 +2,13 @@
 
 All streams read one ring buffer, each after its own last event, so a slow stream uses no additional memory. A
 stream that falls behind the buffer gets a `reset` event; a client that reads nothing for STALL_SECONDS is disconnected.
+Streams with summaries continue when the summaries of the next events have been read.
 """
 
 import asyncio
 import re
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final
@@ -15,11 +16,13 @@ from typing import Final
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from service.handler.http.events.buffered_event import BufferedEvent, order_data, reset_data
+from service.handler.http.events.summary_loader import ReadSummaries, SummaryLoader
 from service.handler.http.responses.json_response import NO_STORE
 from service.handler.http.responses.problem_types import ProblemType
 from service.handler.http.responses.problems import Problem
 from service.pkg.rate import Rate
-from service.pkg.timestamps import rfc3339
+from service.usecases.ports.reads import Notification
 
 HEARTBEAT_SECONDS: Final = 15.0
 """The longest silence of a stream."""
@@ -31,6 +34,9 @@ _HEARTBEAT: Final = b": heartbeat\n\n"
 _RECONNECT: Final = b"retry: 2000\n\n"
 _EVENT_ID: Final = re.compile(r"([0-9a-f]{8})-([0-9]{1,15})")
 
+ReadEvents = Callable[[int], Sequence[bytes]]
+"""Returns the next events after a number, of those that are ready to be sent."""
+
 
 class EventBroadcaster:
     """Belongs to one event loop. Buffers `buffer_size` events for at most `max_clients` streams.
@@ -38,12 +44,21 @@ class EventBroadcaster:
     `on_drop` is called for each client that is disconnected because it does not read.
     """
 
-    def __init__(self, *, buffer_size: int, max_clients: int, on_drop: Callable[[], None] = lambda: None) -> None:
-        self._buffer = [b""] * buffer_size
+    def __init__(
+        self,
+        read_summaries: ReadSummaries,
+        *,
+        buffer_size: int,
+        max_clients: int,
+        on_drop: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._buffer = [BufferedEvent("", "", "")] * buffer_size
         self._max_clients = max_clients
         self.on_drop = on_drop
         self._process_id = secrets.token_hex(4)
-        self._streams: set[EventStream] = set()
+        self._plain_streams: set[EventStream] = set()
+        self._summary_streams: set[EventStream] = set()
+        self._summaries = SummaryLoader(read_summaries, self._events_after, self._wake_summary_streams)
         self.rate = Rate(RATE_WINDOW_SECONDS)
         """Published events per second. The publisher calls `observe` when it has published all events up to now, and
         `restart` when it may have missed some."""
@@ -53,67 +68,94 @@ class EventBroadcaster:
 
     @property
     def clients(self) -> int:
-        return len(self._streams)
+        return len(self._plain_streams) + len(self._summary_streams)
 
-    def publish(self, kind: str, order_uids: Sequence[str]) -> None:
-        at = _now()
-        for uid in order_uids:
-            self._append(kind, f'{{"order_uid":"{uid}","at":"{at}"}}')
-        self.rate.add(len(order_uids))
-        self._wake_streams()
+    def publish(self, notification: Notification) -> None:
+        """Publish an event for each order, new ones first."""
+        last = self.newest
+        for kind, uid, data in order_data(notification, _now()):
+            self._append(kind, data, uid)
+        self.rate.add(self.newest - last)
+        _wake(self._plain_streams)
+        if self._summary_streams:
+            self._summaries.request(last)
 
     def reset(self, since: datetime | None = None) -> None:
         """Publish that events since this time may be missing (None: at any time)."""
-        self._append("reset", _reset_data(since))
-        self._wake_streams()
+        self._append("reset", reset_data(_now(), since))
+        self._wake_all()
 
     def close(self) -> None:
         """End all streams cleanly, and refuse new ones."""
         self.is_closed = True
-        self._wake_streams()
+        self._summaries.close()
+        self._wake_all()
 
     def disconnect_all(self) -> None:
         """Cut all streams. Clients reconnect, which checks their API keys again."""
-        for stream in self._streams:
+        for stream in self._plain_streams | self._summary_streams:
             stream.disconnect()
 
-    def open(self, last_event_id: str | None) -> "EventStream":
+    def open(self, last_event_id: str | None, *, with_summaries: bool = False) -> "EventStream":
         """Return a stream that begins after that event, or now. Raises Problem (503) at the limit of clients."""
-        if len(self._streams) >= self._max_clients or self.is_closed:
+        if self.clients >= self._max_clients or self.is_closed:
             raise Problem(ProblemType.TOO_MANY_EVENT_STREAMS, "too many event streams")
         last_number = self._known_number(last_event_id) if last_event_id else self.newest
+        read = self._after_with_summaries if with_summaries else self._after
         if last_number is None:
-            stream = EventStream(self, self.newest, self.reset_to_newest())
+            stream = EventStream(self, read, self.newest, self.reset_to_newest())
         else:
-            stream = EventStream(self, last_number)
-        self._streams.add(stream)
+            stream = EventStream(self, read, last_number)
+        (self._summary_streams if with_summaries else self._plain_streams).add(stream)
         return stream
 
     def remove(self, stream: "EventStream") -> None:
-        self._streams.discard(stream)
+        self._plain_streams.discard(stream)
+        self._summary_streams.discard(stream)
 
     def reset_to_newest(self) -> bytes:
         """Return a `reset` event for one stream, which continues after the newest event and skips those before."""
-        return self._encode(self.newest, "reset", _reset_data())
+        return BufferedEvent(self._event_id(self.newest), "reset", reset_data(_now())).plain
 
     def has_all_after(self, number: int) -> bool:
         return self.newest - len(self._buffer) <= number <= self.newest
 
-    def after(self, number: int) -> list[bytes]:
-        """Return up to MAX_EVENTS_PER_CHUNK events after that number; all of them must still be in the buffer."""
+    def _after(self, number: int) -> list[bytes]:
+        return [event.plain for event in self._events_after(number)]
+
+    def _after_with_summaries(self, number: int) -> list[bytes]:
+        """Return the events up to the first one whose summary is missing, and request that if it comes first."""
+        events = self._events_after(number)
+        encoded = list[bytes]()
+        for event in events:
+            if event.with_summary is None:
+                break
+            encoded.append(event.with_summary)
+        if events and not encoded:
+            self._summaries.request(number)
+        return encoded
+
+    def _events_after(self, number: int) -> list[BufferedEvent]:
+        """Return up to MAX_EVENTS_PER_CHUNK events after that number, or none if they have left the buffer."""
+        if not self.has_all_after(number):
+            return []
         last = min(self.newest, number + MAX_EVENTS_PER_CHUNK)
         return [self._buffer[each % len(self._buffer)] for each in range(number + 1, last + 1)]
 
-    def _append(self, kind: str, data: str) -> None:
+    def _append(self, kind: str, data: str, order_uid: str = "") -> None:
         self.newest += 1
-        self._buffer[self.newest % len(self._buffer)] = self._encode(self.newest, kind, data)
+        event = BufferedEvent(self._event_id(self.newest), kind, data, order_uid)
+        self._buffer[self.newest % len(self._buffer)] = event
 
-    def _wake_streams(self) -> None:
-        for stream in self._streams:
-            stream.wake()
+    def _wake_all(self) -> None:
+        _wake(self._plain_streams)
+        self._wake_summary_streams()
 
-    def _encode(self, number: int, kind: str, data: str) -> bytes:
-        return f"id: {self._process_id}-{number}\nevent: {kind}\ndata: {data}\n\n".encode()
+    def _wake_summary_streams(self) -> None:
+        _wake(self._summary_streams)
+
+    def _event_id(self, number: int) -> str:
+        return f"{self._process_id}-{number}"
 
     def _known_number(self, event_id: str) -> int | None:
         """Return the event's number, or None if it is unknown or events after it have left the buffer."""
@@ -130,10 +172,13 @@ class EventStream(Response):
     media_type = "text/event-stream"
     HEADERS: Final = {**NO_STORE, "x-accel-buffering": "no"}
 
-    def __init__(self, broadcaster: EventBroadcaster, last_number: int, first_events: bytes = b"") -> None:
+    def __init__(
+        self, broadcaster: EventBroadcaster, read: ReadEvents, last_number: int, first_events: bytes = b""
+    ) -> None:
         super().__init__(headers=self.HEADERS)
         del self.headers["content-length"]
         self._broadcaster = broadcaster
+        self._read = read
         self._last_number = last_number
         self._first_chunk = _RECONNECT + first_events
         self._has_events = asyncio.Event()
@@ -190,7 +235,7 @@ class EventStream(Response):
             if not broadcaster.has_all_after(self._last_number):
                 self._last_number = broadcaster.newest
                 return broadcaster.reset_to_newest()
-            if events := broadcaster.after(self._last_number):
+            if events := self._read(self._last_number):
                 self._last_number += len(events)
                 return b"".join(events)
             if not await self._wait_for_events():
@@ -210,10 +255,10 @@ async def _wait_for_disconnect(receive: Receive) -> None:
         pass
 
 
-def _reset_data(since: datetime | None = None) -> str:
-    since_member = f',"since":"{rfc3339(since)}"' if since else ""
-    return f'{{"at":"{_now()}"{since_member}}}'
+def _wake(streams: "Iterable[EventStream]") -> None:
+    for stream in streams:
+        stream.wake()
 
 
-def _now() -> str:
-    return rfc3339(datetime.now(UTC))
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -1,14 +1,62 @@
 """`/events`: stored orders, as Server-Sent Events."""
 
+from datetime import UTC, datetime
 from typing import Annotated, Final, Literal
 
-from fastapi import Request
-from msgspec import Meta, Struct
+import msgspec
+from fastapi import Query, Request
+from msgspec import UNSET, Meta, Struct, UnsetType
 from starlette.responses import Response
 
 from service.handler.http.events.event_broadcaster import EventBroadcaster, EventStream
-from service.handler.http.openapi.document import LAST_EVENT_ID, ok, request_headers
+from service.handler.http.openapi.document import LAST_EVENT_ID, ok, request_headers, schema_ref
+from service.handler.http.openapi.examples import ORDER
 from service.handler.http.openapi.router import Router
+from service.handler.http.routes.orders import OrderSummary
+
+Include = Annotated[
+    Literal["summary"] | None,
+    Query(description="`summary` adds the summary of the order, as in lists, to `stored` and `replaced` events."),
+]
+
+
+class EventVersion(Struct, frozen=True, kw_only=True):
+    """What decides which of two documents of an order is newer: the timestamp, partition and offset of its record."""
+
+    partition: int
+    offset: int
+    timestamp: datetime
+
+
+class EventData(Struct, frozen=True, kw_only=True):
+    """The data of `stored` and `replaced` events."""
+
+    order_uid: str
+    at: Annotated[datetime, Meta(description="When the API was notified.")]
+    stored_at: Annotated[
+        datetime | None, Meta(description="When this version was stored. Null if the order was deleted.")
+    ]
+    version: Annotated[EventVersion | None, Meta(description="Null if the order was deleted.")]
+    summary: Annotated[
+        OrderSummary | UnsetType | None,
+        Meta(
+            description="With `include=summary` only. It is read after the event, so it may belong to a newer version, "
+            "which has an event of its own. Null if the order is no longer stored."
+        ),
+    ] = UNSET
+
+
+class ResetData(Struct, frozen=True, kw_only=True):
+    """The data of `reset` events: events between the two times may be missing."""
+
+    at: datetime
+    since: Annotated[datetime | UnsetType, Meta(description="Left out if it is not known.")] = UNSET
+
+
+_DATA: Final = {
+    "contentMediaType": "application/json",
+    "contentSchema": {"anyOf": [schema_ref(EventData), schema_ref(ResetData)]},
+}
 
 
 class Event(Struct, frozen=True, kw_only=True):
@@ -19,15 +67,20 @@ class Event(Struct, frozen=True, kw_only=True):
     data: Annotated[
         str,
         Meta(
-            description="JSON. `stored` and `replaced`: `order_uid`, and `at`, the API's time. `reset`: `at` and, "
-            "if known, `since`; events between the two may be missing."
+            description="JSON: EventData of `stored` and `replaced`, ResetData of `reset`.",
+            extra_json_schema=_DATA,
         ),
     ]
 
 
-_EXAMPLE: Final = Event(
-    id="5f0c2d1a-1", event="stored", data='{"order_uid":"b563feb7b2b84b6test","at":"2021-11-26T06:22:20Z"}'
+_STORED_AT: Final = datetime(2021, 11, 26, 6, 22, 20, tzinfo=UTC)
+_EXAMPLE_DATA: Final = EventData(
+    order_uid=ORDER.order_uid,
+    at=_STORED_AT,
+    stored_at=_STORED_AT,
+    version=EventVersion(partition=2, offset=1_041, timestamp=datetime(2021, 11, 26, 6, 22, 19, tzinfo=UTC)),
 )
+_EXAMPLE: Final = Event(id="5f0c2d1a-1", event="stored", data=msgspec.json.encode(_EXAMPLE_DATA).decode())
 DESCRIPTION: Final = (
     "The stream has no end; close the connection to stop it. `Last-Event-ID`, which browsers send on reconnect, "
     "continues after that event. If the event is no longer buffered, the stream begins with a `reset`."
@@ -49,9 +102,9 @@ def router(broadcaster: EventBroadcaster) -> Router:
         description=DESCRIPTION,
         openapi_extra=request_headers(LAST_EVENT_ID),
     )
-    async def follow_events(request: Request) -> Response:
+    async def follow_events(request: Request, include: Include = None) -> Response:
         if request.method == "HEAD":
             return Response(headers=EventStream.HEADERS, media_type=EventStream.media_type)
-        return broadcaster.open(request.headers.get("last-event-id"))
+        return broadcaster.open(request.headers.get("last-event-id"), with_summaries=include is not None)
 
     return routes

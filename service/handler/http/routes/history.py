@@ -1,7 +1,6 @@
 """`/orders/{order_uid}/history`: where the versions of an order came from, and what they changed. No personal data."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Final
 
@@ -17,7 +16,7 @@ from service.handler.http.responses.json_response import REVALIDATE, json_respon
 from service.handler.http.responses.problem_types import ProblemType
 from service.handler.http.responses.problems import Problem
 from service.handler.http.routes.orders import ORDER_PATH, OrderUidInPath
-from service.pkg.timestamps import rfc3339
+from service.pkg.timestamps import from_milliseconds, rfc3339
 from service.usecases.ports.reads import OrderHistory, OrderReader, OrderVersion
 
 
@@ -90,5 +89,5 @@ def _source(source: RecordCoordinates) -> SourceView:
         topic=source.topic,
         partition=source.partition,
         offset=source.offset,
-        timestamp=rfc3339(datetime.fromtimestamp(source.timestamp_ms / 1_000, UTC)),
+        timestamp=rfc3339(from_milliseconds(source.timestamp_ms)),
     )

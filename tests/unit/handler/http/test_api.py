@@ -123,7 +123,14 @@ def test_an_unknown_parameter_is_an_error_with_a_hint(api: InMemoryApi, query: s
     assert document["errors"] == [{"in": "query", "name": "", "rule": "unknown_parameter", "hint": hint}]
 
 
-@pytest.mark.parametrize("path", [URL, "/stats", "/events"])
+def test_an_unknown_value_of_include_is_refused_with_the_allowed_ones(api: InMemoryApi) -> None:
+    for method in ("GET", "HEAD"):
+        assert api.client.request(method, "/events?include=items").status_code == 422
+    (error,) = problem_of(api.client.get("/events?include=items"), 422)["errors"]
+    assert (error["name"], error["expected"]) == ("include", "'summary'")
+
+
+@pytest.mark.parametrize("path", [URL, "/stats"])
 def test_a_route_without_parameters_accepts_none(api: InMemoryApi, path: str) -> None:
     (error,) = problem_of(api.client.get(f"{path}?limit=1"), 422)["errors"]
     assert error["hint"] == "known parameters: none"

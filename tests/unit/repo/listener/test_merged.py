@@ -12,6 +12,7 @@ from service.repo.listener.merged import (
 )
 from service.repo.scope import Identity
 from service.usecases.minimum_lsn import UNKNOWN_LSN
+from service.usecases.ports.reads import Notification
 
 LSN = 7
 
@@ -25,7 +26,7 @@ class Setup:
             on_listen=lambda lsn: self.calls.append(("listen", lsn)),
             on_lsn=lambda lsn: self.calls.append(("lsn", lsn)),
             on_verified=lambda at: self.calls.append(("verified", at)),
-            on_notify=lambda new, changed: self.calls.append(("notify", new, changed)),
+            on_notify=lambda notification: self.calls.append(("notify", notification)),
             on_disconnect=lambda _: self.calls.append(("disconnect",)),
             on_repeated_timeouts=lambda: self.calls.append(("repeated timeouts",)),
         )
@@ -50,14 +51,14 @@ def test_one_listener_passes_everything_on() -> None:
     setup = Setup(1)
     setup.connect(1.0)
     setup.listeners[0].on_lsn(LSN)
-    setup.listeners[0].on_notify(["a"], [])
+    setup.listeners[0].on_notify(Notification(new=["a"]))
     setup.verify(2.0)
     setup.listeners[0].on_repeated_timeouts()
     assert setup.calls == [
         ("listen", LSN),
         ("verified", 1.0),
         ("lsn", LSN),
-        ("notify", ["a"], []),
+        ("notify", Notification(new=["a"])),
         ("verified", 2.0),
         ("repeated timeouts",),
     ]
@@ -93,8 +94,8 @@ def test_the_time_of_verification_is_that_of_the_listener_verified_first() -> No
 def test_a_notification_of_any_listener_is_passed_on() -> None:
     setup = Setup(2)
     for listener, uid in zip(setup.listeners, "ab", strict=True):
-        listener.on_notify([], [uid])
-    assert setup.calls == [("notify", [], ["a"]), ("notify", [], ["b"])]
+        listener.on_notify(Notification(changed=[uid]))
+    assert setup.calls == [("notify", Notification(changed=[uid])) for uid in ("a", "b")]
 
 
 def test_while_one_listener_is_lost_nothing_is_verified() -> None:

@@ -6,6 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from service.entities.version import RecordCoordinates
+from service.pkg.timestamps import from_milliseconds
 from service.repo.columns import DELIVERIES, ITEMS, ORDERS, PAYMENTS, TABLES, TableColumns
 from service.repo.schema import tables
 from service.repo.writer.rows import (
@@ -14,7 +15,6 @@ from service.repo.writer.rows import (
     copy_statement,
     line_columns,
     order_key,
-    record_time,
 )
 from tests.kit.factories import SAMPLE, order
 
@@ -121,7 +121,7 @@ def test_items_are_numbered_from_0() -> None:
 
 @pytest.mark.parametrize("timestamp_ms", [0, 1, 1_637_907_739_123, 253_402_300_799_999])
 def test_the_time_of_a_record_is_exact_to_the_millisecond(timestamp_ms: int) -> None:
-    moment = record_time(timestamp_ms)
+    moment = from_milliseconds(timestamp_ms)
     assert (moment - datetime(1970, 1, 1, tzinfo=UTC)) / timedelta(milliseconds=1) == timestamp_ms
 
 
