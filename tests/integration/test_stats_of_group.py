@@ -15,7 +15,7 @@ from service.config import KafkaSettings
 from service.handler.kafka.client import properties
 from service.handler.kafka.client.group_members import GroupMembers
 from service.handler.kafka.client.next_timestamps import next_timestamps
-from tests.kit.consumers import PROTOCOLS, assigned
+from tests.kit.consumers import assigned
 from tests.kit.factories import order_document
 from tests.kit.harness import Harness, Sent, orders
 from tests.kit.processes import Service, Spawn
@@ -25,6 +25,7 @@ from tests.kit.waiting import eventually
 WITHIN_SECONDS = 30.0
 CLIENT_ID = f"orders-{gethostname()}"
 EVERY_PARTITION = [*range(PARTITIONS)]
+DEPRECATED = pytest.mark.filterwarnings("ignore:list_groups:DeprecationWarning")
 
 
 @pytest.fixture
@@ -36,22 +37,32 @@ def stats(api: Service) -> Any:
     return httpx2.get(f"{api.url}/stats").raise_for_status().json()
 
 
+def members_of(harness: Harness) -> GroupMembers:
+    admin = partial(AdminClient, {"bootstrap.servers": harness.bootstrap_servers})
+    return GroupMembers(admin, group_id=harness.topic, topic=harness.topic)
+
+
 def known(api: Service, name: str) -> Any:
     """Wait until the API could read the part, which takes longer the first time, and return it."""
     return eventually(lambda: stats(api)[name], within=WITHIN_SECONDS, what=name)
 
 
-@PROTOCOLS
-def test_members_are_listed_with_their_partitions(api: Service, harness: Harness, protocol: str) -> None:
+def test_members_are_listed_with_their_partitions(api: Service, harness: Harness) -> None:
     stopped = known(api, "consumers")
     assert (stopped["is_running"], stopped["members"]) == (False, [])
-    consumer = assigned(harness.consumer(ORDERS_KAFKA__GROUP_PROTOCOL=protocol))
+    consumer = assigned(harness.consumer())
     eventually(lambda: known(api, "consumers")["is_running"], within=WITHIN_SECONDS)
     running = known(api, "consumers")
     assert running["members"] == [{"client_id": CLIENT_ID, "partitions": EVERY_PARTITION}]
     assert running["since"] > stopped["since"]
     assert consumer.stop() == 0
     eventually(lambda: not known(api, "consumers")["is_running"], within=WITHIN_SECONDS)
+
+
+@DEPRECATED
+def test_members_of_the_protocol_consumer_are_unknown(harness: Harness) -> None:
+    assigned(harness.consumer(ORDERS_KAFKA__GROUP_PROTOCOL="consumer"))
+    assert members_of(harness).read() is None
 
 
 def test_the_lag_of_a_partition_is_its_messages_and_the_age_of_the_oldest(api: Service, harness: Harness) -> None:
@@ -81,10 +92,9 @@ def test_without_kafka_everything_else_is_answered(spawn: Spawn, settings: Mappi
     assert (pool["in_use"] <= pool["size"], pool["waiting"]) == (True, 0)
 
 
+@DEPRECATED
 def test_a_group_that_does_not_exist_has_no_members(harness: Harness) -> None:
-    admin = partial(AdminClient, {"bootstrap.servers": harness.bootstrap_servers})
-    members = GroupMembers(admin, group_id="no-such-group", topic=harness.topic)
-    assert eventually(lambda: members.read_if_available() == [], within=WITHIN_SECONDS)
+    assert eventually(lambda: members_of(harness).read_if_available() == [], within=WITHIN_SECONDS)
 
 
 def test_the_next_timestamp_of_each_partition_is_read_although_one_has_many_messages(harness: Harness) -> None:

@@ -121,7 +121,7 @@ class Stats(Struct, frozen=True, kw_only=True):
     partitions: list[PartitionLag] | None
     """The lag by partition; null while Kafka is unreachable."""
     consumers: Consumers | None
-    """Null while Kafka is unreachable."""
+    """Null while Kafka is unreachable, and with ORDERS_KAFKA__GROUP_PROTOCOL=consumer."""
     dead_letters: int | None
     """Messages in the dead-letter topic; null while Kafka is unreachable."""
     dependencies: Dependencies

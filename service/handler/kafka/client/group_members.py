@@ -1,7 +1,12 @@
 """The members of the consumer group."""
 
+import struct
+from collections.abc import Iterator
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from confluent_kafka import KafkaException
 
 from service.errors import KafkaRequestFailed
 from service.handler.kafka.client.group_lag import CALL_TIMEOUT_SECONDS
@@ -12,6 +17,14 @@ if TYPE_CHECKING:
 
     from confluent_kafka.admin import AdminClient
 
+_DEAD: Final = "Dead"
+"""The state of a listed group whose members this request cannot return: one of the protocol `consumer` (KIP-848)."""
+
+# https://kafka.apache.org/protocol: ConsumerProtocolAssignment. Unsigned, so that reading always advances.
+_VERSION_AND_TOPICS: Final = struct.Struct(">hI")
+_NAME_LENGTH: Final = struct.Struct(">H")
+_PARTITION_COUNT: Final = struct.Struct(">I")
+
 
 class GroupMember(NamedTuple):
     client_id: str
@@ -20,7 +33,11 @@ class GroupMember(NamedTuple):
 
 
 class GroupMembers:
-    """Connects at the first read; not thread-safe."""
+    """Connects at the first read; not thread-safe.
+
+    `list_groups` is deprecated, but its successor `describe_consumer_groups` aborts the process (librdkafka 2.16: an
+    assertion in rd_kafka_enq_once_del_source_return) when Kafka returns after a request has timed out.
+    """
 
     def __init__(self, connect_admin: "Callable[[], AdminClient]", *, group_id: str, topic: str) -> None:
         self._connect_admin = connect_admin
@@ -28,25 +45,50 @@ class GroupMembers:
         self._topic = topic
 
     def read_if_available(self) -> list[GroupMember] | None:
-        """Return None while Kafka is unavailable or refuses the request."""
+        """Return None if the members are unknown: Kafka is unavailable, or the group's protocol is `consumer`."""
         try:
             return self.read()
-        except (KafkaRequestFailed, TimeoutError):
+        except KafkaRequestFailed:
             return None
 
     @translated()
-    def read(self) -> list[GroupMember]:
-        """Return the members; none if the group does not exist. Raises KafkaRequestFailed, TimeoutError."""
-        described = self._admin.describe_consumer_groups([self._group_id], request_timeout=CALL_TIMEOUT_SECONDS)
-        members = described[self._group_id].result(CALL_TIMEOUT_SECONDS).members
+    def read(self) -> list[GroupMember] | None:
+        """Return the members, None if they are unknown; none if the group does not exist. Raises KafkaRequestFailed."""
+        groups: list[Any] = self._admin.list_groups(self._group_id, timeout=CALL_TIMEOUT_SECONDS)
+        for group in groups:
+            if group.error is not None:
+                raise KafkaException(group.error)
+            if group.state == _DEAD:
+                return None
         return sorted(
-            GroupMember(
-                member.client_id,
-                sorted(each.partition for each in member.assignment.topic_partitions if each.topic == self._topic),
-            )
-            for member in members
+            GroupMember(member.client_id, assigned_partitions(member.assignment, self._topic))
+            for group in groups
+            for member in group.members
         )
 
     @cached_property
     def _admin(self) -> "AdminClient":
         return self._connect_admin()
+
+
+def assigned_partitions(assignment: bytes, topic: str) -> list[int]:
+    """Return the topic's partitions in a member's serialized assignment, in order; none if it is malformed."""
+    try:
+        topics = [partitions for name, partitions in _topics(assignment) if name == topic]
+    except (struct.error, UnicodeDecodeError):
+        return []
+    return sorted(chain.from_iterable(topics))
+
+
+def _topics(assignment: bytes) -> Iterator[tuple[str, tuple[int, ...]]]:
+    _, topics = _VERSION_AND_TOPICS.unpack_from(assignment)
+    at = _VERSION_AND_TOPICS.size
+    for _ in range(topics):
+        (length,) = _NAME_LENGTH.unpack_from(assignment, at)
+        at += _NAME_LENGTH.size
+        name = assignment[at : at + length].decode()
+        at += length
+        (count,) = _PARTITION_COUNT.unpack_from(assignment, at)
+        at += _PARTITION_COUNT.size
+        yield name, struct.unpack_from(f">{count}i", assignment, at)
+        at += 4 * count
