@@ -189,8 +189,7 @@ class TooManyDeadLetters(OrdersError):
 
 
 class OrdersTooLarge(OrdersError):
-    def __init__(self, max_bytes: int) -> None:
-        super().__init__(f"the orders are larger than {max_bytes} bytes together")
+    """The caller knows the limit."""
 
 
 class ErasuresStillNeeded(OrdersError):

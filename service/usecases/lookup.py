@@ -122,7 +122,7 @@ class Lookup:
         known = {uid: value for uid in uids if (value := self.cached(uid)) is not None}
         unused = max_bytes - sum(len(value) - ETAG_BYTES for value in known.values())
         if unused < 0:
-            raise OrdersTooLarge(max_bytes)
+            raise OrdersTooLarge
         missed = [uid for uid in uids if uid not in known and not self._is_known_to_be_absent(uid)]
         if missed:
             self.misses += len(missed)

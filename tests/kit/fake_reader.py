@@ -75,7 +75,7 @@ class FakeReader:
     async def documents_within(self, uids: Sequence[str], max_bytes: int) -> dict[str, ReadResult]:
         found = await self.documents(uids)
         if sum(len(each.document or b"") for each in found.values()) > max_bytes:
-            raise OrdersTooLarge(max_bytes)
+            raise OrdersTooLarge
         return found
 
     @asynccontextmanager

@@ -274,7 +274,7 @@ async def _documents_within(
     except TimeoutError:
         raise StorageUnavailable(QUERY_TIMED_OUT) from None
     if size > max_bytes:
-        raise OrdersTooLarge(max_bytes)
+        raise OrdersTooLarge
     return replay_lsn, found
 
 

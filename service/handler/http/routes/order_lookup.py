@@ -58,8 +58,9 @@ def router(lookup: Lookup) -> Router:
         uids = [*dict.fromkeys(asked.order_uids)]
         try:
             return json_response(_body(uids, await lookup.find_many(uids, MAX_RESPONSE_BYTES)))
-        except OrdersTooLarge as error:
-            raise Problem(ProblemType.ORDERS_TOO_LARGE, str(error)) from None
+        except OrdersTooLarge:
+            detail = f"the orders together are larger than {MAX_RESPONSE_BYTES} bytes"
+            raise Problem(ProblemType.ORDERS_TOO_LARGE, detail) from None
 
     return routes
 

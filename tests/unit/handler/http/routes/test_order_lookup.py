@@ -112,9 +112,12 @@ def test_orders_that_do_not_fit_into_a_response_are_refused(api: InMemoryApi, mo
     size = len(api.client.get("/orders/o1").content)
     monkeypatch.setattr(order_lookup, "MAX_RESPONSE_BYTES", 2 * size)
     assert len(ask(api, "o1", "o2").json()["orders"]) == 2
-    problem = problem_of(ask(api, "o1", "o2", "o3"), 422)
-    assert problem["type"] == "urn:orders:problem:orders-too-large"
-    assert str(2 * size) in problem["detail"]
+    ask(api, "o3")
+    api.lookup.invalidate(["o4"])
+    for uids in (("o1", "o2", "o3"), ("o1", "o2", "o4")):  # all cached, and not
+        problem = problem_of(ask(api, *uids), 422)
+        assert problem["type"] == "urn:orders:problem:orders-too-large"
+        assert problem["detail"] == f"the orders together are larger than {2 * size} bytes"
 
 
 def test_orders_cannot_be_looked_up_while_postgresql_is_unreachable() -> None:
