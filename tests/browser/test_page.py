@@ -9,6 +9,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.browser.page import READS, UID, Store, enter_key, events, figure, look_up, look_up_status, rows
 from tests.kit.processes import Service, Spawn
+from tests.kit.stores import erasing
 from tests.kit.waiting import eventually
 
 if TYPE_CHECKING:
@@ -103,6 +104,16 @@ def test_a_link_to_no_order_has_a_reason(visit: "Visit", shared_service: Service
     visit.page.goto(f"{shared_service.url}/#/orders/{uid}")
     expect(look_up_status(visit.page)).to_have_text(sentence)
     expect(visit.page.get_by_role("article")).to_have_count(0)
+
+
+def test_an_erased_order_is_told_from_an_unknown_one(
+    visit: "Visit", service: Service, store: Store, database: str
+) -> None:
+    store("erased")
+    with erasing(database) as erasures:
+        erasures.erase(["erased"])
+    visit.page.goto(f"{service.url}/#/orders/erased")
+    expect(look_up_status(visit.page)).to_have_text(re.compile(r"^Not stored: the order was erased at 20\S+Z\.$"))
 
 
 def test_a_network_outage_is_shown_and_a_retry_works(visit: "Visit", context: BrowserContext, service: Service) -> None:

@@ -13,7 +13,7 @@ from service.errors import OrderRejected
 from service.repo.shards import shard_of
 from service.repo.writer.order_store import PostgresOrderStore
 from service.usecases.ports.ingest import StoreCounts
-from service.usecases.ports.reads import OrderHistory
+from service.usecases.ports.reads import OrderHistory, OrderReader
 from service.usecases.retention import KEEP_FOREVER
 from tests.kit.factories import SAMPLE, versioned
 from tests.kit.readers import RealReads
@@ -73,6 +73,21 @@ def test_a_record_of_the_same_document_counts_as_the_source_of_the_version(
     for offset, entry in ((1, "x"), (2, "x"), (3, "y")):
         writer.store([versioned(offset, order_uid="a", entry=entry)])
     assert [version.source.offset for version in history(database).versions] == [3, 2]
+
+
+def test_an_erased_order_has_the_time_of_its_erasure_instead_of_versions(
+    database: str, writer: PostgresOrderStore, admin: psycopg.Connection
+) -> None:
+    writer.store([versioned(1, order_uid="a"), versioned(2, order_uid="b")])
+    with erasing(database) as erasures:
+        erasures.erase(["a"])
+    ((time,),) = admin.execute("SELECT erased_at FROM erased").fetchall()
+
+    async def read(reader: OrderReader, uid: str) -> tuple[OrderHistory | None, datetime | None]:
+        return await reader.history(uid), await reader.erased_at(uid)
+
+    assert RealReads(database).read(lambda reader: read(reader, "a")) == (None, time)
+    assert RealReads(database).read(lambda reader: read(reader, "b"))[1] is None
 
 
 def test_only_paths_are_recorded_and_no_values(

@@ -37,6 +37,8 @@ class FakeReader:
         self.orders: dict[str, Order] = {}
         self._versions: dict[str, list[OrderVersion]] = {}
         self._offsets = count()
+        self.erased: dict[str, datetime] = {}
+        """When these orders were erased."""
         self.store(*orders)
         self.is_unreachable = False
         self.replay_lsn: int | None = None
@@ -93,6 +95,10 @@ class FakeReader:
         if uid not in self._snapshot():
             return None
         return OrderHistory(len(self._versions[uid]) - 1, self._versions[uid])
+
+    async def erased_at(self, uid: str) -> datetime | None:
+        self._snapshot()
+        return self.erased.get(uid)
 
     async def estimate(self) -> OrderCount:
         return OrderCount(len(self._snapshot()), is_estimate=False)

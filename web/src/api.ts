@@ -16,6 +16,8 @@ export interface Failure {
   ok: false;
   /** 0 if there was no response. */
   status: number;
+  /** The type of the problem; empty if the body is no problem. */
+  type: string;
   title: string;
   detail: string;
   requestId: string;
@@ -32,6 +34,7 @@ const TIMEOUT_MS = 10_000;
 const NO_RESPONSE: Failure = {
   ok: false,
   status: 0,
+  type: "",
   title: "No response",
   detail: "",
   requestId: "",
@@ -101,6 +104,7 @@ function toFailure(response: Response, text: string): Failure {
   return {
     ok: false,
     status: response.status,
+    type: body.type ?? "",
     title: body.title ?? response.statusText,
     detail: body.detail ?? "",
     requestId: body.request_id ?? response.headers.get("x-request-id") ?? "",

@@ -12,6 +12,9 @@ export interface StatusMessages {
   malformed: string;
 }
 
+/** The problem of an erased order. Only its history has it. */
+export const ERASED = "urn:orders:problem:order-erased";
+
 export const ID_RULE = "An order UID has 1 to 64 letters, digits, hyphens or underscores.";
 
 export const NOTHING_FOUND = "No order UID, track number or customer id equals this text. Upper and lower case differ.";
@@ -57,7 +60,7 @@ export function failureMessage(failure: Failure, messages: StatusMessages): stri
     case 403:
       return messages.forbidden;
     case 404:
-      return messages.missing;
+      return failure.type === ERASED ? `Not stored: ${failure.detail}.` : messages.missing;
     case 422:
       return messages.malformed;
     case 503:

@@ -7,6 +7,7 @@ which a pooler in transaction mode passes on to other clients. The client measur
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final, LiteralString, NamedTuple, TypeVar, cast
 
@@ -35,6 +36,7 @@ from service.repo.connection import (
 from service.repo.connection_errors import CONNECTION_FAILED
 from service.repo.reader.statements import (
     DOCUMENTS_OF,
+    ERASED_AT,
     ESTIMATE,
     HISTORY,
     IDENTITY,
@@ -42,6 +44,7 @@ from service.repo.reader.statements import (
     SET_PLANNER,
     SUMMARIES_OF,
     document_values,
+    erased_at_values,
     history_values,
     newest_statement,
     page_statement,
@@ -160,6 +163,10 @@ class PostgresOrderReader:
 
     async def history(self, uid: str) -> OrderHistory | None:
         return history_of(await self._fetch(HISTORY, history_values(uid)))
+
+    async def erased_at(self, uid: str) -> datetime | None:
+        found = await self._fetch(ERASED_AT, erased_at_values(uid))
+        return found[0][0].astimezone(UTC) if found else None
 
     async def estimate(self) -> OrderCount:
         return OrderCount(*(await self._fetch(ESTIMATE, []))[0])

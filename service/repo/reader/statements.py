@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import Any, Final, LiteralString
 
 from service.repo.connection import PLANNER_SETTINGS
@@ -78,6 +79,9 @@ ORDER BY number DESC"""
 """The stored version of an order, without a number, and its replaced ones, newest first. Uses the unique key of
 `order_uid` and the primary key of the versions."""
 
+ERASED_AT: Final = "SELECT erased_at FROM erased WHERE order_uid_hash = %(hash)s"
+"""Uses the primary key."""
+
 FILTERS: Final[dict[str, LiteralString]] = {
     "customer_id": "o.customer_id = %(customer_id)s",
     "track_number": "o.track_number = %(track_number)s",
@@ -132,6 +136,11 @@ def document_values(uids: Sequence[str]) -> dict[str, Any]:
 def history_values(uid: str) -> dict[str, Any]:
     """Return the values of HISTORY."""
     return {"order_uid": uid, "shard": shard_of(uid)}
+
+
+def erased_at_values(uid: str) -> dict[str, Any]:
+    """Return the values of ERASED_AT."""
+    return {"hash": sha256(uid.encode()).digest()}
 
 
 def page_statement(query: PageQuery) -> str:

@@ -109,6 +109,9 @@ class OrderReader(Protocol):
     async def history(self, uid: str) -> OrderHistory | None:
         """Return the recorded versions of an order, or None if it is not stored."""
 
+    async def erased_at(self, uid: str) -> datetime | None:
+        """Return when an order was last erased, in UTC; None if it was not, or may be stored again."""
+
     async def estimate(self) -> OrderCount:
         """Return the number of stored orders: exact if they are few, else an estimate."""
 

@@ -4,13 +4,13 @@ import { useApi } from "../context";
 import { useLoaded } from "../hooks";
 import { isOrderId, type OrderTab } from "../route";
 import { lookUpMessage } from "../messages";
-import type { Order } from "../types";
+import { readOrder } from "../orders";
 import { OrderView } from "./order";
 
 /** The order with this UID, or why it is not shown. */
 export function LookUp({ id, tab }: { id: string; tab: OrderTab }): JSX.Element {
   const api = useApi();
-  const load = useCallback((signal: AbortSignal) => api.get<Order>(`orders/${id}`, signal), [api, id]);
+  const load = useCallback((signal: AbortSignal) => readOrder(api, id, signal), [api, id]);
   const { result } = useLoaded(isOrderId(id) ? load : null);
   const isBad = !isOrderId(id) || result?.ok === false;
   return (

@@ -37,7 +37,12 @@ class ProblemType(Enum):
     ORDER_NOT_FOUND = (
         HTTPStatus.NOT_FOUND,
         "No such order",
-        "Correct the `order_uid`. A new order may not be stored yet.",
+        "Correct the `order_uid`. A new order may not be stored yet. If it was erased, its history says so.",
+    )
+    ORDER_ERASED = (
+        HTTPStatus.NOT_FOUND,
+        "The order was erased",
+        "Only the history of an order has this type. Its data is deleted, and later messages are skipped.",
     )
     DEAD_LETTER_NOT_FOUND = (
         HTTPStatus.NOT_FOUND,

@@ -1,6 +1,7 @@
 """`/orders/{order_uid}/history`: where the versions of an order came from, and what they changed. No personal data."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from http import HTTPStatus
 from typing import Final
 
@@ -64,10 +65,17 @@ def router(reader: OrderReader) -> Router:
     async def get_order_history(order_uid: OrderUidInPath) -> Response:
         history = await reader.history(order_uid)
         if history is None:
-            raise Problem(ProblemType.ORDER_NOT_FOUND, "no order with this order_uid")
+            raise _not_stored(await reader.erased_at(order_uid))
         return json_response(msgspec.json.encode(_view(order_uid, history)), REVALIDATE)
 
     return routes
+
+
+def _not_stored(erased_at: datetime | None) -> Problem:
+    """Only here are erased orders told from unknown ones: `GET` of an order spares the second query."""
+    if erased_at is None:
+        return Problem(ProblemType.ORDER_NOT_FOUND, "no order with this order_uid")
+    return Problem(ProblemType.ORDER_ERASED, f"the order was erased at {rfc3339(erased_at)}")
 
 
 def _view(order_uid: str, history: OrderHistory) -> HistoryView:
