@@ -41,7 +41,8 @@ NO_KEY: Final[Security] = []
 _REQUEST_ID: Final = "X-Request-ID"
 HEADERS: Final = {
     "ETag": "Strong entity tag: changes when the body does.",
-    "Link": "The next page, with the request's filters, as a relative reference (RFC 8288). None on the last page.",
+    "Link": "The next page, with the request's filters, as a relative reference (RFC 8288). None on the last page, and "
+    "none for a list of one customer: headers contain no personal data.",
     "X-Cache": "`hit`: served from memory; `miss`: read from the database.",
     "Idempotency-Replayed": "`true`: the answer to an earlier request with this Idempotency-Key.",
     _REQUEST_ID: "The id in the log: that of the request's `X-Request-ID`, or a new one.",

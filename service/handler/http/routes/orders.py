@@ -41,8 +41,9 @@ OrdersCursor = Annotated[
     ),
 ]
 FilterText = Annotated[str | None, Query(min_length=1, max_length=255, pattern=r"^[^\x00]*$")]
-
-
+CustomerId = Annotated[
+    FilterText, Query(description="Only orders of this customer. The pages have no `Link`: use `next_cursor`.")
+]
 _Timestamp = Annotated[datetime | None, parsed(timestamp, "timestamp", "not a timestamp with a time zone")]
 _ZONE: Final = "RFC 3339 with a time zone, in which `+` is sent as `%2B`"
 CreatedFrom = Annotated[
@@ -119,7 +120,7 @@ def router(lookup: Lookup, reader: OrderReader) -> Router:
         request: Request,
         limit: OrdersLimit = 20,
         cursor: OrdersCursor = None,
-        customer_id: FilterText = None,
+        customer_id: CustomerId = None,
         track_number: FilterText = None,
         created_from: CreatedFrom = None,
         created_to: CreatedTo = None,
@@ -137,14 +138,20 @@ def order_response(order: LookupResult, if_none_match: Sequence[str]) -> Respons
 
 
 def _page_response(page: Page, request: Request) -> Response:
-    """Return the page, or 304, with a Link to the next page, whose reference is relative to the request's address."""
+    """Return the page with a Link to the next one, or 304."""
     next_cursor = f"{page.next.created_us}.{page.next.order_uid}" if page.next else None
     body = b'{"orders":[%s],"next_cursor":%s}' % (b",".join(page.summaries), msgspec.json.encode(next_cursor))
-    link = f'<?{urlencode({**request.query_params, "cursor": next_cursor})}>; rel="next"'
     tag, _ = split_etag(with_etag(body))
     return _conditional(
-        body, tag.decode(), request.headers.getlist("if-none-match"), {"link": link} if next_cursor else {}
+        body, tag.decode(), request.headers.getlist("if-none-match"), _link(request.query_params, next_cursor)
     )
+
+
+def _link(query: Mapping[str, str], next_cursor: str | None) -> dict[str, str]:
+    """Return a Link with a reference relative to the request's address, unless it would repeat personal data."""
+    if next_cursor is None or "customer_id" in query:
+        return {}
+    return {"link": f'<?{urlencode({**query, "cursor": next_cursor})}>; rel="next"'}
 
 
 def _conditional(
