@@ -1,6 +1,6 @@
 """Lag by partition, in messages and seconds."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Final
@@ -22,10 +22,17 @@ class Lag:
     after it have a separate metric.
     """
 
-    def __init__(self, ends: PartitionEnds, progress: Progress, metrics: "PartitionMetrics") -> None:
+    def __init__(
+        self,
+        ends: PartitionEnds,
+        progress: Progress,
+        metrics: "PartitionMetrics",
+        now: Callable[[], float] = monotonic,
+    ) -> None:
         self.ends = ends
         self._progress = progress
         self._metrics = metrics
+        self._now = now
         self._gauges = (
             metrics.lag_messages, metrics.lag_seconds, metrics.open_transaction_messages, metrics.stalled_seconds,
         )  # fmt: skip
@@ -40,9 +47,9 @@ class Lag:
 
     def update(self, paused: Collection[int] = ()) -> None:
         """Update the gauges, at most once a second. Blocks for at most half a second if partitions are not fetched."""
-        if monotonic() - self._updated_at < _UPDATE_INTERVAL_SECONDS:
+        if self._now() - self._updated_at < _UPDATE_INTERVAL_SECONDS:
             return
-        self._updated_at = monotonic()
+        self._updated_at = self._now()
         self.ends.query(self._progress.partitions, paused)
         for partition, progress in self._progress.partitions.items():
             self._set(partition, progress)
@@ -51,12 +58,12 @@ class Lag:
         start, end = self.ends.readable(partition)
         behind = max(end - max(progress.offset, start), 0)
         in_transactions = self.ends.open_transaction_messages(partition)
-        now, waits = monotonic(), bool(behind or in_transactions)
+        now, waits = self._now(), bool(behind or in_transactions)
         if not behind:
-            progress.mark_caught_up()
+            self._progress.mark_caught_up(partition)
         if not waits:
             progress.moved_at = now
         self._metrics.lag_messages.labels(partition).set(behind)
-        self._metrics.lag_seconds.labels(partition).set(progress.age_seconds if behind else 0)
+        self._metrics.lag_seconds.labels(partition).set(self._progress.age_seconds(partition) if behind else 0)
         self._metrics.open_transaction_messages.labels(partition).set(in_transactions)
         self._metrics.stalled_seconds.labels(partition).set(now - progress.moved_at)

@@ -1,5 +1,6 @@
 """Commits offsets of finished batches without blocking."""
 
+from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
@@ -20,19 +21,26 @@ class OffsetCommitter:
     """Belongs to the reading thread."""
 
     def __init__(
-        self, *, group: ConsumerGroup, progress: Progress, metrics: "ConsumerMetrics", log: FilteringBoundLogger
+        self,
+        *,
+        group: ConsumerGroup,
+        progress: Progress,
+        metrics: "ConsumerMetrics",
+        log: FilteringBoundLogger,
+        now: Callable[[], float] = monotonic,
     ) -> None:
         self._group = group
         self._progress = progress
         self._metrics = metrics
         self._log = log
+        self._now = now
         self._in_flight = False
         self._committed_at = 0.0
         self._retry_at = 0.0
 
     def commit(self, client: Consumer) -> None:
         """Send a commit if none is in flight. The client answers in a later poll: see `on_commit`."""
-        if self._progress.uncommitted and not self._in_flight and monotonic() >= self._retry_at:
+        if self._progress.uncommitted and not self._in_flight and self._now() >= self._retry_at:
             self._send(client)
 
     def commit_now(self, client: Consumer) -> None:
@@ -49,14 +57,14 @@ class OffsetCommitter:
 
     def on_commit(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
         """Handle the broker's answer to a commit: a callback of the client."""
-        self._metrics.batches.seconds.labels("commit").observe(monotonic() - self._committed_at)
+        self._metrics.batches.seconds.labels("commit").observe(self._now() - self._committed_at)
         self._in_flight = False
         for answer in partitions:
             if error is None and answer.error is None:
                 self._progress.on_committed(answer.partition, answer.offset)
         failed = next((answer for answer in partitions if answer.error is not None), None)
         problem = failed.error if failed else error
-        self._retry_at = 0.0 if problem is None else monotonic() + _RETRY_INTERVAL_SECONDS
+        self._retry_at = 0.0 if problem is None else self._now() + _RETRY_INTERVAL_SECONDS
         if problem is not None:
             self._metrics.consumption.commit_failures.inc()
             self._log.warning(
@@ -67,7 +75,7 @@ class OffsetCommitter:
 
     def _send(self, client: Consumer) -> None:
         client.commit(offsets=self._to_commit(), asynchronous=True)
-        self._in_flight, self._committed_at = True, monotonic()
+        self._in_flight, self._committed_at = True, self._now()
 
     def _to_commit(self) -> list[TopicPartition]:
         return self._group.offsets_to_commit(self._progress.uncommitted, self._group.topic_id)

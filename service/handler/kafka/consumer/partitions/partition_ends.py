@@ -1,7 +1,7 @@
 """The end of each partition, as of the last fetch or query."""
 
 from collections import deque
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Final
@@ -23,9 +23,10 @@ class PartitionEnds:
     The client learns the ends of partitions by fetching, so the ends of the others are queried.
     """
 
-    def __init__(self, client: Consumer, topic: str) -> None:
+    def __init__(self, client: Consumer, topic: str, now: Callable[[], float] = monotonic) -> None:
         self._client = client
         self._topic = topic
+        self._now = now
         self._ends: Mapping[int, PartitionEnd] = {}
         self._unfetched: frozenset[int] = frozenset()
         self._queried: dict[int, tuple[int, int]] = {}
@@ -44,15 +45,15 @@ class PartitionEnds:
         unfetched = self._unfetched.union(paused)
         for partition in self._queried.keys() - unfetched:
             del self._queried[partition]
-        if not unfetched or monotonic() - self._queried_at < _QUERY_INTERVAL_SECONDS:
+        if not unfetched or self._now() - self._queried_at < _QUERY_INTERVAL_SECONDS:
             return
         self._to_query = self._to_query or deque(partition for partition in partitions if partition in unfetched)
-        deadline = monotonic() + _QUERY_TIMEOUT_SECONDS
-        while self._to_query and (left := deadline - monotonic()) > 0:
+        deadline = self._now() + _QUERY_TIMEOUT_SECONDS
+        while self._to_query and (left := deadline - self._now()) > 0:
             partition = self._to_query.popleft()
             with suppress(KafkaException):
                 self._queried[partition] = self._client.get_watermark_offsets(self._topic_partition(partition), left)
-        self._queried_at = monotonic()
+        self._queried_at = self._now()
 
     def open_transaction_messages(self, partition: int) -> int:
         """Return the number of messages from the first open transaction on, which cannot be read yet."""

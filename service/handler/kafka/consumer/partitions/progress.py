@@ -1,6 +1,6 @@
 """How far each partition was read, written and committed."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from time import monotonic, time
 from typing import Final
@@ -21,15 +21,6 @@ class PartitionProgress:
     is_ours: bool
     """Whether this member processed the messages before the offset; otherwise the group had committed it."""
 
-    @property
-    def age_seconds(self) -> float:
-        """Seconds since `last_ms`."""
-        return max(_now_ms() - self.last_ms, 0) / _MS_PER_SECOND
-
-    def mark_caught_up(self) -> None:
-        """Record that nothing is left to read."""
-        self.last_ms = max(self.last_ms, _now_ms())
-
 
 class Progress:
     """Belongs to the reading thread.
@@ -38,7 +29,9 @@ class Progress:
     commit. An offset of a revoked partition that is uncommitted is abandoned: the next owner reads its messages again.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, now: Callable[[], float] = monotonic, wall_clock: Callable[[], float] = time) -> None:
+        self._now = now
+        self._wall_clock = wall_clock
         self._partitions: dict[int, PartitionProgress] = {}
         self._uncommitted: dict[int, int] = {}
         self._abandoned: set[int] = set()
@@ -68,10 +61,20 @@ class Progress:
         progress = self._partitions.get(partition)
         return progress.offset if progress and progress.is_ours else None
 
+    def age_seconds(self, partition: int) -> float:
+        """Return the seconds since the `last_ms` of a partition."""
+        return max(self._now_ms() - self._partitions[partition].last_ms, 0) / _MS_PER_SECOND
+
+    def mark_caught_up(self, partition: int) -> None:
+        """Record that nothing is left to read."""
+        progress = self._partitions[partition]
+        progress.last_ms = max(progress.last_ms, self._now_ms())
+
     def start_at(self, committed: Mapping[int, int]) -> None:
         """Record the group's committed offsets, for partitions of which no batch is done yet."""
         for partition, offset in committed.items():
-            self._partitions.setdefault(partition, PartitionProgress(offset, _now_ms(), monotonic(), is_ours=False))
+            progress = PartitionProgress(offset, self._now_ms(), self._now(), is_ours=False)
+            self._partitions.setdefault(partition, progress)
 
     def advance(self, batch: Batch, *, is_committed: bool = False) -> None:
         """Record that a batch is done, and whether its offsets were committed together with its dead letters."""
@@ -106,7 +109,7 @@ class Progress:
             if partition not in pending:
                 end = self._ends.pop(partition)
                 if end > self._partitions[partition].offset:
-                    self._move(partition, end, _now_ms())
+                    self._move(partition, end, self._now_ms())
                     self._uncommitted[partition] = end
 
     def forget_ends(self, partitions: Collection[int]) -> None:
@@ -131,8 +134,7 @@ class Progress:
         self.forget_ends(partitions)
 
     def _move(self, partition: int, offset: int, last_ms: int) -> None:
-        self._partitions[partition] = PartitionProgress(offset, last_ms, monotonic(), is_ours=True)
+        self._partitions[partition] = PartitionProgress(offset, last_ms, self._now(), is_ours=True)
 
-
-def _now_ms() -> int:
-    return round(time() * _MS_PER_SECOND)
+    def _now_ms(self) -> int:
+        return round(self._wall_clock() * _MS_PER_SECOND)

@@ -1,5 +1,8 @@
 """Logs the errors that the client reports, with a remedy, and records fatal ones."""
 
+from collections.abc import Callable
+from time import monotonic
+
 from confluent_kafka import KafkaError, Message
 from structlog.typing import FilteringBoundLogger
 
@@ -14,11 +17,17 @@ from service.pkg.log_throttle import LogThrottle
 class ClientErrors:
     """Belongs to the reading thread."""
 
-    def __init__(self, topic: str, failure: ClientFailure, log: FilteringBoundLogger) -> None:
+    def __init__(
+        self,
+        topic: str,
+        failure: ClientFailure,
+        log: FilteringBoundLogger,
+        now: Callable[[], float] = monotonic,
+    ) -> None:
         self._topic = topic
         self._failure = failure
         self._log = log
-        self._throttle = LogThrottle(LOG_INTERVAL_SECONDS)
+        self._throttle = LogThrottle(LOG_INTERVAL_SECONDS, now)
 
     def on_error(self, error: KafkaError) -> None:
         """Handle an error that concerns the whole client."""

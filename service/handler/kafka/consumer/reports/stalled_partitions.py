@@ -1,5 +1,7 @@
 """Logs partitions that are stalled without an error: behind a transaction, or without an offset."""
 
+from collections.abc import Callable
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from structlog.typing import FilteringBoundLogger
@@ -16,9 +18,9 @@ if TYPE_CHECKING:
 class StalledPartitions:
     """Compares the client's statistics with the previous ones. Belongs to the reading thread."""
 
-    def __init__(self, log: FilteringBoundLogger) -> None:
+    def __init__(self, log: FilteringBoundLogger, now: Callable[[], float] = monotonic) -> None:
         self._log = log
-        self._throttle = LogThrottle(LOG_INTERVAL_SECONDS)
+        self._throttle = LogThrottle(LOG_INTERVAL_SECONDS, now)
         self._open_transactions: dict[int, int] = {}
         self._without_offset: frozenset[int] = frozenset()
 

@@ -1,5 +1,6 @@
 """Looks up the id of the topic once a second."""
 
+from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
@@ -20,9 +21,10 @@ _TIMEOUT_SECONDS: Final = 2.0
 class TopicIdLookup:
     """Belongs to the reading thread. Never blocks."""
 
-    def __init__(self, admin: AdminClient, topic: str) -> None:
+    def __init__(self, admin: AdminClient, topic: str, now: Callable[[], float] = monotonic) -> None:
         self._admin = admin
         self._topic = topic
+        self._now = now
         self._pending: Future[TopicDescription] | None = None
         self._next_at = 0.0
 
@@ -36,11 +38,11 @@ class TopicIdLookup:
         Raises KafkaException if the lookup failed.
         """
         if self._pending is None:
-            if monotonic() >= self._next_at:
+            if self._now() >= self._next_at:
                 self._pending = describe_topic(self._admin, self._topic, _TIMEOUT_SECONDS)
             return None
         if not self._pending.done():
             return None
         answer, self._pending = self._pending, None
-        self._next_at = monotonic() + _INTERVAL_SECONDS
+        self._next_at = self._now() + _INTERVAL_SECONDS
         return topic_id_of(answer.result())

@@ -1,5 +1,6 @@
 """The id of the topic, which shows that the topic was deleted and recreated."""
 
+from collections.abc import Callable
 from time import monotonic
 from typing import Final
 
@@ -22,12 +23,19 @@ class TopicIdentity:
     """
 
     def __init__(
-        self, lookup: TopicIdLookup, group: ConsumerGroup, log: FilteringBoundLogger, *, timeout: float
+        self,
+        lookup: TopicIdLookup,
+        group: ConsumerGroup,
+        log: FilteringBoundLogger,
+        *,
+        timeout: float,
+        now: Callable[[], float] = monotonic,
     ) -> None:
         self._lookup = lookup
         self._group = group
         self._timeout = timeout
         self._log = log
+        self._now = now
         self._known_since = 0.0
         self._failed_since = 0.0
         self._must_refetch = False
@@ -51,7 +59,7 @@ class TopicIdentity:
 
     @property
     def is_settled(self) -> bool:
-        return monotonic() - self._known_since >= _SETTLE_SECONDS
+        return self._now() - self._known_since >= _SETTLE_SECONDS
 
     def contradicts(self, committed: TopicPartition) -> bool:
         """Return whether the offset was committed for another topic."""
@@ -76,7 +84,7 @@ class TopicIdentity:
         return None
 
     def switch(self, topic_id: TopicId) -> None:
-        self._group.topic_id, self._known_since = topic_id, monotonic()
+        self._group.topic_id, self._known_since = topic_id, self._now()
 
     def _take_answer(self, *, is_delivering: bool) -> TopicId | None:
         try:
@@ -92,8 +100,8 @@ class TopicIdentity:
         """Stop waiting for the topic id if the broker delivers messages but never returns the id."""
         if self.is_known or not is_delivering:
             return
-        self._failed_since = self._failed_since or monotonic()
-        if monotonic() - self._failed_since >= self._timeout:
+        self._failed_since = self._failed_since or self._now()
+        if self._now() - self._failed_since >= self._timeout:
             self._group.topic_id = NO_TOPIC_ID
             self._log.warning(
                 "Kafka does not return the topic's id: a recreated topic will not be detected",

@@ -1,6 +1,6 @@
 """Verifies that the position of each partition belongs to the current topic, and not to a deleted one of its name."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from enum import Enum, auto
 from time import monotonic
@@ -56,12 +56,14 @@ class PositionCheck:
         identity: TopicIdentity,
         metrics: "ConsumptionMetrics",
         log: FilteringBoundLogger,
+        now: Callable[[], float] = monotonic,
     ) -> None:
         self._client = client
         self._topic = topic
         self._identity = identity
         self._metrics = metrics
         self._log = log
+        self._now = now
         self._next_query_at = 0.0
         self._unverified: dict[int, _Unverified] = {}
 
@@ -131,12 +133,12 @@ class PositionCheck:
         Returns the offsets of the first withheld messages of partitions that belong to the current topic.
         """
         queried = [number for number, each in self._unverified.items() if self._can_be_queried(each)]
-        if not queried or monotonic() < self._next_query_at:
+        if not queried or self._now() < self._next_query_at:
             return {}
         try:
             answers = self._committed(queried)
         except KafkaException as error:
-            self._next_query_at = monotonic() + _RETRY_INTERVAL_SECONDS
+            self._next_query_at = self._now() + _RETRY_INTERVAL_SECONDS
             self._log_failed_query(queried, error.args[0])
             return {}
         positions = {}

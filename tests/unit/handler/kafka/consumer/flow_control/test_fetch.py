@@ -10,13 +10,11 @@ from service.metrics import ConsumerMetrics
 from tests.kit.fake_consumer import TOPIC, FakeConsumer
 from tests.kit.fakes import FakeClock
 
-pytestmark = pytest.mark.usefixtures("clock")
-
 
 @pytest.fixture
-def fetch(kafka: FakeConsumer, metrics: ConsumerMetrics) -> FetchControl:
+def fetch(kafka: FakeConsumer, metrics: ConsumerMetrics, clock: FakeClock) -> FetchControl:
     kafka.incremental_assign(partitions(0, 1))
-    return FetchControl(kafka, metrics.consumption, structlog.get_logger())  # type: ignore[arg-type]
+    return FetchControl(kafka, metrics.consumption, structlog.get_logger(), clock)  # type: ignore[arg-type]
 
 
 def partitions(*numbers: int) -> list[TopicPartition]:

@@ -12,8 +12,6 @@ from service.usecases.ports.batch import Batch
 from tests.kit.fake_consumer import TOPIC, FakeConsumer
 from tests.kit.fakes import FakeClock
 
-pytestmark = pytest.mark.usefixtures("clock")
-
 NO_TIMESTAMP = -1
 GAUGES = ("lag_messages", "lag_seconds", "open_transaction_messages", "partition_stalled_seconds")
 
@@ -36,8 +34,9 @@ class SlowConsumer(FakeConsumer):
 class ObservedLag(Lag):
     """The lag of a consumer, together with its progress."""
 
-    def __init__(self, kafka: FakeConsumer, progress: Progress, metrics: ConsumerMetrics) -> None:
-        super().__init__(PartitionEnds(kafka, TOPIC), progress, metrics.partitions)  # type: ignore[arg-type]
+    def __init__(self, kafka: FakeConsumer, progress: Progress, metrics: ConsumerMetrics, clock: FakeClock) -> None:
+        ends = PartitionEnds(kafka, TOPIC, clock)  # type: ignore[arg-type]
+        super().__init__(ends, progress, metrics.partitions, clock)
         self.progress = progress
 
     def advance(self, offsets: dict[int, int], last_ms: dict[int, int] | None = None) -> None:
@@ -46,13 +45,13 @@ class ObservedLag(Lag):
 
 
 @pytest.fixture
-def lag(kafka: FakeConsumer, progress: Progress, metrics: ConsumerMetrics) -> ObservedLag:
+def lag(kafka: FakeConsumer, progress: Progress, metrics: ConsumerMetrics, clock: FakeClock) -> ObservedLag:
     """The lag of a client that has fetched ten records of partition 0, and five of partition 1."""
     kafka.append(0, *[b""] * 10)
     kafka.append(1, *[b""] * 5)
     kafka.incremental_assign([TopicPartition(TOPIC, partition, 0) for partition in (0, 1)])
     kafka.consume(100, 0)
-    return ObservedLag(kafka, progress, metrics)
+    return ObservedLag(kafka, progress, metrics, clock)
 
 
 def gauge(metrics: ConsumerMetrics, name: str, partition: int = 0) -> float | None:
@@ -205,7 +204,7 @@ def test_queries_take_half_a_second_at_most_and_the_next_ones_continue(
     progress: Progress, metrics: ConsumerMetrics, clock: FakeClock
 ) -> None:
     kafka = SlowConsumer(clock, 0.2)
-    lag = ObservedLag(kafka, progress, metrics)
+    lag = ObservedLag(kafka, progress, metrics, clock)
     everything = range(5)
     lag.advance(dict.fromkeys(everything, 0))
     lag.update(everything)

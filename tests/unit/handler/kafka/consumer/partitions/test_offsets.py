@@ -16,8 +16,6 @@ from service.usecases.ports.batch import Batch
 from tests.kit.fake_consumer import TOPIC, FakeConsumer
 from tests.kit.fakes import FakeClock
 
-pytestmark = pytest.mark.usefixtures("clock")
-
 FAILED = KafkaError(KafkaError.REBALANCE_IN_PROGRESS)
 PROBLEM = "group rebalance in progress (REBALANCE_IN_PROGRESS)"
 
@@ -31,11 +29,13 @@ class FailedPartition(TopicPartition):
 class Committer:
     """Offsets, and the client that commits them and reports the answers."""
 
-    def __init__(self, progress: Progress, metrics: ConsumerMetrics) -> None:
+    def __init__(self, progress: Progress, metrics: ConsumerMetrics, clock: FakeClock) -> None:
         self.progress = progress
         self.group = ConsumerGroup(TOPIC)
         self.metrics = metrics
-        self.offsets = OffsetCommitter(group=self.group, progress=progress, metrics=metrics, log=structlog.get_logger())
+        self.offsets = OffsetCommitter(
+            group=self.group, progress=progress, metrics=metrics, log=structlog.get_logger(), now=clock
+        )
         self.succeeded: list[bool] = []
         self.kafka = FakeConsumer({"on_commit": self.answer})
 
@@ -68,8 +68,8 @@ class Committer:
 
 
 @pytest.fixture
-def committer(progress: Progress, metrics: ConsumerMetrics) -> Committer:
-    return Committer(progress, metrics)
+def committer(progress: Progress, metrics: ConsumerMetrics, clock: FakeClock) -> Committer:
+    return Committer(progress, metrics, clock)
 
 
 def test_offsets_are_pending_until_the_broker_has_acknowledged_them(committer: Committer) -> None:

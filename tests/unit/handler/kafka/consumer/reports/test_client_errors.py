@@ -12,8 +12,6 @@ from service.handler.kafka.consumer.reports.client_failure import ClientFailure
 from tests.kit.fake_consumer import TOPIC, message
 from tests.kit.fakes import FakeClock
 
-pytestmark = pytest.mark.usefixtures("clock")
-
 FENCED = KafkaError(KafkaError.FENCED_INSTANCE_ID, "Static consumer fenced by other consumer", True)  # noqa: FBT003 - fatal
 BROKER_DOWN = KafkaError(KafkaError._TRANSPORT)
 
@@ -24,8 +22,8 @@ def failure() -> ClientFailure:
 
 
 @pytest.fixture
-def errors(failure: ClientFailure) -> ClientErrors:
-    return ClientErrors(TOPIC, failure, structlog.get_logger())
+def errors(failure: ClientFailure, clock: FakeClock) -> ClientErrors:
+    return ClientErrors(TOPIC, failure, structlog.get_logger(), clock)
 
 
 def on_message_error(errors: ClientErrors, error: KafkaError, partition: int = 0, offset: int = 0) -> list[EventDict]:

@@ -6,13 +6,12 @@ from structlog.testing import capture_logs
 
 from service.handler.kafka.consumer.partitions.statistics import PartitionEnd
 from service.handler.kafka.consumer.reports.stalled_partitions import StalledPartitions
-
-pytestmark = pytest.mark.usefixtures("clock")
+from tests.kit.fakes import FakeClock
 
 
 @pytest.fixture
-def stalled() -> StalledPartitions:
-    return StalledPartitions(structlog.get_logger())
+def stalled(clock: FakeClock) -> StalledPartitions:
+    return StalledPartitions(structlog.get_logger(), clock)
 
 
 def on_statistics(

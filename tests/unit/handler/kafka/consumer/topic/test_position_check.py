@@ -36,10 +36,10 @@ class Setup:
         self.clock = clock
         self.group = ConsumerGroup(TOPIC)
         consumer, log = cast("Consumer", kafka), structlog.get_logger()
-        lookup = TopicIdLookup(cast("AdminClient", admin), TOPIC)
-        identity = TopicIdentity(lookup, self.group, log, timeout=ID_TIMEOUT_SECONDS)
+        lookup = TopicIdLookup(cast("AdminClient", admin), TOPIC, clock)
+        identity = TopicIdentity(lookup, self.group, log, timeout=ID_TIMEOUT_SECONDS, now=clock)
         self.check = PositionCheck(
-            client=consumer, topic=TOPIC, identity=identity, metrics=metrics.consumption, log=log
+            client=consumer, topic=TOPIC, identity=identity, metrics=metrics.consumption, log=log, now=clock
         )
         for partition in (0, 1):
             kafka.append(partition, *[b""] * 10)
