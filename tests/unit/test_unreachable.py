@@ -14,6 +14,8 @@ from service.handler.kafka.client import diagnostics as of_kafka
 from service.repo import connection_errors as of_postgres
 
 LIMIT_SECONDS = 5.0
+CONNECT_TIMEOUT_SECONDS = 0.9
+"""Less than an attempt of the Kafka client, which lasts a second, or a little less: there is one attempt."""
 START_SECONDS = 1.5
 """How long a command takes until it connects: about a second."""
 KAFKA = "ORDERS_KAFKA__BOOTSTRAP_SERVERS"
@@ -49,7 +51,7 @@ def _short_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shorten the timeouts, and verify that the real ones leave time for the start of a process."""
     for module in (of_kafka, of_postgres):
         assert module.CONNECT_TIMEOUT_SECONDS + START_SECONDS < LIMIT_SECONDS
-        monkeypatch.setattr(module, "CONNECT_TIMEOUT_SECONDS", 1.0)
+        monkeypatch.setattr(module, "CONNECT_TIMEOUT_SECONDS", CONNECT_TIMEOUT_SECONDS)
 
 
 @pytest.fixture
