@@ -48,8 +48,12 @@ class Jar(NamedTuple):
 
 
 def read_list() -> list[Jar]:
-    lines = files("local").joinpath("kafka-jars.txt").read_text().splitlines()
-    return [_jar(*line.split()) for line in lines if not line.startswith("#")]
+    return parse_list(files("local").joinpath("kafka-jars.txt").read_text())
+
+
+def parse_list(text: str) -> list[Jar]:
+    """Return the jars of lines with SHA-256 and Maven coordinates."""
+    return [_jar(*line.split()) for line in text.splitlines() if not line.startswith("#")]
 
 
 def _jar(digest: str, coordinates: str) -> Jar:

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import subprocess
 import sys
 from datetime import datetime
 from http import HTTPStatus
@@ -14,16 +13,14 @@ import httpx2
 import pytest
 
 from tests.kit.api_process import store
+from tests.kit.generated_clients import KEY, UIDS, run, save_document
 from tests.kit.processes import ROOT, Service, Spawn
 
-KEY = "k" * 24
-UIDS = ["first", "second", "third"]
 PACKAGE = "orders_client"
 OPERATIONS = ("get_order", "list_orders", "look_up_orders")
 BIN = Path(sys.executable).parent
 MODULES = ROOT / "web" / "node_modules"
 TYPESCRIPT_CLIENT = Path(__file__).with_name("generated_client.ts")
-TIMEOUT_SECONDS = 60
 
 
 @pytest.fixture
@@ -36,24 +33,13 @@ def api(spawn: Spawn, api_settings: dict[str, str], database: str, tmp_path: Pat
 
 @pytest.fixture
 def document(api: Service, tmp_path: Path) -> Path:
-    file = tmp_path / "openapi.json"
-    file.write_text(httpx2.get(f"{api.url}/openapi.json").raise_for_status().text)
-    return file
+    return save_document(api, tmp_path)
 
 
 def read_order(api: Service, uid: str) -> dict[str, Any]:
     response = httpx2.get(f"{api.url}/orders/{uid}", headers={"Authorization": f"Bearer {KEY}"})
     order: dict[str, Any] = response.raise_for_status().json()
     return order
-
-
-def run(*command: str | Path, folder: Path) -> str:
-    """Run a program to its end, and return its output. Raises AssertionError with the output if it fails."""
-    done = subprocess.run(  # noqa: S603 - fixed programs
-        command, cwd=folder, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from fastapi import Query, Request
 from msgspec import UNSET, Meta, Struct, UnsetType
 from starlette.responses import Response
 
+from service.entities.order import Timestamp
 from service.handler.http.events.event_broadcaster import EventBroadcaster, EventStream
 from service.handler.http.openapi.document import LAST_EVENT_ID, ok, request_headers, schema_ref
 from service.handler.http.openapi.examples import ORDER
@@ -25,16 +26,16 @@ class EventVersion(Struct, frozen=True, kw_only=True):
 
     partition: int
     offset: int
-    timestamp: datetime
+    timestamp: Timestamp
 
 
 class EventData(Struct, frozen=True, kw_only=True):
     """The data of `stored` and `replaced` events."""
 
     order_uid: str
-    at: Annotated[datetime, Meta(description="When the API was notified.")]
+    at: Annotated[Timestamp, Meta(description="When the API was notified.")]
     stored_at: Annotated[
-        datetime | None, Meta(description="When this version was stored. Null if the order was deleted.")
+        Timestamp | None, Meta(description="When this version was stored. Null if the order was deleted.")
     ]
     version: Annotated[EventVersion | None, Meta(description="Null if the order was deleted.")]
     summary: Annotated[
@@ -49,8 +50,8 @@ class EventData(Struct, frozen=True, kw_only=True):
 class ResetData(Struct, frozen=True, kw_only=True):
     """The data of `reset` events: events between the two times may be missing."""
 
-    at: datetime
-    since: Annotated[datetime | UnsetType, Meta(description="Left out if it is not known.")] = UNSET
+    at: Timestamp
+    since: Annotated[Timestamp | UnsetType, Meta(description="Left out if it is not known.")] = UNSET
 
 
 _DATA: Final = {

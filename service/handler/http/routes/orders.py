@@ -11,7 +11,7 @@ import msgspec
 from fastapi import Path, Query, Request, Response
 from msgspec import Meta, Struct
 
-from service.entities.order import MAX_ITEMS, MAX_UID_LENGTH, UID_CHARACTER, Amount
+from service.entities.order import MAX_ITEMS, MAX_UID_LENGTH, UID_CHARACTER, Amount, Timestamp
 from service.handler.http.openapi.document import IF_NONE_MATCH, Responses, errors, not_modified, ok, request_headers
 from service.handler.http.openapi.examples import ORDER
 from service.handler.http.openapi.router import Router
@@ -57,8 +57,8 @@ class OrderSummary(Struct, frozen=True, kw_only=True):
 
     order_uid: str
     track_number: str
-    date_created: datetime
-    stored_at: Annotated[datetime, Meta(description="When this version of the order was stored.")]
+    date_created: Timestamp
+    stored_at: Annotated[Timestamp, Meta(description="When this version of the order was stored.")]
     delivery_service: str
     amount: Amount
     currency: str
