@@ -17,6 +17,8 @@ from service.usecases.replay import Replay, ReplayPlan
 
 MAX_CHOSEN: Final = 100
 """Dead letters of one request."""
+MIN_RATE: Final = 10.0
+"""Dead letters per second: MAX_CHOSEN of them take at most ten seconds."""
 MAX_CHUNK_BYTES: Final = 8 * 2**20
 """Values in the memory of the API at a time, which the client holds a second time."""
 
@@ -47,6 +49,7 @@ def replay_chosen(
         target_topic,
         DeadLetterFilters(),
         max_replays=request.max_replays,
+        rate=request.rate,
         named=chosen,
         edited=request.edited,
         max_chunk_bytes=MAX_CHUNK_BYTES,

@@ -73,7 +73,8 @@ class EditedValue(NamedTuple):
 class ReplayRequest(NamedTuple):
     """Which dead letters to replay, and how: these, or if None all of one order.
 
-    `replayed_by` is the name of the API key, or the user of the command.
+    `replayed_by` is the name of the API key, or the user of the command. `rate` is in dead letters per second; 0 if
+    unlimited.
     """
 
     dead_letters: Sequence[DeadLetterId] | None
@@ -82,6 +83,7 @@ class ReplayRequest(NamedTuple):
     max_replays: int
     edited: EditedValue | None = None
     is_dry_run: bool = False
+    rate: float = 0
 
 
 class ReplayResult(NamedTuple):

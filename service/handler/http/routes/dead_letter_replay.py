@@ -25,7 +25,7 @@ from service.handler.http.responses.json_response import NO_STORE, json_response
 from service.handler.http.responses.problem_types import ProblemType
 from service.handler.http.responses.problems import Problem, invalid_body, request_id_of
 from service.handler.http.security.auth import key_holder_of
-from service.usecases.chosen_replay import MAX_CHOSEN
+from service.usecases.chosen_replay import MAX_CHOSEN, MIN_RATE
 from service.usecases.ports.replay import DeadLetterReplayer, EditedValue, ReplayRequest, ReplayResult
 
 PATH: Final = "/dead-letters/replay"
@@ -67,6 +67,10 @@ class ReplayDeadLetters(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     max_replays: Annotated[
         int, Meta(ge=0, le=1_000, description="Dead letters that were replayed this often are refused.")
     ] = 3
+    rate: Annotated[
+        Annotated[float, Meta(ge=MIN_RATE, le=1_000_000)] | None,
+        Meta(description="Dead letters per second. Requests run one after the other, so several ones keep to it too."),
+    ] = None
     value: Annotated[Raw, Meta(extra_json_schema=_EDITED_VALUE)] | UnsetType = UNSET
 
 
@@ -194,6 +198,7 @@ def _parse(body: bytes, backend: ReplayBackend, replayed_by: str) -> ReplayReque
         asked.max_replays,
         None if asked.value is UNSET else _edited(bytes(asked.value), chosen or [], backend),
         asked.dry_run,
+        asked.rate or 0,
     )
 
 

@@ -16,11 +16,12 @@ from service.handler.kafka.dead_letters.delivery import ReplaceableProducer
 from service.handler.kafka.dead_letters.replay import KafkaReplaySource, ReplayProducer
 from service.pkg.run_with_timeout import run_in_daemon_thread
 from service.pkg.shutdown_event import ShutdownEvent
-from service.usecases.chosen_replay import replay_chosen
+from service.usecases.chosen_replay import MAX_CHOSEN, replay_chosen
 from service.usecases.ports.replay import ReplayRequest, ReplayResult
 
 REPLAY_TIMEOUT_SECONDS: Final = 15.0
-"""How long a replay may take to read the dead letters; it then sends no more."""
+"""How long a replay may take to read the dead letters, without the pauses that its rate requires; it then sends no
+more."""
 DELIVERY_TIMEOUT_SECONDS: Final = 10.0
 QUEUE_TIMEOUT_SECONDS: Final = 10.0
 """How long a replay may wait for others to end."""
@@ -30,7 +31,7 @@ class Replayer:
     """Implements usecases.ports.replay.DeadLetterReplayer. Connects at the first replay. For one event loop.
 
     `connect` makes a consumer that joins no group and reports partition ends. Replays run one after the other, so that
-    few dead letters are in memory.
+    few dead letters are in memory, and so that successive ones keep to their rate.
     """
 
     def __init__(
@@ -62,7 +63,8 @@ class Replayer:
 
     def _replay(self, request: ReplayRequest) -> Sequence[ReplayResult]:
         try:
-            with translated(), _stop_after(REPLAY_TIMEOUT_SECONDS) as stop:
+            pauses = MAX_CHOSEN / request.rate if request.rate else 0
+            with translated(), _stop_after(REPLAY_TIMEOUT_SECONDS + pauses) as stop:
                 return self._read_and_send(request, stop)
         except KafkaRequestFailed as error:
             self._producer.close()  # so that nothing is sent after the response

@@ -61,7 +61,13 @@ def test_every_dead_letter_is_answered_for_itself(api: InMemoryApi) -> None:
         ],
     }  # fmt: skip
     (request,) = api.replayer.requests
-    assert (request.dead_letters, request.replayed_by, request.max_replays) == ([(0, 15), (1, 7)], "desk", 3)
+    assert (request.dead_letters, request.replayed_by) == ([(0, 15), (1, 7)], "desk")
+    assert (request.max_replays, request.rate) == (3, 0)
+
+
+def test_a_replay_has_the_rate_of_the_request(api: InMemoryApi) -> None:
+    assert post(api, ONE | {"rate": 12.5}).status_code == 200
+    assert [request.rate for request in api.replayer.requests] == [12.5]
 
 
 def test_an_order_is_chosen_by_its_uid(api: InMemoryApi) -> None:
@@ -125,6 +131,7 @@ def test_an_invalid_edited_value_is_refused_with_paths_and_rules(api: InMemoryAp
         ),
         ({"order_uid": ""}, {"order_uid": "Expected str of length >= 1"}),
         (ONE | {"max_replays": -1}, {"max_replays": "Expected int >= 0"}),
+        (ONE | {"rate": 9}, {"rate": "Expected float >= 10.0"}),
         (ONE | {CLIENT_VALUE: 1}, {"": "unknown member"}),
         ({"order_uid": "a", "value": SAMPLE}, {"value": "requires exactly one dead letter"}),
         ({"dead_letters": [PLACE, PLACE], "value": SAMPLE}, {"value": "requires exactly one dead letter"}),

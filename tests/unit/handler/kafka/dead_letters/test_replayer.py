@@ -153,6 +153,17 @@ def test_all_dead_letters_of_an_order_are_replayed(topics: Topics) -> None:
     assert topics.replay(request(dead_letters=None, order_uid="d")) == ([], [])
 
 
+def test_successive_replays_keep_to_the_rate(topics: Topics) -> None:
+    rate = 20
+    topics.add([Generated(0, "a", 0, {})] * 3 * rate)
+    places = [DeadLetterId(0, offset) for offset in range(3 * rate)]
+    for chosen in (places[: 2 * rate], places[2 * rate :]):
+        results, _ = topics.replay(request(*chosen, rate=rate))
+        assert [refusal for _, refusal in results] == [None] * len(chosen)
+    sent_at = sorted(record.timestamp_ms for record in topics.arrived())
+    assert all(later - earlier >= 950 for earlier, later in zip(sent_at, sent_at[rate:], strict=False))
+
+
 def test_an_order_with_too_many_dead_letters_is_refused_whole(topics: Topics) -> None:
     topics.add([Generated(0, "a", 0, {})] * (MAX_CHOSEN + 1))
     with pytest.raises(TooManyDeadLetters):
