@@ -78,7 +78,7 @@ def scale_of(args: argparse.Namespace) -> float:
 def run(args: argparse.Namespace, _settings: object, _stop: object) -> int:
     """Measure, print the report as Markdown, return the exit code. Progress goes to standard error.
 
-    Raises ServerUnavailable, and CommandError if the earlier report cannot be read or the system is not Linux.
+    Raises ServerUnavailable, and CommandFailed if the earlier report cannot be read or the system is not Linux.
     """
     usage.require_linux()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that child processes are stopped

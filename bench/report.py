@@ -6,7 +6,7 @@ import msgspec
 
 from bench.figures import Figure, Figures
 from bench.ratios import RatioResult, evaluate
-from service.errors import CommandError
+from service.errors import CommandFailed
 
 
 class FigureSummary(msgspec.Struct, frozen=True):
@@ -49,11 +49,11 @@ def write(report: Report, path: Path) -> None:
 
 
 def read(path: Path) -> Report:
-    """Read a report written by `write`. Raises CommandError."""
+    """Read a report written by `write`. Raises CommandFailed."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=Report)
     except (OSError, msgspec.DecodeError):
-        raise CommandError(f"cannot read {path}: not a report of `orders bench --json`") from None
+        raise CommandFailed(f"cannot read {path}: not a report of `orders bench --json`") from None
 
 
 def _summary(figure: Figure) -> FigureSummary:

@@ -7,7 +7,7 @@ from typing import Final
 
 import psycopg
 
-from service.errors import CommandError
+from service.errors import CommandFailed
 
 _TICKS_PER_SECOND: Final = os.sysconf("SC_CLK_TCK")
 # Positions in /proc/PID/stat after the command's name, which may contain spaces.
@@ -16,9 +16,9 @@ _TIME_FIELDS: Final = slice(11, 15)  # utime, stime, cutime, cstime
 
 
 def require_linux() -> None:
-    """Raise CommandError on other systems."""
+    """Raise CommandFailed on other systems."""
     if not Path("/proc/self/stat").exists():
-        raise CommandError("`orders bench` needs Linux: it reads CPU time and memory from /proc")
+        raise CommandFailed("`orders bench` needs Linux: it reads CPU time and memory from /proc")
 
 
 def cpu_seconds(pid: int, *, children: bool = False) -> float:

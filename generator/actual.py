@@ -6,7 +6,7 @@ from typing import Any, Final, LiteralString, NamedTuple
 import psycopg
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicPartition
 
-from service.errors import ReadFailed
+from service.errors import CommandFailed
 from service.handler.kafka.client import error_codes
 from service.handler.kafka.client.error_phrases import phrase, topic_problem
 from service.handler.kafka.client.properties import verified
@@ -36,19 +36,19 @@ class GroupProgress(NamedTuple):
 
 
 def stored_orders(dsn: str) -> Iterator[tuple[str, Any]]:
-    """Yield each row of `orders` with its children as a document, from one snapshot. Raises ReadFailed."""
+    """Yield each row of `orders` with its children as a document, from one snapshot. Raises CommandFailed."""
     yield from rows(dsn, STORED_ORDERS)
 
 
 def rows(dsn: str, statement: LiteralString) -> Iterator[tuple[Any, ...]]:
-    """Yield the rows of a statement, fetched in chunks. Raises ReadFailed."""
+    """Yield the rows of a statement, fetched in chunks. Raises CommandFailed."""
     try:
         with psycopg.connect(dsn) as connection, connection.cursor("orders_check") as cursor:
             connection.execute("SET LOCAL cursor_tuple_fraction = 1")  # plan for reading all rows
             cursor.itersize = FETCH_ROWS
             yield from cursor.execute(statement)
     except psycopg.Error as error:
-        raise ReadFailed(f"PostgreSQL: {type(error).__name__} {error.sqlstate or ''}".strip()) from None
+        raise CommandFailed(f"PostgreSQL: {type(error).__name__} {error.sqlstate or ''}".strip()) from None
 
 
 def open_consumer(bootstrap_servers: str, group_id: str, properties: Mapping[str, Any]) -> Consumer:
@@ -67,26 +67,26 @@ def open_consumer(bootstrap_servers: str, group_id: str, properties: Mapping[str
 
 
 def progress(consumer: Consumer, topic: str) -> GroupProgress:
-    """Compare the group's offsets with the ends of the topic's partitions. Raises ReadFailed."""
+    """Compare the group's offsets with the ends of the topic's partitions. Raises CommandFailed."""
     try:
         committed = consumer.committed(_partitions(consumer, topic), timeout=RESPONSE_TIMEOUT_SECONDS)
         ends = [consumer.get_watermark_offsets(partition, timeout=RESPONSE_TIMEOUT_SECONDS) for partition in committed]
     except KafkaException as error:
-        raise ReadFailed(f"Kafka: {phrase(error.args[0])}") from error
+        raise CommandFailed(f"Kafka: {phrase(error.args[0])}") from error
     positions = [max(partition.offset, low) for partition, (low, _) in zip(committed, ends, strict=True)]
     produced = sum(high for _, high in ends)
     return GroupProgress(produced, produced - sum(positions))
 
 
 def messages(consumer: Consumer, topic: str) -> Iterator[Message]:
-    """Yield all messages of the topic, in no order across partitions. Raises ReadFailed."""
+    """Yield all messages of the topic, in no order across partitions. Raises CommandFailed."""
     partitions = _partitions(consumer, topic)
     consumer.assign(partitions)
     unread = {partition.partition for partition in partitions}
     while unread:
         message = consumer.poll(RESPONSE_TIMEOUT_SECONDS)
         if message is None:
-            raise ReadFailed(
+            raise CommandFailed(
                 f"reading from Kafka timed out: no message from {topic} for {RESPONSE_TIMEOUT_SECONDS:.0f} s"
             )
         if message.error() is None:
@@ -96,18 +96,18 @@ def messages(consumer: Consumer, topic: str) -> Iterator[Message]:
 
 
 def _partition_at_end(message: Message) -> int | None:
-    """Return the partition of an end-of-partition event. Raises ReadFailed for an error."""
+    """Return the partition of an end-of-partition event. Raises CommandFailed for an error."""
     error = message.error()
     if error is not None and error.code() == error_codes.PARTITION_EOF:
         return message.partition()
-    raise ReadFailed(f"Kafka: {phrase(error) if error else 'no message'}")
+    raise CommandFailed(f"Kafka: {phrase(error) if error else 'no message'}")
 
 
 def _partitions(consumer: Consumer, topic: str) -> list[TopicPartition]:
     try:
         known = consumer.list_topics(topic, timeout=RESPONSE_TIMEOUT_SECONDS).topics[topic]
     except KafkaException as error:
-        raise ReadFailed(f"Kafka: {phrase(error.args[0])}") from error
+        raise CommandFailed(f"Kafka: {phrase(error.args[0])}") from error
     if known.error is not None:
-        raise ReadFailed(topic_problem("read", topic, known.error))
+        raise CommandFailed(topic_problem("read", topic, known.error))
     return [TopicPartition(topic, number, OFFSET_BEGINNING) for number in known.partitions]

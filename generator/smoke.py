@@ -18,7 +18,7 @@ from generator.expected import order_digest
 from generator.produce import RateLimiter, Tally, open_producer, produce
 from generator.stream import Message, Plan, stream
 from service.config import KafkaSettings, Settings
-from service.errors import CommandError, InvalidKeysFile, TryAgain
+from service.errors import CommandFailed, InvalidKeysFile, TryAgain
 from service.handler.http.security.keys import KeyScope, key_with
 from service.handler.kafka.client.diagnostics import require_kafka
 from service.pkg.exit_codes import ExitCode
@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, settings: Settings, stop: ShutdownEvent) -> int:
-    """Produce a new order and read it back; return the exit code. Raises CommandError, DeadlineExceeded, Stopped."""
+    """Produce a new order and read it back; return the exit code. Raises CommandFailed, Stopped."""
     stop.set_at_signals()
     with reporting(args) as report:
         _run(args, settings, report, stop)
@@ -78,22 +78,22 @@ def _send(message: Message, kafka: KafkaSettings, stop: ShutdownEvent) -> None:
     producer = open_producer(kafka.bootstrap_servers, kafka.topic, client, compress=False)
     tally = produce([message], producer, kafka.topic, limiter=RateLimiter(0), stop=stop, on_progress=_ignore)
     if not tally.complete:
-        raise CommandError(f"Kafka did not acknowledge the order ({', '.join(tally.failed) or 'timed out'})")
+        raise CommandFailed(f"Kafka did not acknowledge the order ({', '.join(tally.failed) or 'timed out'})")
 
 
 def _ignore(_: Tally) -> None: ...
 
 
 def _key_from(path: Path) -> str:
-    """Return the only word in the file. Raises CommandError."""
+    """Return the only word in the file. Raises CommandFailed."""
     try:
         key = path.read_text(encoding="ascii").strip()
     except OSError as error:
-        raise CommandError(f"--key-file: cannot read {path}: {error.strerror}") from None
+        raise CommandFailed(f"--key-file: cannot read {path}: {error.strerror}") from None
     except UnicodeDecodeError:
         key = ""
     if len(key.split()) != 1 or not key.isprintable():
-        raise CommandError(f"--key-file: {path} must contain only an API key")
+        raise CommandFailed(f"--key-file: {path} must contain only an API key")
     return key
 
 
@@ -102,11 +102,11 @@ def _configured_key(settings: Settings) -> str:
     try:
         return key_with(settings.auth.keys_file, KeyScope.READ) if settings.auth.keys_file else ""
     except InvalidKeysFile as error:
-        raise CommandError(f"ORDERS_AUTH__KEYS_FILE: {error}") from None
+        raise CommandFailed(f"ORDERS_AUTH__KEYS_FILE: {error}") from None
 
 
 def _read_back(url: str, key: str, message: Message) -> None:
-    """Verify that the API returns the order. Raises TryAgain if it does not yet, CommandError if it is another one."""
+    """Verify that the API returns the order. Raises TryAgain if it does not yet, CommandFailed if it is another one."""
     try:
         with urlopen(_request(url, message.key.decode(), key), timeout=RESPONSE_TIMEOUT_SECONDS) as response:  # noqa: S310
             body = response.read(MAX_RESPONSE_BYTES)
@@ -116,7 +116,7 @@ def _read_back(url: str, key: str, message: Message) -> None:
     except (HTTPException, OSError) as error:
         raise TryAgain(f"the API at {url}: {_cause(error)}") from None
     if not _is_same(body, message.value or b""):
-        raise CommandError("the API returned a different document than the one produced")
+        raise CommandFailed("the API returned a different document than the one produced")
 
 
 def _request(url: str, uid: str, key: str) -> Request:
@@ -124,16 +124,16 @@ def _request(url: str, uid: str, key: str) -> Request:
 
 
 def _require_accepted(status: int, url: str, key: str) -> None:
-    """Raise CommandError if the API rejects the key, which no retry changes."""
+    """Raise CommandFailed if the API rejects the key, which no retry changes."""
     if status == HTTPStatus.UNAUTHORIZED:
         problem = "rejects the API key" if key else "requires an API key"
-        raise CommandError(f"the API at {url} {problem} (401 Unauthorized). Set --key-file or ORDERS_AUTH__KEYS_FILE.")
+        raise CommandFailed(f"the API at {url} {problem} (401 Unauthorized). Set --key-file or ORDERS_AUTH__KEYS_FILE.")
     if status == HTTPStatus.FORBIDDEN:
-        raise CommandError(f"the API at {url} denies access (403 Forbidden). The key needs the scope {KeyScope.READ}.")
+        raise CommandFailed(f"the API at {url} denies access (403 Forbidden). The key needs the scope {KeyScope.READ}.")
 
 
 def _require_api(url: str, key: str, stop: ShutdownEvent) -> None:
-    """Block until there is an HTTP response. Raises CommandError, also if the key is rejected; Stopped."""
+    """Block until there is an HTTP response. Raises CommandFailed, also if the key is rejected; Stopped."""
     started_at = monotonic()
     problem = poll(
         lambda: _problem(url, key, CONNECT_TIMEOUT_SECONDS - (monotonic() - started_at)),
@@ -144,11 +144,11 @@ def _require_api(url: str, key: str, stop: ShutdownEvent) -> None:
     )
     if problem is not None:
         seconds = monotonic() - started_at
-        raise CommandError(f"cannot reach the API at {url}: {problem} (after {seconds:.0f} s). Check --url.")
+        raise CommandFailed(f"cannot reach the API at {url}: {problem} (after {seconds:.0f} s). Check --url.")
 
 
 def _problem(url: str, key: str, seconds: float) -> str | None:
-    """Return why there is no HTTP response. Raises CommandError if the key is rejected."""
+    """Return why there is no HTTP response. Raises CommandFailed if the key is rejected."""
     try:
         urlopen(_request(url, INVALID_ORDER_UID, key), timeout=seconds).close()  # noqa: S310 - http only
     except HTTPError as error:

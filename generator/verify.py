@@ -51,7 +51,7 @@ def verify(
     """Wait until the group has no lag, then compare the tables and the dead-letter topic with the plan.
 
     Without `is_until_known`, the plan's `until` is inferred from the topic. Orders that are older than
-    `max_age_seconds` may be missing. Blocks for at most `lag_timeout_seconds`, and while it reads. Raises ReadFailed
+    `max_age_seconds` may be missing. Blocks for at most `lag_timeout_seconds`, and while it reads. Raises CommandFailed
     and KafkaRequestFailed.
     """
     with closing(open_consumer(kafka.bootstrap_servers, kafka.group_id, kafka.properties)) as consumer:

@@ -7,7 +7,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any, Final, NamedTuple, NoReturn
 
-from service.errors import CommandError
+from service.errors import CommandFailed
 
 
 class Command(NamedTuple):
@@ -95,14 +95,14 @@ class Parser(argparse.ArgumentParser):
 
 
 def import_command(name: str) -> ModuleType:
-    """Import the module of a command. Raises CommandError if its package is not installed."""
+    """Import the module of a command. Raises CommandFailed if its package is not installed."""
     module = COMMANDS[name].module
     try:
         return import_module(module)
     except ModuleNotFoundError as error:
         if error.name not in NOT_INSTALLED:
             raise
-        raise CommandError(NOT_INSTALLED[error.name]) from None
+        raise CommandFailed(NOT_INSTALLED[error.name]) from None
 
 
 def parser(modules: Mapping[str, ModuleType]) -> Parser:

@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, retry_if_result, stop_after_delay, wait_fixed
 
-from service.errors import DeadlineExceeded, Stopped, TryAgain
+from service.errors import CommandFailed, Stopped, TryAgain
 from service.pkg.output import Echo
 from service.pkg.run_with_timeout import start
 from service.pkg.shutdown_event import ShutdownEvent
@@ -62,7 +62,7 @@ class Poller:
         )
 
     def until(self, attempt: Callable[[], T], what: str) -> T:
-        """Repeat `attempt` while it raises TryAgain; return its result. Raises DeadlineExceeded, Stopped.
+        """Repeat `attempt` while it raises TryAgain; return its result. Raises CommandFailed, Stopped.
 
         Each one runs in a new thread, which is abandoned at the deadline, because a frozen server never answers.
         """
@@ -86,11 +86,11 @@ class Poller:
         self._check()
 
     def _check(self) -> None:
-        """Raise DeadlineExceeded at the deadline, Stopped on shutdown; report that the wait continues."""
+        """Raise CommandFailed at the deadline, Stopped on shutdown; report that the wait continues."""
         if self._stop.is_set():
             raise Stopped(f"stopped while waiting for {self._what}")
         if self._seconds_left() <= 0:
-            raise DeadlineExceeded(f"timed out after {self._seconds:g} s waiting for {self._what}")
+            raise CommandFailed(f"timed out after {self._seconds:g} s waiting for {self._what}")
         if monotonic() - self._reported_at >= REPORT_INTERVAL_SECONDS:
             self._report()
 

@@ -2,7 +2,7 @@
 
 import sys
 
-from service.errors import NotConfirmed, UsageError
+from service.errors import CommandFailed, UsageError
 
 
 def require_terminal(command: str, *, is_json: bool = False) -> None:
@@ -16,10 +16,10 @@ def require_terminal(command: str, *, is_json: bool = False) -> None:
 
 
 def require_confirmation(question: str, refusal: str) -> None:
-    """Ask the user. Raises NotConfirmed(refusal) unless the answer is yes."""
+    """Ask the user. Raises CommandFailed(refusal) unless the answer is yes."""
     try:
         answer = input(f"{question} [y/N] ")
     except EOFError:
         answer = ""
     if answer.strip().lower() not in {"y", "yes"}:
-        raise NotConfirmed(refusal)
+        raise CommandFailed(refusal)

@@ -12,7 +12,7 @@ from psycopg.pq import TransactionStatus
 from psycopg.types.string import ByteaBinaryLoader
 from psycopg.waiting import wait_async
 
-from service.errors import UnsupportedEncoding
+from service.errors import CommandFailed
 
 UTF8: Final = "UTF8"
 GRACE_SECONDS: Final = 5.0
@@ -83,12 +83,17 @@ def is_pooled(connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]
 
 
 def require_utf8(connection: Connection) -> Connection:
-    """Return the connection. If the encoding of its database is not UTF8, close it and raise UnsupportedEncoding."""
+    """Return the connection. If the encoding of its database is not UTF8, close it and raise CommandFailed."""
     encoding = connection.info.parameter_status("server_encoding") or ""  # reported by the server on connecting
     if encoding != UTF8:
         connection.close()
-        raise UnsupportedEncoding(encoding)
+        raise unsupported_encoding(encoding)
     return connection
+
+
+def unsupported_encoding(encoding: str) -> CommandFailed:
+    """Return the error for a database whose encoding is not UTF8."""
+    return CommandFailed(f"unsupported database encoding {encoding}: create the database with ENCODING 'UTF8'")
 
 
 class BoundedConnection(psycopg.Connection[tuple[Any, ...]]):

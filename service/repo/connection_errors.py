@@ -8,7 +8,7 @@ from typing import Final
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
-from service.errors import PostgresDiagnosis
+from service.errors import CommandFailed
 from service.pkg.run_with_timeout import run_with_timeout
 
 CONNECT_TIMEOUT_SECONDS: Final = 3.0
@@ -86,7 +86,7 @@ def address(dsn: str) -> str:
 
 
 def require_postgres(dsn: str) -> None:
-    """Check that a connection can be opened, within CONNECT_TIMEOUT_SECONDS. Raises PostgresDiagnosis."""
+    """Check that a connection can be opened, within CONNECT_TIMEOUT_SECONDS. Raises CommandFailed."""
     began, problem = monotonic(), "timed out"
     try:
         run_with_timeout(
@@ -100,6 +100,6 @@ def require_postgres(dsn: str) -> None:
     else:
         return
     seconds = monotonic() - began
-    raise PostgresDiagnosis(
+    raise CommandFailed(
         f"cannot connect to PostgreSQL at {address(dsn)}: {problem} (after {seconds:.0f} s). Check {DSN_VARIABLE}."
     )

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Final
 
 from service.entities.dead_letter_record import DeadLetterId, DeadLetterRecord
-from service.errors import ReadTimedOut, TooManyDeadLetters
+from service.errors import KafkaRequestFailed, TooManyDeadLetters
 from service.pkg.shutdown_event import ShutdownEvent
 from service.usecases.ports.dead_letter_filters import DeadLetterFilters
 from service.usecases.ports.replay import ReplayRefusal, ReplayRequest, ReplayResult, ReplaySource, ReplayTarget
@@ -41,7 +41,7 @@ def replay_chosen(
 ) -> Sequence[ReplayResult]:
     """Block until the dead letters are sent, or would be in a dry run; return the results in the order of the request.
 
-    Raises TooManyDeadLetters, KafkaRequestFailed, and ReadTimedOut if `stop` was set before all were read.
+    Raises TooManyDeadLetters, and KafkaRequestFailed, also if `stop` was set before all were read.
     """
     chosen = _chosen(request, source)
     _require_time(stop)
@@ -76,4 +76,4 @@ def _chosen(request: ReplayRequest, source: ReplaySource) -> Sequence[DeadLetter
 
 def _require_time(stop: ShutdownEvent) -> None:
     if stop.is_set():
-        raise ReadTimedOut("the dead-letter topic cannot be read in time")
+        raise KafkaRequestFailed("the dead-letter topic cannot be read in time")

@@ -16,7 +16,7 @@ from local.broker import Broker
 from local.ports import HOST
 from local.postgres import Postgres
 from service.entities.dead_letter import Reason
-from service.errors import ReadFailed
+from service.errors import CommandFailed
 from tests.faults.background_producer import BackgroundProducer
 from tests.faults.checker import Checker, CheckResult
 from tests.faults.group import Group
@@ -255,7 +255,7 @@ class Workload:
     def _is_settled(self, reader: confluent_kafka.Consumer) -> bool:
         try:
             reached = progress(reader, self.topic)
-        except ReadFailed:
+        except CommandFailed:
             return False
         if self._recovery_timer:
             self._recovery_timer.observe(reached.produced - reached.lag, reached.lag)

@@ -8,7 +8,7 @@ import pytest
 from local import broker
 from local.ports import free_port
 from service.config import KafkaSettings
-from service.errors import KafkaDiagnosis
+from service.errors import KafkaRequestFailed
 from service.handler.kafka.client.diagnostics import require_kafka
 from tests.kit import servers
 from tests.kit.processes import Spawn
@@ -48,7 +48,7 @@ def test_migrate_reports_the_advertised_address(settings: dict[str, str], port: 
 
 
 def test_a_command_reports_the_advertised_address(port: int) -> None:
-    with pytest.raises(KafkaDiagnosis) as raised:
+    with pytest.raises(KafkaRequestFailed) as raised:
         require_kafka(KafkaSettings(bootstrap_servers=f"127.0.0.1:{port}"))
     # While its only broker is unreachable, the client gets an answer at times only: either check may find the problem.
     assert re.fullmatch(

@@ -8,7 +8,7 @@ import pytest
 
 from service.config import KafkaSettings
 from service.entities.dead_letter_headers import Header
-from service.errors import DeadLetterNotFound, Stopped
+from service.errors import CommandFailed, Stopped
 from service.pkg.shutdown_event import ShutdownEvent
 from tests.kit.dlq import dead_letter, dlq, produce
 
@@ -116,5 +116,5 @@ def test_show_prints_the_headers_or_the_value(kafka: KafkaSettings, capfdbinary:
 def test_a_missing_dead_letter_is_reported(kafka: KafkaSettings) -> None:
     produce(kafka, dead_letter(kafka, 1))
     for partition, offset in ("0", "1"), ("2", "0"), ("7", "0"):
-        with pytest.raises(DeadLetterNotFound, match=f"no dead letter at partition {partition}, offset {offset}"):
+        with pytest.raises(CommandFailed, match=f"no dead letter at partition {partition}, offset {offset}"):
             dlq(kafka, "show", partition, offset)

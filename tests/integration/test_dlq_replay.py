@@ -11,7 +11,7 @@ from confluent_kafka.cimpl import NewTopic
 
 from service.config import KafkaSettings
 from service.entities.dead_letter_headers import Header, Headers, read_origin, read_replays
-from service.errors import CommandError, KafkaRequestFailed, Stopped, UnknownTopic, UsageError
+from service.errors import CommandFailed, KafkaRequestFailed, Stopped, UsageError
 from service.handler.kafka.client import properties
 from service.handler.kafka.client.topic_id import fetch_topic_id
 from service.handler.kafka.client.topic_reader import open_topic
@@ -170,7 +170,7 @@ def test_each_named_dead_letter_that_cannot_be_sent_is_reported_and_the_others_a
         dead_letter(kafka, 4),
     )
     delete_before(kafka, partition=0, offset=1)
-    with pytest.raises(CommandError, match="3 of 5 dead letters were not sent"):
+    with pytest.raises(CommandFailed, match="3 of 5 dead letters were not sent"):
         dlq(kafka, "replay", *(["--dry-run"] if dry_run else []), "0", "0", "1", "2", "3", "4")
     would = "would be " if dry_run else ""
     assert sorted(line.removeprefix("would be ") for line in printed_lines(capsys)) == [
@@ -181,7 +181,7 @@ def test_each_named_dead_letter_that_cannot_be_sent_is_reported_and_the_others_a
         "sent: partition 0, offset 3 (invalid)",
     ]
     assert would or keys(read_all(kafka, kafka.topic)) == {b"key-2": 1, b"key-4": 1}
-    with pytest.raises(CommandError, match="1 of 1 dead letters were not sent"):
+    with pytest.raises(CommandFailed, match="1 of 1 dead letters were not sent"):
         dlq(kafka, "replay", "99", "0")
 
 
@@ -290,7 +290,7 @@ def test_unacknowledged_dead_letters_are_replayed_again(kafka: KafkaSettings, mo
 def test_a_missing_order_topic_is_reported(kafka: KafkaSettings) -> None:
     missing = kafka.model_copy(update={"topic": f"{kafka.topic}-missing"})
     produce(kafka, dead_letter(kafka, 1))
-    with pytest.raises(UnknownTopic, match=f"cannot produce to {missing.topic}: unknown topic or partition"):
+    with pytest.raises(KafkaRequestFailed, match=f"cannot produce to {missing.topic}: unknown topic or partition"):
         dlq(missing, "replay")
 
 
@@ -299,7 +299,7 @@ def test_an_interrupted_command_fails(kafka: KafkaSettings, command: list[str]) 
     produce(kafka, dead_letter(kafka, 0))
     stopped = ShutdownEvent()
     stopped.set()
-    with pytest.raises((CommandError, Stopped), match=r"(stopped|interrupted) before the end"):
+    with pytest.raises((CommandFailed, Stopped), match=r"(stopped|interrupted) before the end"):
         dlq(kafka, *command, stop=stopped)
 
 

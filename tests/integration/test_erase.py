@@ -8,7 +8,7 @@ from msgspec.json import encode
 
 from service.config import KafkaSettings, PostgresSettings, Settings
 from service.entities.dead_letter_headers import Header
-from service.errors import CommandError, NotConfirmed, PostgresDiagnosis, UsageError
+from service.errors import CommandFailed, UsageError
 from service.handler.kafka.client import diagnostics as connecting
 from service.pkg.shutdown_event import ShutdownEvent
 from tests.kit.erase_command import erased, produce, run, store, stored
@@ -87,7 +87,7 @@ def test_without_kafka_the_order_is_erased_and_the_missing_list_is_reported(
     monkeypatch.setattr(connecting, "CONNECT_TIMEOUT_SECONDS", 0.5)
     unreachable = both_settings.model_copy(update={"kafka": KafkaSettings(bootstrap_servers="127.0.0.1:9")})
     with pytest.raises(
-        CommandError,
+        CommandFailed,
         match=r"^erased, but listing the dead letters failed: cannot reach Kafka at 127\.0\.0\.1:9: ",
     ):
         run(unreachable, "--yes", "a")
@@ -98,7 +98,7 @@ def test_an_interrupted_list_is_reported(both_settings: Settings) -> None:
     stop = ShutdownEvent()
     stop.set()
     with pytest.raises(
-        CommandError, match="listing the dead letters failed: stopped before the end of the dead letters"
+        CommandFailed, match="listing the dead letters failed: stopped before the end of the dead letters"
     ):
         run(both_settings, "--yes", "a", stop=stop)
     assert erased(both_settings.postgres.dsn) == 1
@@ -111,7 +111,7 @@ def test_without_postgresql_nothing_is_erased_and_one_line_reports_it(both_setti
     unreachable = both_settings.model_copy(
         update={"postgres": PostgresSettings(dsn="postgresql://u:hunter2@127.0.0.1:1/x")}
     )
-    with pytest.raises(PostgresDiagnosis) as raised:
+    with pytest.raises(CommandFailed) as raised:
         run(unreachable, "--yes", "a")
     assert str(raised.value) == (
         "cannot connect to PostgreSQL at 127.0.0.1:1: connection refused (after 0 s). Check ORDERS_POSTGRES__DSN."
@@ -189,7 +189,7 @@ def test_without_confirmation_nothing_is_erased(
     both_settings: Settings, monkeypatch: pytest.MonkeyPatch, answer: bytes
 ) -> None:
     store(both_settings, "a")
-    with terminal_input(monkeypatch, answer), pytest.raises(NotConfirmed, match="nothing was erased"):
+    with terminal_input(monkeypatch, answer), pytest.raises(CommandFailed, match="nothing was erased"):
         run(both_settings, "a")
     assert stored(both_settings.postgres.dsn) == {"a"}
     assert erased(both_settings.postgres.dsn) == 0

@@ -9,7 +9,7 @@ from msgspec.json import encode
 
 from service.app.commands.support.kafka_clients import connected_consumer
 from service.config import Settings
-from service.errors import CommandError, UsageError
+from service.errors import CommandFailed, UsageError
 from service.handler.kafka.operations.order_records import KafkaOrderRecords
 from service.repo.operations.erasures import Erasures
 from service.usecases.ports.operations import OrderRecords
@@ -46,7 +46,7 @@ def test_records_without_a_key_or_with_broken_json_prevent_undo_and_tombstones_d
     records = [Sent(encode(order_document(order_uid="a"))), Sent(None, b"b"), Sent(b'{"order_uid": "c"')]
     produce(both_settings, records, both_settings.kafka.topic)
     capsys.readouterr()
-    with pytest.raises(CommandError, match="2 of 3 erasures were not undone"):
+    with pytest.raises(CommandFailed, match="2 of 3 erasures were not undone"):
         run(both_settings, "--undo", "a", "b", "c")
     assert [line.partition(": ")[2][:6] for line in capsys.readouterr().out.splitlines()] == [
         "not un",
@@ -62,7 +62,7 @@ def test_json_has_the_state_of_each_order_also_if_undo_fails(
     run(both_settings, "--yes", "a", "b")
     produce(both_settings, [Sent(encode(order_document(order_uid="a")))], both_settings.kafka.topic)
     capsys.readouterr()
-    with pytest.raises(CommandError, match="1 of 3 erasures were not undone"):
+    with pytest.raises(CommandFailed, match="1 of 3 erasures were not undone"):
         run(both_settings, "--undo", "--json", "a", "b", "c")
     assert json.loads(capsys.readouterr().out) == {
         "is_dry_run": False,
@@ -85,7 +85,7 @@ def test_a_record_that_arrives_during_undo_is_reported(
         undo(self, uids)
 
     monkeypatch.setattr(Erasures, "undo", late)
-    with pytest.raises(CommandError, match="run `orders rewind` to read them again"):
+    with pytest.raises(CommandFailed, match="run `orders rewind` to read them again"):
         run(both_settings, "--undo", "a")
     topic = both_settings.kafka.topic
     assert f"a: undone, but a new record has arrived at {topic}, partition 0, offset 0" in capsys.readouterr().out

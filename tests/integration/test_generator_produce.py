@@ -18,7 +18,7 @@ from generator import generate
 from generator.options import plan_from
 from generator.stream import STALE, STALE_BY_MS, UPDATE, VALID, Plan, stream
 from service.config import KafkaSettings, Settings
-from service.errors import KafkaDiagnosis
+from service.errors import KafkaRequestFailed
 from service.pkg.shutdown_event import ShutdownEvent
 from tests.kit.generate_arguments import parse
 from tests.kit.servers import Kafka
@@ -142,7 +142,7 @@ def test_rejected_messages_are_counted_and_fail_the_run(
 
 
 def test_an_unreachable_broker_is_reported_in_one_line(capfd: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(KafkaDiagnosis, match=r"^cannot reach Kafka at 127\.0\.0\.1:1: connection refused"):
+    with pytest.raises(KafkaRequestFailed, match=r"^cannot reach Kafka at 127\.0\.0\.1:1: connection refused"):
         run(Kafka("127.0.0.1:1"), "orders")
     assert "127.0.0.1:1/" not in capfd.readouterr().err
 

@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from service.app.commands import prune
 from service.config import PostgresSettings, Settings
 from service.config.settings import RetentionSettings
-from service.errors import CommandError, NotConfirmed, UsageError
+from service.errors import CommandFailed, UsageError
 from service.pkg.shutdown_event import ShutdownEvent
 from tests.kit import stores
 from tests.kit.factories import Document, order_document, versioned
@@ -140,7 +140,7 @@ def test_without_confirmation_nothing_is_deleted(
     database: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], answer: bytes
 ) -> None:
     store(database, a=401)
-    with terminal_input(monkeypatch, answer), pytest.raises(NotConfirmed, match="nothing was deleted"):
+    with terminal_input(monkeypatch, answer), pytest.raises(CommandFailed, match="nothing was deleted"):
         run(database, "--older-than", "4d")
     capsys.readouterr()
     run(database, "--older-than", "4d", "--dry-run", max_age=4 * DAY)
@@ -197,14 +197,14 @@ def test_a_failure_is_reported_with_the_number_of_deleted_orders(
 ) -> None:
     store(database, a=401)
     readonly = f"{database}?options=-cdefault_transaction_read_only%3Don"
-    with pytest.raises(CommandError, match=r"PostgreSQL is read-only .*: run the command again"):
+    with pytest.raises(CommandFailed, match=r"PostgreSQL is read-only .*: run the command again"):
         run(readonly, "--older-than", "400d", "--yes")
     assert "Z: 0 deleted\n" in capsys.readouterr().out
 
 
 def test_a_failed_dry_run_speaks_of_no_transaction(database: str, admin: psycopg.Connection) -> None:
     admin.execute("ALTER TABLE orders RENAME TO renamed")
-    with pytest.raises(CommandError) as caught:
+    with pytest.raises(CommandFailed) as caught:
         run(database, "--older-than", "400d", "--dry-run")
     assert str(caught.value) == (
         "the schema or the role's privileges do not match this release (SQLSTATE 42P01): "

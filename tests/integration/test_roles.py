@@ -13,7 +13,7 @@ from psycopg.sql import SQL, Identifier, Literal
 
 from service.app.commands import doctor
 from service.config import KafkaSettings, MigrationSettings, PostgresSettings, Settings
-from service.errors import DeadlineExceeded
+from service.errors import CommandFailed
 from service.pkg.shutdown_event import ShutdownEvent
 from service.repo.schema.migrate import migrate, wait_for_migrations
 from service.repo.schema.rights import READING, WRITING
@@ -261,14 +261,14 @@ def test_other_roles_may_not_connect(logins: Logins) -> None:
     with psycopg.connect(logins.superuser) as admin:
         other = SQL("CREATE ROLE {} LOGIN PASSWORD {}")
         admin.execute(other.format(Identifier(logins.name("owner")), Literal(PASSWORD)))
-    with pytest.raises(DeadlineExceeded, match=r"permission denied: see roles\.sql"):
+    with pytest.raises(CommandFailed, match=r"permission denied: see roles\.sql"):
         wait_for_migrations(logins.owner, MigrationSettings(timeout=1))
 
 
 def test_a_role_without_login_is_reported(logins: Logins) -> None:
     with psycopg.connect(logins.superuser) as admin:
         admin.execute(SQL("ALTER ROLE {} NOLOGIN").format(Identifier(logins.name("read"))))
-    with pytest.raises(DeadlineExceeded, match="authentication failed: the role has no LOGIN"):
+    with pytest.raises(CommandFailed, match="authentication failed: the role has no LOGIN"):
         wait_for_migrations(logins.read, MigrationSettings(timeout=1))
 
 

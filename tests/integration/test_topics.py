@@ -9,7 +9,7 @@ from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType  # t
 from confluent_kafka.cimpl import NewTopic
 
 from service.config import KafkaSettings
-from service.errors import DeadlineExceeded, MigrationError
+from service.errors import CommandFailed
 from service.handler.kafka.client import properties, topics
 from service.handler.kafka.client.diagnostics import DiagnosticAdminClient
 from service.handler.kafka.operations.topic_creation import create_missing, wait_for_broker
@@ -136,18 +136,18 @@ def test_topics_are_not_created_if_create_topics_is_false(kafka: KafkaSettings, 
 
 def test_a_permanent_error_of_kafka_fails_at_once(kafka: KafkaSettings) -> None:
     impossible = kafka.model_copy(update={"dead_letter_max_bytes": -5})
-    with pytest.raises(MigrationError, match=r"Kafka rejected the request: .*\(INVALID_CONFIG\)"):
+    with pytest.raises(CommandFailed, match=r"Kafka rejected the request: .*\(INVALID_CONFIG\)"):
         create_topics(impossible)
 
 
 def test_too_few_brokers_are_retried_until_the_deadline(kafka: KafkaSettings) -> None:
-    with pytest.raises(DeadlineExceeded, match=r"waiting for Kafka: .*\(INVALID_REPLICATION_FACTOR\)"):
+    with pytest.raises(CommandFailed, match=r"waiting for Kafka: .*\(INVALID_REPLICATION_FACTOR\)"):
         create_topics(kafka.model_copy(update={"replication_factor": 5}), deadline=1.5)
 
 
 def test_an_unreachable_broker_is_retried_until_the_deadline() -> None:
     unreachable = KafkaSettings(bootstrap_servers="127.0.0.1:1")
-    with pytest.raises(DeadlineExceeded, match="timed out after 1 s waiting for Kafka"):
+    with pytest.raises(CommandFailed, match="timed out after 1 s waiting for Kafka"):
         wait_for_broker(DiagnosticAdminClient(unreachable), Poller(1, print))
 
 

@@ -1,5 +1,6 @@
 """The tree of errors: `service/errors.py` defines every error that leaves its module, and draws them at its top."""
 
+import ast
 import inspect
 import re
 from collections.abc import Iterator
@@ -7,6 +8,8 @@ from importlib import import_module
 from pathlib import Path
 from pkgutil import walk_packages
 from types import ModuleType
+
+import pytest
 
 import generator
 import local
@@ -41,10 +44,38 @@ def test_errors_of_the_kafka_client_are_translated_in_its_package() -> None:
     assert [path for path in found if path.parts[:2] != ("handler", "kafka")] == []
 
 
-def test_only_commands_raise_command_errors() -> None:
-    root = Path(service.__file__).parent
-    found = [path.relative_to(root) for path in root.rglob("*.py") if "CommandError" in path.read_text("utf-8")]
-    assert {path.parts[0] for path in found} == {"errors.py", "command_line.py", "app"}
+def test_every_error_is_handled_in_its_own_way() -> None:
+    declared = {each.__name__ for each in _errors(errors)}
+    folders = [Path(package.__path__[0]) for package in (service, generator, local)]
+    sources = [path.read_text("utf-8") for folder in folders for path in folder.rglob("*.py")]
+    assert declared - {name for source in sources for name in _handled(source)} == set()
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "try: ...\nexcept A: ...",
+        "try: ...\nexcept (A, B) as error: ...",
+        "isinstance(error, A)",
+        "retry_if_exception_type(A)",
+        "with suppress(A): ...",
+    ],
+)
+def test_an_error_is_handled_where_its_class_is_compared(source: str) -> None:
+    assert "A" in _handled(source)
+    assert "A" not in _handled("raise A('cannot listen')")
+
+
+def _handled(source: str) -> set[str]:
+    """Return the names in `except` clauses, and in the arguments of functions that compare types of errors."""
+    places = list[ast.expr]()
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.ExceptHandler(type=ast.expr() as kind):
+                places.append(kind)
+            case ast.Call(func=ast.Name(id="isinstance" | "suppress" | "retry_if_exception_type"), args=arguments):
+                places.extend(arguments)
+    return {name.id for place in places for name in ast.walk(place) if isinstance(name, ast.Name)}
 
 
 def _leaves_its_module(error: type[BaseException]) -> bool:

@@ -17,7 +17,7 @@ from service.app.commands import wait_for_migrations
 from service.app.run import Run
 from service.command_line import COMMANDS
 from service.config import Settings
-from service.errors import CommandError, InvalidSettings, StorageUnavailable
+from service.errors import CommandFailed, InvalidSettings, StorageUnavailable
 from service.pkg.shutdown_event import ShutdownEvent
 from tests.kit.config import unset_all
 
@@ -249,8 +249,8 @@ def test_an_interrupt_in_c_code_ends_without_a_traceback(monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     ("number", "error", "code"),
     [
-        (signal.SIGINT, CommandError("stopped before the end"), 130),
-        (signal.SIGTERM, CommandError("stopped before the end"), 1),
+        (signal.SIGINT, CommandFailed("stopped before the end"), 130),
+        (signal.SIGTERM, CommandFailed("stopped before the end"), 1),
         (signal.SIGINT, InvalidSettings("ORDERS_MODE: not set"), 2),
     ],
     ids=["Ctrl-C", "SIGTERM", "Ctrl-C and invalid settings"],

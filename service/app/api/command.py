@@ -25,7 +25,7 @@ KEYS_POLL_INTERVAL_SECONDS: Final = 1.0
 
 
 def run(_args: argparse.Namespace, settings: Settings, _stop: object) -> int:
-    """Serve until SIGTERM or SIGINT, drain, and return the exit code. Raises PortUnavailable or InvalidSettings."""
+    """Serve until SIGTERM or SIGINT, drain, and return the exit code. Raises CommandFailed or InvalidSettings."""
     properties.verify(settings.kafka)
     if settings.http.port == settings.admin.port != 0 and settings.http.host == settings.admin.host:
         raise InvalidSettings("ORDERS_ADMIN__PORT: must differ from ORDERS_HTTP__PORT")

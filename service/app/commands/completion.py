@@ -6,7 +6,7 @@ from types import ModuleType
 from typing import Final
 
 from service.command_line import COMMANDS, import_command, parser
-from service.errors import CommandError
+from service.errors import CommandFailed
 from service.pkg.exit_codes import ExitCode
 from service.pkg.output import echo
 
@@ -33,5 +33,5 @@ def _modules() -> Iterator[tuple[str, ModuleType]]:
     for name in COMMANDS:
         try:
             yield name, import_command(name)
-        except CommandError:
+        except CommandFailed:
             continue

@@ -6,7 +6,7 @@ from typing import Final
 
 from service.app.commands.support.distribution import table_distributor
 from service.config import Settings
-from service.errors import CommandError, StatementTimedOut, StorageError
+from service.errors import CommandFailed, StatementTimedOut, StorageError
 from service.pkg.argtypes import positive_int
 from service.pkg.exit_codes import ExitCode
 from service.pkg.report import Report, add_json_option, reporting
@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, settings: Settings, _stop: object) -> int:
-    """Distribute the tables that are not yet distributed; return the exit code. Raises CommandError, StorageError."""
+    """Distribute the tables that are not yet distributed; return the exit code. Raises CommandFailed, StorageError."""
     with reporting(args) as report, closing(table_distributor(settings, args.shard_count)) as distributor:
         planned = plan(distributor)
         tables = [
@@ -55,7 +55,7 @@ def _preview(planned: DistributionPlan, report: Report) -> None:
 
 def _require_possible(planned: DistributionPlan) -> None:
     if planned.obstacles:
-        raise CommandError(f"cannot distribute the tables: {'; '.join(planned.obstacles)}")
+        raise CommandFailed(f"cannot distribute the tables: {'; '.join(planned.obstacles)}")
 
 
 def _distribute(table: TableDistribution, distributor: TableDistributor, report: Report) -> None:
@@ -63,11 +63,11 @@ def _distribute(table: TableDistribution, distributor: TableDistributor, report:
     try:
         distributor.distribute(table)
     except StatementTimedOut as error:
-        raise CommandError(
+        raise CommandFailed(
             f"cannot distribute {table.name}: {error}: raise ORDERS_MIGRATION__STATEMENT_TIMEOUT"
         ) from None
     except StorageError as error:
-        raise CommandError(
+        raise CommandFailed(
             f"cannot distribute {table.name}: {error}; PostgreSQL's log has the cause. "
             "Run the command again to continue."
         ) from None

@@ -16,7 +16,7 @@ from service.app.commands.support.kafka_clients import admin_client, connected_c
 from service.app.commands.support.replay_report import ReplayReport
 from service.app.decoding import document_decoder
 from service.entities.dead_letter_record import DeadLetterId, DeadLetterRecord, Excerpt
-from service.errors import CommandError, UsageError
+from service.errors import CommandFailed, UsageError
 from service.handler.kafka.client.topic_reader import open_committable_topic, partitions_of
 from service.handler.kafka.dead_letters import reading
 from service.handler.kafka.dead_letters.newest import NewestFirst, ScanLimits
@@ -135,9 +135,9 @@ def _send(replay: Replay, target: ReplayProducer, report: ReplayReport) -> None:
 
 def _require_complete(plan: ReplayPlan, sent: int, stop: ShutdownEvent) -> None:
     if stop.is_set():
-        raise CommandError(f"interrupted before the end{'' if plan.named else ': run the same command to continue'}")
+        raise CommandFailed(f"interrupted before the end{'' if plan.named else ': run the same command to continue'}")
     if plan.named and (left := len(plan.named) - sent):
-        raise CommandError(f"{left:,} of {len(plan.named):,} dead letters were not sent")
+        raise CommandFailed(f"{left:,} of {len(plan.named):,} dead letters were not sent")
 
 
 def _filters(args: argparse.Namespace) -> DeadLetterFilters:

@@ -16,7 +16,7 @@ from service.app.commands.support.kafka_clients import admin_client, connected_c
 from service.app.commands.support.storage_failures import explained
 from service.config import KafkaSettings, Settings
 from service.entities.order import MAX_UID_LENGTH, OrderUid
-from service.errors import CommandError, KafkaRequestFailed, Stopped, UsageError
+from service.errors import CommandFailed, KafkaRequestFailed, Stopped, UsageError
 from service.handler.kafka.client import properties, topics
 from service.handler.kafka.client.diagnostics import diagnosed, require_kafka
 from service.handler.kafka.dead_letters import reading
@@ -81,7 +81,7 @@ def _run(args: argparse.Namespace, settings: Settings, report: Report, stop: Shu
 
 
 def _confirm(uids: Sequence[str], settings: Settings, report: Report, stop: ShutdownEvent) -> None:
-    """Return if the user confirms. Raises NotConfirmed otherwise."""
+    """Return if the user confirms. Raises CommandFailed otherwise."""
     _preview(uids, settings, report, stop)
     report.line("Stored orders are deleted permanently; --undo does not restore them.")
     with stop.interruptible():
@@ -102,7 +102,7 @@ def _erase(uids: Sequence[str], settings: Settings, report: Report, stop: Shutdo
         with diagnosed(settings.kafka):
             _list_dead_letters(uids, settings.kafka, report, stop)
     except (KafkaRequestFailed, Stopped) as error:
-        raise CommandError(f"erased, but listing the dead letters failed: {error}") from None
+        raise CommandFailed(f"erased, but listing the dead letters failed: {error}") from None
 
 
 def _undo(uids: Sequence[str], settings: Settings, report: Report, stop: ShutdownEvent) -> None:
@@ -110,9 +110,9 @@ def _undo(uids: Sequence[str], settings: Settings, report: Report, stop: Shutdow
         result = undo(uids, erasures, KafkaOrderRecords(consumer, settings.kafka.topic, stop.is_set))
     report_undo(report, uids, result)
     if result.existing:
-        raise CommandError(f"{len(result.existing):,} of {len(uids):,} erasures were not undone")
+        raise CommandFailed(f"{len(result.existing):,} of {len(uids):,} erasures were not undone")
     if result.arrived:
-        raise CommandError(
+        raise CommandFailed(
             "records that arrived in the meantime may have been skipped: run `orders rewind` to read them again"
         )
 

@@ -13,7 +13,7 @@ from service.repo.schema.migrate import migrate
 
 
 def run(_args: argparse.Namespace, settings: Settings, stop: ShutdownEvent) -> int:
-    """Create or upgrade schema and topics; return the exit code. Raises MigrationError, DeadlineExceeded, Stopped."""
+    """Create or upgrade schema and topics; return the exit code. Raises CommandFailed, Stopped."""
     stop.set_at_signals()
     # Prefer the direct connection: the timeouts of a pooler may interrupt migrations.
     migrate(settings.postgres.listen_dsns[0], settings.migration, echo=echo, stop=stop)

@@ -11,7 +11,7 @@ from service.app.commands.support.storage_failures import explained
 from service.app.commands.support.stores import expired_orders
 from service.config import Settings
 from service.entities.order import MAX_AGE_SECONDS
-from service.errors import CommandError, Stopped, UsageError
+from service.errors import CommandFailed, Stopped, UsageError
 from service.pkg.argtypes import duration_up_to, rate
 from service.pkg.exit_codes import ExitCode
 from service.pkg.prompt import require_confirmation, require_terminal
@@ -76,7 +76,7 @@ def _prune(orders: ExpiredOrders, per_second: float, cutoff: datetime, report: R
         for count in prune(orders, per_second, stop):
             deleted += count
     except Stopped:
-        raise CommandError("stopped before the end: run the same command to continue") from None
+        raise CommandFailed("stopped before the end: run the same command to continue") from None
     finally:
         report.add(deleted=deleted)
         report.line(f"orders created before {rfc3339(cutoff)}: {deleted:,} deleted")

@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, settings: Settings, _stop: object) -> int:
-    """Set the group's offsets back, never forward; return the exit code. Raises GroupHasMembers, KafkaRequestFailed."""
+    """Set the group's offsets back, never forward; return the exit code. Raises CommandFailed, KafkaRequestFailed."""
     with reporting(args) as report, stopped_group(settings.kafka, {}) as group:
         wanted = group.topic.offsets_at(to_milliseconds(args.to_timestamp))
         plan = rewind.plan(group.topic.committed(), wanted)

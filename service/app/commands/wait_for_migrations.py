@@ -15,7 +15,7 @@ from service.repo.schema.migrate import wait_for_migrations
 def run(_args: argparse.Namespace, settings: Settings, stop: ShutdownEvent) -> int:
     """Block until the schema, and Kafka if needed, are ready; return the exit code.
 
-    Raises MigrationError, DeadlineExceeded, Stopped.
+    Raises CommandFailed, Stopped.
     """
     stop.set_at_signals()
     wait_for_migrations(settings.postgres.dsn, settings.migration, echo=echo, stop=stop)

@@ -22,7 +22,7 @@ _SWITCH_INTERVAL_SECONDS: Final = 0.0005
 def run(_args: argparse.Namespace, settings: Settings, stop: ShutdownEvent) -> int:
     """Read, store and dead-letter until SIGTERM or SIGINT; return the exit code.
 
-    Raises PortUnavailable or InvalidSettings.
+    Raises CommandFailed or InvalidSettings.
     """
     stop.set_at_signals()
     with tracing(**build_info("consumer")) as middleware:

@@ -60,7 +60,7 @@ class AdminServer:
         """The port to listen on. After `start`, the actual port if this was 0."""
 
     def start(self) -> None:
-        """Start to listen, without blocking. Raises PortUnavailable."""
+        """Start to listen, without blocking. Raises CommandFailed."""
         listener = listen(self._host, self.port)
         self.port = listener.getsockname()[1]
         self._thread = Thread(target=self._run, args=(listener,), name="admin", daemon=True)

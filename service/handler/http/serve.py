@@ -9,7 +9,7 @@ from typing import Final
 import uvicorn
 from starlette.types import ASGIApp
 
-from service.errors import PortUnavailable
+from service.errors import CommandFailed
 from service.handler.http.fastpath.protocol import (
     SEND_BUFFER_BYTES,
     ConnectionContext,
@@ -28,12 +28,12 @@ CANCEL_TIMEOUT_SECONDS: Final = 1.0
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Return a listening socket. Raises PortUnavailable."""
+    """Return a listening socket. Raises CommandFailed if the port is in use or not permitted."""
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listener = socket.create_server(address[:2], family=family, backlog=LISTEN_BACKLOG)
     except OSError as error:
-        raise PortUnavailable(f"cannot listen on {host} port {port}: {error.strerror or error}") from None
+        raise CommandFailed(f"cannot listen on {host} port {port}: {error.strerror or error}") from None
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES // 2)  # Linux doubles it
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, TCP_USER_TIMEOUT_MS)

@@ -62,7 +62,7 @@ class ListenerCallbacks:
 
 class ReadingConnections(Protocol):
     async def identity(self) -> Identity:
-        """Return what identifies the tables that are read. Raises StorageUnavailable and UnsupportedEncoding."""
+        """Return what identifies the tables that are read. Raises StorageUnavailable and CommandFailed."""
 
     async def replace_connections(self) -> None:
         """Open new connections for all later reads."""
@@ -109,7 +109,7 @@ class Listener:
         return self._lifecycle.state is ListenerState.VERIFIED
 
     async def run(self) -> None:
-        """Listen until canceled, and reconnect after every failure. Raises UnsupportedEncoding or InvalidSettings."""
+        """Listen until canceled, and reconnect after every failure. Raises CommandFailed or InvalidSettings."""
         while True:
             try:
                 await self._listen()

@@ -46,7 +46,7 @@ class Listeners:
         return self._merged.is_verified
 
     async def run(self) -> None:
-        """Listen until canceled, and reconnect after every failure. Raises UnsupportedEncoding or InvalidSettings."""
+        """Listen until canceled, and reconnect after every failure. Raises CommandFailed or InvalidSettings."""
         tasks = [asyncio.create_task(member.run()) for member in self.members]
         try:
             await asyncio.gather(*tasks)

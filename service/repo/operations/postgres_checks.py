@@ -1,6 +1,6 @@
 """Checks of PostgreSQL for `orders doctor`.
 
-Each returns a description. Raises CheckFailed, psycopg.Error or UnsupportedEncoding.
+Each returns a description. Raises CheckFailed, psycopg.Error or CommandFailed.
 """
 
 from datetime import UTC, datetime

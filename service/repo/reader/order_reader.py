@@ -21,7 +21,6 @@ from service.errors import (
     StatementTimedOut,
     StorageError,
     StorageUnavailable,
-    UnsupportedEncoding,
 )
 from service.repo.connection import (
     PREPARED_STATEMENT_ERRORS,
@@ -32,6 +31,7 @@ from service.repo.connection import (
     ignore_notify,
     is_pooled,
     load_text_as_bytes,
+    unsupported_encoding,
 )
 from service.repo.connection_errors import CONNECTION_FAILED
 from service.repo.reader.statements import (
@@ -131,10 +131,10 @@ class PostgresOrderReader:
         )
 
     async def identity(self) -> Identity:
-        """Return what identifies the tables that are read. Raises StorageUnavailable and UnsupportedEncoding."""
+        """Return what identifies the tables that are read. Raises StorageUnavailable and CommandFailed."""
         [(channel, database, is_standby, encoding)] = await self._fetch(IDENTITY, [])
         if encoding.decode() != UTF8:
-            raise UnsupportedEncoding(encoding.decode())
+            raise unsupported_encoding(encoding.decode())
         if channel is None:
             raise StorageUnavailable(PROBLEMS["42"])
         return Identity(channel.decode(), database.decode(), is_standby)

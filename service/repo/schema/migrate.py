@@ -13,7 +13,7 @@ from psycopg.rows import TupleRow
 from sqlalchemy import Connection, Engine, NullPool, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
-from service.errors import MigrationError, TryAgain
+from service.errors import CommandFailed, TryAgain
 from service.pkg.output import Echo
 from service.pkg.polling import Poller
 from service.pkg.shutdown_event import ShutdownEvent
@@ -37,7 +37,7 @@ CONNECT_TIMEOUT_SECONDS: Final = 5
 def migrate(dsn: str, limits: "MigrationSettings", *, echo: Echo = print, stop: ShutdownEvent | None = None) -> None:
     """Upgrade the schema to the head of this release; leave a newer one as it is. Waits for a running migration.
 
-    Blocks until done. Raises MigrationError if PostgreSQL rejects a statement, DeadlineExceeded and Stopped.
+    Blocks until done. Raises CommandFailed if PostgreSQL rejects a statement, or at the deadline, and Stopped.
     """
     Poller(limits.timeout, echo, stop).until(lambda: _migrate_once(dsn, limits, echo), "PostgreSQL")
 
@@ -47,7 +47,7 @@ def wait_for_migrations(
 ) -> None:
     """Block until the schema is at least at the head of this release.
 
-    Raises MigrationError if PostgreSQL rejects a statement, DeadlineExceeded and Stopped.
+    Raises CommandFailed if PostgreSQL rejects a statement, or at the deadline, and Stopped.
     """
     Poller(limits.timeout, echo, stop).until(lambda: _require_head(dsn), "PostgreSQL")
 
@@ -124,7 +124,7 @@ def _require_head(dsn: str) -> None:
 
 def _require_columns(connection: psycopg.Connection[TupleRow]) -> None:
     if missing := missing_columns(connection):
-        raise MigrationError(f"columns are missing: {', '.join(missing)} ({MISSING_COLUMNS_HINT})")
+        raise CommandFailed(f"columns are missing: {', '.join(missing)} ({MISSING_COLUMNS_HINT})")
 
 
 def _lock(connection: psycopg.Connection[TupleRow]) -> None:
@@ -145,7 +145,7 @@ def _number(connection: psycopg.Connection[TupleRow]) -> int:
 
 @contextmanager
 def _translated(dsn: str) -> Iterator[None]:
-    """Turn the driver's errors into TryAgain or MigrationError, without their text."""
+    """Turn the driver's errors into TryAgain or CommandFailed, without their text."""
     try:
         yield
     except psycopg.Error as error:
@@ -156,12 +156,12 @@ def _translated(dsn: str) -> Iterator[None]:
 
 def _translate(error: BaseException | None, dsn: str) -> Exception:
     if not isinstance(error, psycopg.Error):
-        return MigrationError("invalid connection string")
+        return CommandFailed("invalid connection string")
     match classify(error):
         case Failure.NO_RESPONSE if isinstance(error, psycopg.OperationalError):
             return TryAgain(f"PostgreSQL at {describe_with_address(error, dsn)}")
         case Failure.NO_RESPONSE:
-            return MigrationError("invalid connection string")
+            return CommandFailed("invalid connection string")
         case Failure.TEMPORARY:
             return TryAgain(f"PostgreSQL: temporary error (SQLSTATE {error.sqlstate})")
-    return MigrationError(f"PostgreSQL rejected a statement ({type(error).__name__}, SQLSTATE {error.sqlstate})")
+    return CommandFailed(f"PostgreSQL rejected a statement ({type(error).__name__}, SQLSTATE {error.sqlstate})")

@@ -9,7 +9,7 @@ from bench import markdown, report
 from bench.figures import Figure, Figures
 from bench.ratios import RATIOS, RatioResult
 from bench.report import Circumstances, Report
-from service.errors import CommandError
+from service.errors import CommandFailed
 
 CIRCUMSTANCES = Circumstances(
     began="2026-01-01T00:00:00+00:00",
@@ -79,7 +79,7 @@ def test_a_file_without_a_report_is_an_error(tmp_path: Path, content: bytes | No
     path = tmp_path / "bench.json"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(CommandError, match=r"bench\.json: not a report of"):
+    with pytest.raises(CommandFailed, match=r"bench\.json: not a report of"):
         report.read(path)
 
 

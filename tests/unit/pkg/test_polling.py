@@ -3,7 +3,7 @@ from threading import Event, Timer
 
 import pytest
 
-from service.errors import DeadlineExceeded, Stopped, TryAgain
+from service.errors import CommandFailed, Stopped, TryAgain
 from service.pkg import polling
 from service.pkg.polling import Poller, poll
 from service.pkg.shutdown_event import ShutdownEvent
@@ -58,7 +58,7 @@ def test_the_reason_for_waiting_is_reported_when_it_changes_and_then_at_interval
 
 def test_work_that_never_ends_is_abandoned_at_the_deadline() -> None:
     never = Event()
-    with pytest.raises(DeadlineExceeded, match=r"timed out after 0.1 s waiting for a server"):
+    with pytest.raises(CommandFailed, match=r"timed out after 0.1 s waiting for a server"):
         Poller(0.1, print).until(never.wait, "a server")
     never.set()
 

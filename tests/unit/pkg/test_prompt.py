@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from service.errors import NotConfirmed, UsageError
+from service.errors import CommandFailed, UsageError
 from service.pkg.prompt import require_confirmation, require_terminal
 from tests.kit.terminal import terminal_input
 
@@ -15,7 +15,7 @@ def test_yes_confirms(monkeypatch: pytest.MonkeyPatch, answer: str) -> None:
 
 @pytest.mark.parametrize("answer", [b"\n", b"n\n", b"yesno\n", b"ja\n", b"\x04"])
 def test_any_other_answer_and_the_end_of_input_refuse(monkeypatch: pytest.MonkeyPatch, answer: bytes) -> None:
-    with terminal_input(monkeypatch, answer), pytest.raises(NotConfirmed, match=r"^nothing was erased$"):
+    with terminal_input(monkeypatch, answer), pytest.raises(CommandFailed, match=r"^nothing was erased$"):
         require_confirmation("Erase?", "nothing was erased")
 
 

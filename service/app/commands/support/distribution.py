@@ -9,7 +9,7 @@ from service.repo.operations.distribution import PostgresTableDistributor
 
 
 def table_distributor(settings: Settings, shard_count: int) -> PostgresTableDistributor:
-    """Connect as `orders migrate` does, with its timeouts. Raises PostgresDiagnosis."""
+    """Connect as `orders migrate` does, with its timeouts. Raises CommandFailed."""
     dsn, limits = settings.postgres.listen_dsns[0], settings.migration
     require_postgres(dsn)
     connection = replace(

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 import msgspec
 
-from service.errors import CommandError, DocumentRejected
+from service.errors import CommandFailed, DocumentRejected
 from service.handler.kafka.consumer.decoding.decode import Decoder
 from service.pkg.output import echo
 from service.pkg.prompt import require_confirmation
@@ -21,13 +21,13 @@ from service.usecases.replay import ReplayPlan
 def edit_named(plan: ReplayPlan, source: ReplaySource, decoder: Decoder, *, asks: bool) -> ReplayPlan:
     """Let the user edit the only named dead letter; on a terminal, ask before it is sent.
 
-    Raises CommandError if there is no such dead letter, or it must not be replayed; NotConfirmed.
+    Raises CommandFailed if there is no such dead letter, it must not be replayed, or the user stops editing.
     """
     (named,) = plan.named or ()
     dead_letter = source.find(*named)
     refusal = ReplayRefusal.MISSING if dead_letter is None else plan.refusal(dead_letter)
     if dead_letter is None or refusal:
-        raise CommandError(f"{named} {refusal and refusal.text}")
+        raise CommandFailed(f"{named} {refusal and refusal.text}")
     edited = edit_document(dead_letter.value or b"", decoder)
     if asks and sys.stdin.isatty():
         require_confirmation(f"Send the edited dead letter at {named}?", "nothing was sent")
@@ -37,7 +37,7 @@ def edit_named(plan: ReplayPlan, source: ReplaySource, decoder: Decoder, *, asks
 def edit_document(value: bytes, decoder: Decoder) -> EditedValue:
     """Open the editor until the document is valid; return it as compact JSON.
 
-    Raises NotConfirmed if the user stops editing, and CommandError: without a terminal, if the document is invalid.
+    Raises CommandFailed if the user stops editing, and, without a terminal, if the document is invalid.
     """
     text = _format(value, indent=2)
     while True:
@@ -48,14 +48,14 @@ def edit_document(value: bytes, decoder: Decoder) -> EditedValue:
         except DocumentRejected as error:
             problems = [str(violation) for violation in error.violations]
         if not sys.stdin.isatty():
-            raise CommandError(f"the edited document is invalid, and was not sent: {', '.join(problems)}")
+            raise CommandFailed(f"the edited document is invalid, and was not sent: {', '.join(problems)}")
         for problem in problems:
             echo(problem)
         require_confirmation("The document is invalid. Edit it again?", "nothing was sent")
 
 
 def _edit(text: bytes) -> bytes:
-    """Return the edited text. Only the user can read its file, which is then deleted. Raises CommandError."""
+    """Return the edited text. Only the user can read its file, which is then deleted. Raises CommandFailed."""
     editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
     with TemporaryDirectory(prefix="orders-") as folder:  # mode 700
         path = Path(folder) / "dead-letter.json"
@@ -66,9 +66,9 @@ def _edit(text: bytes) -> bytes:
             return path.read_bytes()
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else "malformed command"
-            raise CommandError(f"cannot edit with {editor}: {reason}. Set VISUAL or EDITOR.") from None
+            raise CommandFailed(f"cannot edit with {editor}: {reason}. Set VISUAL or EDITOR.") from None
         except subprocess.CalledProcessError as error:
-            raise CommandError(f"{editor} ended with exit code {error.returncode}; nothing was sent") from None
+            raise CommandFailed(f"{editor} ended with exit code {error.returncode}; nothing was sent") from None
 
 
 def _format(value: bytes, *, indent: int) -> bytes:

@@ -46,7 +46,7 @@ def dead_letter_topic(kafka: "KafkaSettings") -> Iterator[TopicReader]:
 def stopped_group(kafka: "KafkaSettings", overrides: Mapping[str, Any]) -> Iterator[StoppedGroup]:
     """Yield the clients; `overrides` are properties of the consumer.
 
-    Raises KafkaRequestFailed; GroupHasMembers if the group has members: they would overwrite the new offsets.
+    Raises KafkaRequestFailed; CommandFailed if the group has members: they would overwrite the new offsets.
     """
     with connected_consumer(kafka, overrides) as consumer:
         admin = admin_client(kafka)
@@ -56,7 +56,7 @@ def stopped_group(kafka: "KafkaSettings", overrides: Mapping[str, Any]) -> Itera
 
 @contextmanager
 def unreadable_batches(kafka: "KafkaSettings", max_size: int) -> Iterator[UnreadableRecordBatches]:
-    """`max_size` is the greater size limit in bytes. Raises KafkaRequestFailed, GroupHasMembers."""
+    """`max_size` is the greater size limit in bytes. Raises KafkaRequestFailed, CommandFailed."""
     larger = GROUP_PROPERTIES | {"receive.message.max.bytes": max_size}
     with stopped_group(kafka, GROUP_PROPERTIES) as group, closing(_consumer(kafka, larger)) as large_consumer:
         yield UnreadableRecordBatches(group.consumer, large_consumer, group.admin, group.topic)

@@ -4,20 +4,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from service.errors import CommandError, SchemaMismatch, StorageError
+from service.errors import CommandFailed, SchemaMismatch, StorageError
 
 _MAY_BE_COMMITTED: Final = "the last change may be committed: run the command again"
 
 
 @contextmanager
 def explained() -> Iterator[None]:
-    """Raise CommandError for a StorageError or a KeyboardInterrupt of the block."""
+    """Raise CommandFailed for a StorageError or a KeyboardInterrupt of the block."""
     try:
         yield
     except KeyboardInterrupt:
-        raise CommandError(f"interrupted: {_MAY_BE_COMMITTED}") from None
+        raise CommandFailed(f"interrupted: {_MAY_BE_COMMITTED}") from None
     except StorageError as error:
-        raise CommandError(f"{error}{_advice(error)}") from None
+        raise CommandFailed(f"{error}{_advice(error)}") from None
 
 
 def _advice(error: StorageError) -> str:

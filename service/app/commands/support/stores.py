@@ -1,4 +1,4 @@
-"""Creates the PostgreSQL stores of commands. Each raises PostgresDiagnosis if PostgreSQL is unreachable."""
+"""Creates the PostgreSQL stores of commands. Each raises CommandFailed if PostgreSQL is unreachable."""
 
 from datetime import datetime
 

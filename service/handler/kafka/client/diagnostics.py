@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, BrokerMetadata, ClusterMetadata  # type: ignore[attr-defined]
 
-from service.errors import KafkaDiagnosis, KafkaRequestFailed, KafkaUnavailable
+from service.errors import KafkaRequestFailed, KafkaUnavailable
 from service.handler.kafka.client import properties
 from service.handler.kafka.client.client_log import LineBuffer, new_logger
 from service.handler.kafka.client.connection_errors import BOOTSTRAP_SERVERS, ConnectionFailure, explain
@@ -82,13 +82,13 @@ class DiagnosticAdminClient(AdminClient):
 def require_kafka(kafka: "KafkaSettings", *, setting: str = BOOTSTRAP_SERVERS) -> None:
     """Block for a few seconds, until Kafka answers and at least one broker is reachable at its advertised address.
 
-    `setting` is the source of `bootstrap_servers`. Raises KafkaDiagnosis, PropertyRejected.
+    `setting` is the source of `bootstrap_servers`. Raises KafkaRequestFailed, PropertyRejected.
     """
     admin, began = DiagnosticAdminClient(kafka), monotonic()
     metadata = _await_metadata(admin, kafka.bootstrap_servers, setting, began)
     brokers = _connect_to(metadata.brokers.values())
     if brokers and all(broker.problem for broker in brokers):
-        raise KafkaDiagnosis(
+        raise KafkaRequestFailed(
             f"cannot reach any broker at its advertised address: {', '.join(map(str, brokers))}. "
             "Check the brokers' advertised.listeners."
         )
@@ -98,7 +98,7 @@ def require_kafka(kafka: "KafkaSettings", *, setting: str = BOOTSTRAP_SERVERS) -
 def diagnosed(kafka: "KafkaSettings", setting: str = BOOTSTRAP_SERVERS) -> Iterator[None]:
     """If the block raises KafkaUnavailable, connect again to find out why.
 
-    Raises KafkaDiagnosis if that fails, else KafkaRequestFailed, so that an outer block does not connect again.
+    Raises KafkaRequestFailed with the cause, and not KafkaUnavailable, so that an outer block does not connect again.
     """
     try:
         yield
@@ -117,7 +117,7 @@ def _await_metadata(admin: DiagnosticAdminClient, servers: str, setting: str, be
         seconds = monotonic() - began
         if failure.is_final or seconds >= CONNECT_TIMEOUT_SECONDS:
             check = setting if failure.check == BOOTSTRAP_SERVERS else failure.check
-            raise KafkaDiagnosis(f"cannot reach Kafka at {failure} (after {seconds:.0f} s). Check {check}.")
+            raise KafkaRequestFailed(f"cannot reach Kafka at {failure} (after {seconds:.0f} s). Check {check}.")
 
 
 def _connect_to(brokers: Iterable[BrokerMetadata]) -> list[AdvertisedBroker]:

@@ -9,7 +9,7 @@ from confluent_kafka import OFFSET_END, Consumer, KafkaException, Message, Topic
 from confluent_kafka.admin import AdminClient
 
 from service.entities.record import Record
-from service.errors import DecompressionFailed, KafkaRequestFailed, ReadTimedOut
+from service.errors import KafkaRequestFailed
 from service.handler.kafka.client import error_codes
 from service.handler.kafka.client.record import record_of
 from service.handler.kafka.client.timeouts import call_within
@@ -88,7 +88,7 @@ class TopicReader:
         if error is None:
             return False
         if error.code() == error_codes.BAD_COMPRESSION:
-            raise DecompressionFailed(
+            raise KafkaRequestFailed(
                 f"cannot read {self.name}, partition {message.partition()}, offset {message.offset()}: "
                 "the batch cannot be decompressed; set a larger receive.message.max.bytes in ORDERS_KAFKA__PROPERTIES"
             )
@@ -137,7 +137,7 @@ def partitions_of(topic: str, consumer: Consumer, action: str) -> list[int]:
 
 
 def poll_messages(consumer: Consumer, should_stop: Callable[[], bool] = lambda: False) -> Iterator[Message]:
-    """Yield messages, errors and ends of partitions until `should_stop` returns True. Raises ReadTimedOut."""
+    """Yield messages, errors and ends of partitions until `should_stop` returns True. Raises KafkaRequestFailed."""
     asked_at = monotonic()
     while not should_stop():
         message = consumer.poll(_POLL_TIMEOUT_SECONDS)
@@ -145,4 +145,4 @@ def poll_messages(consumer: Consumer, should_stop: Callable[[], bool] = lambda: 
             yield message
             asked_at = monotonic()
         elif monotonic() - asked_at > _IDLE_TIMEOUT_SECONDS:
-            raise ReadTimedOut(f"reading from Kafka timed out: no message for {_IDLE_TIMEOUT_SECONDS:g} s")
+            raise KafkaRequestFailed(f"reading from Kafka timed out: no message for {_IDLE_TIMEOUT_SECONDS:g} s")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import ConfigResource, ResourceType  # type: ignore[attr-defined]
 
-from service.errors import KafkaDiagnosis, KafkaRequestFailed, KafkaRequestRejected
+from service.errors import KafkaRequestFailed, KafkaRequestRejected
 from service.handler.kafka.client.diagnostics import DiagnosticAdminClient
 from service.handler.kafka.client.error_phrases import phrase
 from service.handler.kafka.client.translate import topic_error, translate, translated
@@ -84,12 +84,12 @@ def is_compacted(name: str, admin: DiagnosticAdminClient) -> bool:
 
 
 def request_error(error: KafkaException, admin: DiagnosticAdminClient) -> KafkaRequestFailed:
-    """Return KafkaRequestRejected if retrying does not help, and KafkaDiagnosis if the client has logged why."""
+    """Return KafkaRequestRejected if retrying does not help. The text gives the cause that the client has logged."""
     problem = error.args[0]
     if problem.name() in _PERMANENT_ERRORS:
         return KafkaRequestRejected(f"Kafka rejected the request: {phrase(problem)}")
     if failure := admin.last_failure():
-        return KafkaDiagnosis(f"Kafka at {failure}")
+        return KafkaRequestFailed(f"Kafka at {failure}")
     return translate(problem)
 
 

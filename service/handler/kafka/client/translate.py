@@ -2,15 +2,11 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
 
 from confluent_kafka import KafkaError, KafkaException
 
-from service.errors import KafkaRequestFailed, KafkaUnavailable, UnknownTopic
-from service.handler.kafka.client import error_codes
+from service.errors import KafkaRequestFailed, KafkaUnavailable
 from service.handler.kafka.client.error_phrases import phrase, topic_problem
-
-_UNKNOWN_TOPIC: Final = (KafkaError.UNKNOWN_TOPIC_OR_PART, error_codes.UNKNOWN_TOPIC)
 
 
 def translate(error: KafkaError) -> KafkaRequestFailed:
@@ -20,9 +16,8 @@ def translate(error: KafkaError) -> KafkaRequestFailed:
 
 
 def topic_error(action: str, topic: str, error: KafkaError) -> KafkaRequestFailed:
-    """Return UnknownTopic or KafkaRequestFailed. Its text names the `action` that needs the topic, and the remedy."""
-    kind = UnknownTopic if error.code() in _UNKNOWN_TOPIC else KafkaRequestFailed
-    return kind(topic_problem(action, topic, error))
+    """Return an error whose text names the `action` that needs the topic, and the remedy."""
+    return KafkaRequestFailed(topic_problem(action, topic, error))
 
 
 @contextmanager

@@ -44,7 +44,7 @@ class OrderConsumer:
     def run(self) -> None:
         """Block until a stop is requested; then finish the batch that is being written, commit it and leave the group.
 
-        Raises KafkaClientFailed, or the error that ended a batch. Only finished batches are committed then.
+        Raises CommandFailed, or the error that ended a batch. Only finished batches are committed then.
         """
         self.pipeline.start()
         try:

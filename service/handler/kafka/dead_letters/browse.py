@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 from confluent_kafka import Consumer
 
 from service.entities.dead_letter_record import DeadLetterRecord
-from service.errors import KafkaUnavailable, ReadTimedOut
+from service.errors import KafkaRequestFailed, KafkaUnavailable
 from service.handler.kafka.client.topic_reader import TopicReader, open_topic
 from service.handler.kafka.client.translate import translated
 from service.handler.kafka.dead_letters.newest import NewestFirst, ScanLimits
@@ -98,7 +98,7 @@ class _Connection:
 
 @contextmanager
 def _time_limit() -> Iterator[Callable[[], bool]]:
-    """Yield whether READ_TIMEOUT_SECONDS have passed. Raises ReadTimedOut at the end of the block if they have."""
+    """Yield whether READ_TIMEOUT_SECONDS have passed. If so, the end of the block raises KafkaRequestFailed."""
     deadline = monotonic() + READ_TIMEOUT_SECONDS
 
     def is_over() -> bool:
@@ -106,7 +106,7 @@ def _time_limit() -> Iterator[Callable[[], bool]]:
 
     yield is_over
     if is_over():
-        raise ReadTimedOut(f"the dead-letter topic cannot be read within {READ_TIMEOUT_SECONDS:g} s")
+        raise KafkaRequestFailed(f"the dead-letter topic cannot be read within {READ_TIMEOUT_SECONDS:g} s")
 
 
 def _page(query: DeadLetterQuery, topic: TopicReader, is_over: Callable[[], bool]) -> DeadLetterPage:

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from service.entities.dead_letter_record import DeadLetterRecord
 from service.entities.ownership import order_of
-from service.errors import DeadLetterNotFound, Stopped
+from service.errors import CommandFailed, Stopped
 from service.handler.kafka.client.topic_reader import Offsets, TopicReader
 from service.pkg.shutdown_event import ShutdownEvent
 from service.pkg.timestamps import to_milliseconds
@@ -41,11 +41,11 @@ def find_dead_letter(topic: TopicReader, partition: int, offset: int, stop: Shut
 
 
 def require_dead_letter(topic: TopicReader, partition: int, offset: int, stop: ShutdownEvent) -> DeadLetterRecord:
-    """Return the dead letter at this offset. Raises DeadLetterNotFound, Stopped."""
+    """Return the dead letter at this offset. Raises CommandFailed if there is none, and Stopped."""
     if (dead_letter := find_dead_letter(topic, partition, offset, stop)) is not None:
         return dead_letter
     require_all_read(stop)
-    raise DeadLetterNotFound(topic.name, partition, offset)
+    raise CommandFailed(f"{topic.name} has no dead letter at partition {partition}, offset {offset}")
 
 
 def require_all_read(stop: ShutdownEvent) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 from confluent_kafka import KafkaException
 from confluent_kafka.cimpl import NewTopic
 
-from service.errors import KafkaRequestFailed, KafkaRequestRejected, MigrationError, TryAgain
+from service.errors import CommandFailed, KafkaRequestFailed, KafkaRequestRejected, TryAgain
 from service.handler.kafka.client import topics
 from service.handler.kafka.client.diagnostics import AdvertisedBroker, DiagnosticAdminClient
 from service.pkg.output import Echo
@@ -22,14 +22,14 @@ T = TypeVar("T")
 
 
 def wait_for_broker(admin: DiagnosticAdminClient, poller: "Poller") -> None:
-    """Block until a broker answers. Raises MigrationError, DeadlineExceeded, Stopped."""
+    """Block until a broker answers. Raises CommandFailed, Stopped."""
     _until(poller, lambda: topics.partition_counts(admin))
 
 
 def create_missing(kafka: "KafkaSettings", admin: DiagnosticAdminClient, poller: "Poller", echo: Echo) -> None:
     """Block until both topics exist, and print what was done. Idempotent, also when run concurrently.
 
-    Raises MigrationError if Kafka rejects the request, DeadlineExceeded, Stopped.
+    Raises CommandFailed if Kafka rejects the request, or at the deadline, and Stopped.
     """
     for broker in _until(poller, lambda: _advertised(admin)):
         echo(str(broker))
@@ -46,11 +46,11 @@ def _until(poller: "Poller", attempt: Callable[[], T]) -> T:
 
 
 def _retryable(attempt: Callable[[], T]) -> T:
-    """Raise MigrationError if Kafka would reject the request again, and TryAgain if it may succeed later."""
+    """Raise CommandFailed if Kafka would reject the request again, and TryAgain if it may succeed later."""
     try:
         return attempt()
     except KafkaRequestRejected as error:
-        raise MigrationError(str(error)) from error
+        raise CommandFailed(str(error)) from error
     except KafkaRequestFailed as error:
         raise TryAgain(str(error)) from error
 

@@ -10,7 +10,7 @@ from typing import Final
 from confluent_kafka import Consumer, Message, TopicPartition
 from msgspec.json import encode
 
-from service.errors import BatchNotFound, DecompressionFailed
+from service.errors import CommandFailed, KafkaRequestFailed
 from service.handler.kafka.client import error_codes, topics
 from service.handler.kafka.client.diagnostics import DiagnosticAdminClient
 from service.handler.kafka.client.headers import headers_of
@@ -39,17 +39,17 @@ class UnreadableRecordBatches:
 
     @translated()
     def find(self, partition: int, offset: int) -> UnreadableRecordBatch:
-        """Return the batch that blocks the group. Raises BatchNotFound if no batch or another one does."""
+        """Return the batch that blocks the group. Raises CommandFailed if no batch or another one does."""
         topic = self._topic
         if partition not in topic.ends:
-            raise BatchNotFound(f"topic {topic.name} has no partition {partition}")
+            raise CommandFailed(f"topic {topic.name} has no partition {partition}")
         start = topic.starts[partition]
         begin = max(topic.committed().get(partition, start), start)
         base = self._base_offset(partition, begin)
         if base is None:
-            raise BatchNotFound(f"partition {partition} is readable at the group's offset {begin}: nothing was skipped")
+            raise CommandFailed(f"partition {partition} is readable at the group's offset {begin}: nothing was skipped")
         if offset not in (base, begin):
-            raise BatchNotFound(
+            raise CommandFailed(
                 f"offset {offset} of partition {partition} is not in the batch that blocks the group: "
                 f"the group's offset is {begin}, in a batch that starts at {base}; nothing was skipped"
             )
@@ -58,7 +58,7 @@ class UnreadableRecordBatches:
         return UnreadableRecordBatch(partition, begin, begin + 1 + index)
 
     def lines(self, batch: UnreadableRecordBatch) -> Iterator[bytes]:
-        """Yield the messages of the batch as lines of JSON. Raises DecompressionFailed if it exceeds --max-size."""
+        """Yield the messages of the batch as lines of JSON. Raises KafkaRequestFailed if it exceeds --max-size."""
         with translated():
             yield from map(_line, self._read(batch))
 
@@ -83,7 +83,7 @@ class UnreadableRecordBatches:
         return message.offset()
 
     def _read(self, batch: UnreadableRecordBatch) -> Iterator[Message]:
-        """Yield the messages of the batch. Raises DecompressionFailed if it exceeds --max-size."""
+        """Yield the messages of the batch. Raises KafkaRequestFailed if it exceeds --max-size."""
         consumer = self._large_consumer
         consumer.assign([TopicPartition(self._topic.name, batch.partition, batch.begin)])
         for message in poll_messages(consumer):
@@ -93,7 +93,7 @@ class UnreadableRecordBatches:
             if error is None:
                 yield message
             elif error.code() == error_codes.BAD_COMPRESSION:
-                raise DecompressionFailed(
+                raise KafkaRequestFailed(
                     f"{batch}: the batch cannot be decompressed within --max-size; nothing was skipped. "
                     f"Raise --max-size, up to {LARGEST_MAX_SIZE_BYTES} bytes; "
                     "if that fails too, try kafka-dump-log.sh on the broker"

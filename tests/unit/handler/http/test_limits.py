@@ -10,7 +10,7 @@ import pytest
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
-from service.errors import PortUnavailable
+from service.errors import CommandFailed
 from service.handler.http.admin import AdminServer
 from service.handler.http.fastpath import protocol
 from service.handler.http.fastpath.protocol import ConnectionLimits
@@ -208,12 +208,12 @@ def test_an_upgrade_is_answered_as_http_1_1_and_the_connection_closed(port: int)
 def test_a_port_in_use_is_an_error_of_one_line() -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as bound:
         port = bound.getsockname()[1]
-        with pytest.raises(PortUnavailable, match=rf"^cannot listen on 127\.0\.0\.1 port {port}: [^\n]+$"):
+        with pytest.raises(CommandFailed, match=rf"^cannot listen on 127\.0\.0\.1 port {port}: [^\n]+$"):
             AdminServer(app, "127.0.0.1", port).start()
 
 
 def test_an_unknown_host_is_an_error() -> None:
-    with pytest.raises(PortUnavailable):
+    with pytest.raises(CommandFailed):
         AdminServer(app, "no-such-host.invalid", 0).start()
 
 

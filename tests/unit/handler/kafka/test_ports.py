@@ -14,7 +14,7 @@ from service.config import KafkaSettings
 from service.entities.dead_letter import DeadLetter, Reason
 from service.entities.dead_letter_record import DeadLetterRecord
 from service.entities.record import Record
-from service.errors import DeadLettersUnavailable, KafkaRequestFailed, KafkaUnavailable, UnknownTopic
+from service.errors import DeadLettersUnavailable, KafkaRequestFailed, KafkaUnavailable
 from service.handler.kafka.client import properties
 from service.handler.kafka.client.consumer_group import ConsumerGroup
 from service.handler.kafka.client.topic_reader import open_topic
@@ -110,7 +110,7 @@ def test_a_page_of_dead_letters_without_a_client() -> None:
 
 
 def test_a_page_of_dead_letters_of_a_missing_topic_says_so(consumer: Consumer) -> None:
-    with pytest.raises(UnknownTopic, match=r"^cannot read missing: unknown topic"):
+    with pytest.raises(KafkaRequestFailed, match=r"^cannot read missing: unknown topic"):
         asyncio.run(Browser(lambda: consumer, "missing").page(DeadLetterQuery(1)))
 
 

@@ -3,7 +3,7 @@
 from confluent_kafka import KafkaError, KafkaException
 from structlog.typing import FilteringBoundLogger
 
-from service.errors import KafkaClientFailed
+from service.errors import CommandFailed
 from service.handler.kafka.client.error_phrases import phrase
 from service.handler.kafka.client.fatal_errors import explanation, underlying_error
 
@@ -24,9 +24,9 @@ class ClientFailure:
         if self._fatal is not None:
             raise KafkaException(self._fatal)
 
-    def log(self, error: KafkaError) -> KafkaClientFailed:
+    def log(self, error: KafkaError) -> CommandFailed:
         """Log why the client failed; return the error with which the process ends."""
         error = underlying_error(error)
         code, problem = error.name(), explanation(error) or phrase(error)
         self._log.error("the Kafka client has failed: the process exits", code=code, problem=problem)
-        return KafkaClientFailed(f"the Kafka client has failed ({code}): {problem}")
+        return CommandFailed(f"the Kafka client has failed ({code}): {problem}")

@@ -9,7 +9,7 @@ from msgspec.json import encode
 from service.app.commands.support.editor import edit_document
 from service.app.decoding import document_decoder
 from service.config import DocumentSettings
-from service.errors import CommandError, NotConfirmed
+from service.errors import CommandFailed
 from tests.kit.factories import SAMPLE
 from tests.kit.terminal import terminal_input
 
@@ -56,7 +56,7 @@ def test_malformed_json_is_edited_as_it_is(editor: Path) -> None:
 
 def test_without_a_terminal_an_invalid_document_is_refused(editor: Path) -> None:
     editor.write_text("")
-    with pytest.raises(CommandError, match=r"invalid, and was not sent: sm_id: Expected int, got str$"):
+    with pytest.raises(CommandFailed, match=r"invalid, and was not sent: sm_id: Expected int, got str$"):
         edit_document(BROKEN, DECODER)
 
 
@@ -71,7 +71,7 @@ def test_on_a_terminal_an_invalid_document_can_be_edited_again(
 
 def test_on_a_terminal_editing_can_end(editor: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     editor.write_text("")
-    with terminal_input(monkeypatch, b"n\n"), pytest.raises(NotConfirmed, match="nothing was sent"):
+    with terminal_input(monkeypatch, b"n\n"), pytest.raises(CommandFailed, match="nothing was sent"):
         edit_document(BROKEN, DECODER)
 
 
@@ -89,5 +89,5 @@ def test_on_a_terminal_editing_can_end(editor: Path, monkeypatch: pytest.MonkeyP
 def test_an_editor_that_fails_is_named(monkeypatch: pytest.MonkeyPatch, command: str, problem: str) -> None:
     monkeypatch.delenv("VISUAL", raising=False)
     monkeypatch.setenv("EDITOR", command)
-    with pytest.raises(CommandError, match=problem):
+    with pytest.raises(CommandFailed, match=problem):
         edit_document(BROKEN, DECODER)

@@ -3,7 +3,7 @@
 import pytest
 
 from service.app.commands.support.storage_failures import explained
-from service.errors import CommandError, SchemaMismatch, StatementTimedOut, StorageUnavailable
+from service.errors import CommandFailed, SchemaMismatch, StatementTimedOut, StorageUnavailable
 
 
 @pytest.mark.parametrize(
@@ -19,7 +19,7 @@ from service.errors import CommandError, SchemaMismatch, StatementTimedOut, Stor
     ],
 )
 def test_a_failure_is_explained(error: BaseException, text: str) -> None:
-    with pytest.raises(CommandError) as raised, explained():
+    with pytest.raises(CommandFailed) as raised, explained():
         raise error
     assert str(raised.value) == text
 

@@ -10,7 +10,7 @@ from confluent_kafka.admin import AdminClient, ClusterMetadata  # type: ignore[a
 from local import broker
 from local.ports import free_port
 from service.config import KafkaSettings
-from service.errors import KafkaDiagnosis, KafkaRequestFailed, KafkaUnavailable
+from service.errors import KafkaRequestFailed, KafkaUnavailable
 from service.handler.kafka.client import diagnostics
 from service.handler.kafka.client.connection_errors import ConnectionFailure
 from service.handler.kafka.client.diagnostics import AdvertisedBroker, DiagnosticAdminClient, diagnosed
@@ -23,7 +23,7 @@ METADATA = ClusterMetadata()
 def test_the_cause_is_reported_if_no_broker_is_reachable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(diagnostics, "CONNECT_TIMEOUT_SECONDS", 0.0)
     port = free_port()
-    with pytest.raises(KafkaDiagnosis) as raised, diagnosed(kafka_at(f"127.0.0.1:{port}"), "--bootstrap-servers"):
+    with pytest.raises(KafkaRequestFailed) as raised, diagnosed(kafka_at(f"127.0.0.1:{port}"), "--bootstrap-servers"):
         raise NO_ANSWER
     assert str(raised.value).startswith(f"cannot reach Kafka at 127.0.0.1:{port}: connection refused (after ")
     assert str(raised.value).endswith(" Check --bootstrap-servers.")

@@ -4,7 +4,7 @@ import pytest
 from confluent_kafka import KafkaError
 from msgspec.json import encode
 
-from service.errors import KafkaClientFailed, StorageUnavailable
+from service.errors import CommandFailed, StorageUnavailable
 from service.handler.kafka.consumer import reader
 from tests.kit.consumer_loop import BAD, OPEN_AFTER_TWO, ORDER, SECONDS, LoopSetup, Make, Script, events
 from tests.kit.factories import order_document
@@ -63,14 +63,14 @@ def test_a_fatal_error_of_the_client_ends_the_loop_and_names_its_cause(setup: Lo
         setup.kafka.call_back("error_cb", KafkaError(KafkaError.FENCED_INSTANCE_ID, "fenced", True))  # noqa: FBT003 - fatal
         yield lambda: False
 
-    with pytest.raises(KafkaClientFailed, match="FENCED_INSTANCE_ID"):
+    with pytest.raises(CommandFailed, match="FENCED_INSTANCE_ID"):
         setup.run(script())
     assert setup.kafka.is_closed
 
 
 def test_a_subscription_that_the_client_rejects_ends_the_loop(setup: LoopSetup) -> None:
     setup.kafka.failures["subscribe"] = KafkaError(KafkaError._INVALID_ARG)
-    with pytest.raises(KafkaClientFailed, match="_INVALID_ARG"):
+    with pytest.raises(CommandFailed, match="_INVALID_ARG"):
         setup.run(iter([]))
     assert setup.kafka.is_closed
 

@@ -8,7 +8,7 @@ from confluent_kafka import Consumer
 
 from local import broker
 from service.config import KafkaSettings
-from service.errors import DeadLetterNotFound, Stopped
+from service.errors import CommandFailed, Stopped
 from service.handler.kafka.client import properties
 from service.handler.kafka.client.topic_reader import TopicReader, open_topic
 from service.handler.kafka.dead_letters.reading import find_dead_letter, require_dead_letter, search
@@ -47,7 +47,7 @@ def test_a_dead_letter_is_found_by_its_partition_and_offset(topic: TopicReader) 
 @pytest.mark.parametrize(("partition", "offset"), [(0, 3), (1, 1), (9, 0)])
 def test_an_offset_outside_of_the_topic_has_no_dead_letter(topic: TopicReader, partition: int, offset: int) -> None:
     assert find_dead_letter(topic, partition, offset, ShutdownEvent()) is None
-    with pytest.raises(DeadLetterNotFound, match=f"no dead letter at partition {partition}, offset {offset}"):
+    with pytest.raises(CommandFailed, match=f"no dead letter at partition {partition}, offset {offset}"):
         require_dead_letter(topic, partition, offset, ShutdownEvent())
 
 

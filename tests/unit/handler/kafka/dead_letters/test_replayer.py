@@ -15,7 +15,7 @@ from service.config import KafkaSettings
 from service.entities.dead_letter_headers import Header, read_origin, read_replays
 from service.entities.dead_letter_record import DeadLetterId
 from service.entities.record import Record
-from service.errors import KafkaUnavailable, ReadTimedOut, TooManyDeadLetters
+from service.errors import KafkaRequestFailed, KafkaUnavailable, TooManyDeadLetters
 from service.handler.kafka.client import properties
 from service.handler.kafka.client.topic_reader import open_topic
 from service.handler.kafka.dead_letters import replayer as replayer_module
@@ -176,7 +176,7 @@ def test_nothing_is_sent_after_the_timeout(topics: Topics, monkeypatch: pytest.M
     stopped = ShutdownEvent()
     stopped.set()
     monkeypatch.setattr(replayer_module, "_stop_after", lambda _: nullcontext(stopped))
-    with pytest.raises(ReadTimedOut):
+    with pytest.raises(KafkaRequestFailed, match="cannot be read in time"):
         topics.replay(request(DeadLetterId(0, 0)))
     assert topics.arrived() == []
 

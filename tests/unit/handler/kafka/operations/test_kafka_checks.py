@@ -6,7 +6,7 @@ import pytest
 
 from local.ports import free_port
 from service.config import KafkaSettings
-from service.errors import CheckFailed, KafkaDiagnosis, KafkaUnavailable
+from service.errors import CheckFailed, KafkaRequestFailed, KafkaUnavailable
 from service.handler.kafka.client import topics
 from service.handler.kafka.operations import kafka_checks
 
@@ -42,5 +42,5 @@ def test_the_address_of_an_unreachable_broker_is_reported(unreachable: KafkaSett
 
 
 def test_the_cause_is_reported_if_the_partitions_of_a_topic_cannot_be_queried(unreachable: KafkaSettings) -> None:
-    with pytest.raises(KafkaDiagnosis, match=f"^Kafka at {unreachable.bootstrap_servers}: connection refused$"):
+    with pytest.raises(KafkaRequestFailed, match=f"^Kafka at {unreachable.bootstrap_servers}: connection refused$"):
         kafka_checks.topic(unreachable, unreachable.topic)

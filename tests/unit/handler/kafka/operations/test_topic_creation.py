@@ -6,7 +6,7 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException
 
 from service.config import KafkaSettings
-from service.errors import MigrationError, Stopped
+from service.errors import CommandFailed, Stopped
 from service.handler.kafka.client.diagnostics import DiagnosticAdminClient
 from service.handler.kafka.operations.topic_creation import wait_for_broker
 from service.pkg.polling import Poller
@@ -28,7 +28,7 @@ class FailingAdmin(DiagnosticAdminClient):
 
 
 def test_a_request_that_kafka_would_reject_again_is_not_retried() -> None:
-    with pytest.raises(MigrationError, match=r"^Kafka rejected the request: .+ \(CLUSTER_AUTHORIZATION_FAILED\)$"):
+    with pytest.raises(CommandFailed, match=r"^Kafka rejected the request: .+ \(CLUSTER_AUTHORIZATION_FAILED\)$"):
         wait_for_broker(FailingAdmin(KafkaError.CLUSTER_AUTHORIZATION_FAILED), Poller(30, print))
 
 

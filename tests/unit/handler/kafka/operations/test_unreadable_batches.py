@@ -10,7 +10,7 @@ from msgspec.json import decode
 
 from local import broker
 from service.config import KafkaSettings
-from service.errors import ReadTimedOut
+from service.errors import KafkaRequestFailed
 from service.handler.kafka.client import properties, topic_reader
 from service.handler.kafka.client.topic_reader import open_topic, poll_messages
 from service.handler.kafka.operations.unreadable_batches import UnreadableRecordBatches
@@ -40,5 +40,5 @@ def test_exactly_the_messages_of_the_batch_are_read(client: Any, batch: Unreadab
 
 def test_a_read_without_a_message_times_out(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(topic_reader, "_IDLE_TIMEOUT_SECONDS", 0)
-    with pytest.raises(ReadTimedOut, match="no message for 0 s"):
+    with pytest.raises(KafkaRequestFailed, match="no message for 0 s"):
         next(poll_messages(client))

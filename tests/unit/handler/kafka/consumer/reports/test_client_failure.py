@@ -5,7 +5,7 @@ import structlog
 from confluent_kafka import KafkaError, KafkaException
 from structlog.testing import capture_logs
 
-from service.errors import KafkaClientFailed
+from service.errors import CommandFailed
 from service.handler.kafka.consumer.reports.client_failure import ClientFailure
 
 FENCED = KafkaError(KafkaError.FENCED_INSTANCE_ID, "Static consumer fenced by other consumer", True)  # noqa: FBT003 - fatal
@@ -36,7 +36,7 @@ def test_the_first_fatal_error_is_kept_because_it_names_the_cause(failure: Clien
 def test_the_failure_that_ends_the_process_names_cause_and_remedy(failure: ClientFailure, error: KafkaError) -> None:
     with capture_logs() as logs:
         failed = failure.log(error)
-    assert isinstance(failed, KafkaClientFailed)
+    assert isinstance(failed, CommandFailed)
     assert str(failed).startswith("the Kafka client has failed (FENCED_INSTANCE_ID): another member has joined with")
     (logged,) = logs
     assert (logged["log_level"], logged["code"]) == ("error", "FENCED_INSTANCE_ID")
