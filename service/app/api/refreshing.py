@@ -1,4 +1,4 @@
-"""Values of `/stats` that are read from PostgreSQL and Kafka: seldom, and without delaying the response for long."""
+"""Values of `/stats` that are read from PostgreSQL and Kafka, at intervals and with a timeout."""
 
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
