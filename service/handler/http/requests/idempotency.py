@@ -1,4 +1,4 @@
-"""Answers a request again that a client repeats with the same idempotency key, instead of running it twice."""
+"""Responds to a request that repeats an idempotency key with the first response, instead of running it again."""
 
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable
@@ -9,13 +9,13 @@ from typing import Final, NamedTuple
 from service.handler.http.responses.problem_types import ProblemType
 from service.handler.http.responses.problems import Problem
 
-MAX_ANSWERS: Final = 1_000
-KEEP_SECONDS: Final = 3_600.0
+MAX_RESPONSES: Final = 1_000
+RESPONSE_TTL_SECONDS: Final = 3_600.0
 
 
-class Answer(NamedTuple):
+class IdempotentResponse(NamedTuple):
     body: bytes
-    is_repeated: bool
+    is_replayed: bool
 
 
 @dataclass(slots=True)
@@ -27,45 +27,45 @@ class _Entry:
     """None while the request is running."""
 
 
-class IdempotentAnswers:
-    """The answers of recent requests. Failed requests are forgotten. For one event loop."""
+class IdempotentResponses:
+    """The responses to recent requests. Failed requests are forgotten. Belongs to one event loop."""
 
     def __init__(
         self,
         *,
-        max_answers: int = MAX_ANSWERS,
-        keep_seconds: float = KEEP_SECONDS,
+        max_responses: int = MAX_RESPONSES,
+        ttl_seconds: float = RESPONSE_TTL_SECONDS,
         now: Callable[[], float] = monotonic,
     ) -> None:
-        self._max_answers = max_answers
-        self._keep_seconds = keep_seconds
+        self._max_responses = max_responses
+        self._ttl_seconds = ttl_seconds
         self._now = now
         self._entries: OrderedDict[Hashable, _Entry] = OrderedDict()
 
-    async def answer(self, key: Hashable, request: bytes, run: Callable[[], Awaitable[bytes]]) -> Answer:
-        """Return the answer of the first request with this key; `run` it if there is none.
+    async def respond(self, key: Hashable, request: bytes, run: Callable[[], Awaitable[bytes]]) -> IdempotentResponse:
+        """Return the response to the first request with this key; `run` it if there is none.
 
         Raises Problem if that request is still running, or was another one.
         """
         self._drop_expired()
-        if known := self._entries.get(key):
-            return Answer(_known_answer(known, request), is_repeated=True)
-        entry = self._entries[key] = _Entry(request, self._now() + self._keep_seconds)
-        if len(self._entries) > self._max_answers:
+        if entry := self._entries.get(key):
+            return IdempotentResponse(_known_body(entry, request), is_replayed=True)
+        entry = self._entries[key] = _Entry(request, self._now() + self._ttl_seconds)
+        if len(self._entries) > self._max_responses:
             self._entries.popitem(last=False)
         try:
             entry.body = await run()
         except BaseException:
             self._entries.pop(key, None)
             raise
-        return Answer(entry.body, is_repeated=False)
+        return IdempotentResponse(entry.body, is_replayed=False)
 
     def _drop_expired(self) -> None:
         while self._entries and next(iter(self._entries.values())).expires_at <= self._now():
             self._entries.popitem(last=False)
 
 
-def _known_answer(entry: _Entry, request: bytes) -> bytes:
+def _known_body(entry: _Entry, request: bytes) -> bytes:
     if entry.request != request:
         raise Problem(ProblemType.IDEMPOTENCY_KEY_REUSED, "the Idempotency-Key was used for another request")
     if entry.body is None:

@@ -43,7 +43,7 @@ class InvalidValue(Struct, frozen=True, kw_only=True, omit_defaults=True, rename
     """A value that violates a rule, and the bounds of the rule. The value itself is never repeated."""
 
     in_: Annotated[str, Meta(description="`path`, `query`, `header` or `body`.")]
-    name: Annotated[str, Meta(description="Empty if the request has a name that the operation does not know.")]
+    name: Annotated[str, Meta(description="Empty if the operation has no parameter of this name.")]
     rule: str
     minimum: int | UnsetType = UNSET
     maximum: int | UnsetType = UNSET
@@ -119,11 +119,16 @@ async def _problem(request: Request, error: Problem) -> Response:
 async def _routing_error(request: Request, error: HTTPException) -> Response:
     """Answer for Starlette, which raises 405 for an unknown method of a known path, and 404 otherwise."""
     if error.status_code != HTTPStatus.METHOD_NOT_ALLOWED:
-        return problem(ProblemType.NOT_FOUND, "nothing has this path", request_id_of(request))
+        return problem(ProblemType.NOT_FOUND, "no resource has this path", request_id_of(request))
     allow = {"allow": ", ".join([*methods_of(request.scope), "OPTIONS"])}
     if request.method == "OPTIONS":
         return Response(status_code=HTTPStatus.NO_CONTENT, headers=allow)
-    return problem(ProblemType.METHOD_NOT_ALLOWED, "the path has other methods", request_id_of(request), headers=allow)
+    return problem(
+        ProblemType.METHOD_NOT_ALLOWED,
+        "the path does not support this method",
+        request_id_of(request),
+        headers=allow,
+    )
 
 
 async def _validation_error(request: Request, error: RequestValidationError) -> Response:

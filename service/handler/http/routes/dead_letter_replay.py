@@ -20,7 +20,7 @@ from service.errors import DocumentRejected, KafkaRequestFailed, TooManyDeadLett
 from service.handler.http.openapi.document import Responses, errors, ok, request_body, schema_ref
 from service.handler.http.openapi.router import Router
 from service.handler.http.requests.body import decode_json, read_json_body
-from service.handler.http.requests.idempotency import IdempotentAnswers
+from service.handler.http.requests.idempotency import IdempotentResponses
 from service.handler.http.responses.json_response import NO_STORE, json_response
 from service.handler.http.responses.problem_types import ProblemType
 from service.handler.http.responses.problems import Problem, invalid_body, request_id_of
@@ -31,7 +31,7 @@ from service.usecases.ports.replay import DeadLetterReplayer, EditedValue, Repla
 PATH: Final = "/dead-letters/replay"
 MAX_BODY_OVERHEAD_BYTES: Final = 64 * 2**10
 """Size of a body without its value: coordinates of MAX_CHOSEN dead letters, or an order."""
-_REPEATED: Final = {**NO_STORE, "idempotency-replayed": "true"}
+_REPLAYED: Final = {**NO_STORE, "idempotency-replayed": "true"}
 
 IdempotencyKey = Annotated[
     str | None,
@@ -39,8 +39,8 @@ IdempotencyKey = Annotated[
         alias="Idempotency-Key",
         pattern=r"^[!-~]+$",
         max_length=128,
-        description="A request that is repeated with the same key within an hour gets the first answer, from the same "
-        "pod, and sends nothing.",
+        description="A request that is repeated with the same key within an hour gets the first response, from the "
+        "same pod, and sends nothing.",
     ),
 ]
 
@@ -50,7 +50,7 @@ _EDITED_VALUE: Final = {
 }
 
 
-class DeadLetterPlace(Struct, frozen=True, forbid_unknown_fields=True):
+class DeadLetterReference(Struct, frozen=True, forbid_unknown_fields=True):
     partition: Annotated[int, Meta(ge=0, le=2**31 - 1)]
     offset: Annotated[int, Meta(ge=0, le=2**63 - 1)]
 
@@ -58,7 +58,7 @@ class DeadLetterPlace(Struct, frozen=True, forbid_unknown_fields=True):
 class ReplayDeadLetters(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """Exactly one of `dead_letters` and `order_uid` is required."""
 
-    dead_letters: Annotated[list[DeadLetterPlace], Meta(min_length=1, max_length=MAX_CHOSEN)] | None = None
+    dead_letters: Annotated[list[DeadLetterReference], Meta(min_length=1, max_length=MAX_CHOSEN)] | None = None
     order_uid: Annotated[
         Annotated[str, Meta(min_length=1, max_length=1_024)] | None,
         Meta(description=f"All dead letters of this order, by key and content; at most {MAX_CHOSEN}."),
@@ -102,14 +102,14 @@ class ReplayBackend:
     """By outcome; dry runs are not counted."""
 
 
-_PLACE: Final = DeadLetterPlace(partition=0, offset=0)
+_REFERENCE: Final = DeadLetterReference(partition=0, offset=0)
 _REFUSED: Final = ReplayedDeadLetter(
     partition=0, offset=0, outcome="refused", refusal="missing", detail="partition 0, offset 0 has no dead letter"
 )
 _EXAMPLE: Final = ReplayedDeadLetters(dry_run=True, sent=0, refused=1, dead_letters=[_REFUSED])
-REQUEST_BODY: Final = request_body(ReplayDeadLetters(dead_letters=[_PLACE], dry_run=True))
+REQUEST_BODY: Final = request_body(ReplayDeadLetters(dead_letters=[_REFERENCE], dry_run=True))
 RESPONSES: Final[Responses] = {
-    **ok("What became of each dead letter.", _EXAMPLE, "Idempotency-Replayed"),
+    **ok("The outcome of each dead letter.", _EXAMPLE, "Idempotency-Replayed"),
     **errors(
         HTTPStatus.BAD_REQUEST,
         HTTPStatus.NOT_FOUND,
@@ -122,7 +122,7 @@ RESPONSES: Final[Responses] = {
 
 def router(backend: ReplayBackend, log: FilteringBoundLogger) -> Router:
     routes = Router("dead letters")
-    answers = IdempotentAnswers()
+    responses = IdempotentResponses()
 
     @routes.post(PATH, responses=RESPONSES, summary="Replay dead letters", openapi_extra=REQUEST_BODY)
     async def replay_dead_letters(request: Request, idempotency_key: IdempotencyKey = None) -> Response:
@@ -131,8 +131,8 @@ def router(backend: ReplayBackend, log: FilteringBoundLogger) -> Router:
         replay = partial(_replay, _parse(body, backend, name), backend, log.bind(request_id=request_id_of(request)))
         if idempotency_key is None:
             return json_response(await replay())
-        answer = await answers.answer((name, idempotency_key), sha256(body).digest(), replay)
-        return json_response(answer.body, _REPEATED if answer.is_repeated else NO_STORE)
+        response = await responses.respond((name, idempotency_key), sha256(body).digest(), replay)
+        return json_response(response.body, _REPLAYED if response.is_replayed else NO_STORE)
 
     return routes
 
@@ -147,7 +147,7 @@ async def _replay(request: ReplayRequest, backend: ReplayBackend, log: Filtering
         raise
     if not request.is_dry_run:
         _report(request, results, backend, log)
-    return msgspec.json.encode(_answer(request, results))
+    return msgspec.json.encode(_response_body(request, results))
 
 
 def _report(
@@ -162,7 +162,7 @@ def _report(
     log.info("dead letters replayed", replayed_by=request.replayed_by, edited=is_edited, sent=sent, refused=refused)
 
 
-def _answer(request: ReplayRequest, results: Sequence[ReplayResult]) -> ReplayedDeadLetters:
+def _response_body(request: ReplayRequest, results: Sequence[ReplayResult]) -> ReplayedDeadLetters:
     refused = sum(each.refusal is not None for each in results)
     return ReplayedDeadLetters(
         dry_run=request.is_dry_run,
@@ -186,19 +186,19 @@ def _view(result: ReplayResult, *, is_dry_run: bool) -> ReplayedDeadLetter:
 
 def _parse(body: bytes, backend: ReplayBackend, replayed_by: str) -> ReplayRequest:
     """Raise Problem if the body is invalid, or the edited value is not a valid order."""
-    asked = decode_json(body, ReplayDeadLetters)
-    places = asked.dead_letters
-    chosen = None if places is None else [DeadLetterId(each.partition, each.offset) for each in places]
-    if (chosen is None) == (asked.order_uid is None):
+    parsed = decode_json(body, ReplayDeadLetters)
+    references = parsed.dead_letters
+    chosen = None if references is None else [DeadLetterId(each.partition, each.offset) for each in references]
+    if (chosen is None) == (parsed.order_uid is None):
         raise invalid_body([Violation("", "exactly one of dead_letters and order_uid is required")])
     return ReplayRequest(
         chosen,
-        asked.order_uid or "",
+        parsed.order_uid or "",
         replayed_by,
-        asked.max_replays,
-        None if asked.value is UNSET else _edited(bytes(asked.value), chosen or [], backend),
-        asked.dry_run,
-        asked.rate or 0,
+        parsed.max_replays,
+        None if parsed.value is UNSET else _edited(bytes(parsed.value), chosen or [], backend),
+        parsed.dry_run,
+        parsed.rate or 0,
     )
 
 

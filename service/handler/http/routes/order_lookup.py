@@ -54,8 +54,8 @@ def router(lookup: Lookup) -> Router:
 
     @routes.post(PATH, responses=RESPONSES, summary="Get several orders", openapi_extra=REQUEST_BODY)
     async def look_up_orders(request: Request) -> Response:
-        asked = decode_json(await read_json_body(request, MAX_BODY_BYTES), LookUpOrders)
-        uids = [*dict.fromkeys(asked.order_uids)]
+        parsed = decode_json(await read_json_body(request, MAX_BODY_BYTES), LookUpOrders)
+        uids = [*dict.fromkeys(parsed.order_uids)]
         try:
             return json_response(_body(uids, await lookup.find_many(uids, MAX_RESPONSE_BYTES)))
         except OrdersTooLarge:

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from service.handler.http.requests.idempotency import Answer, IdempotentAnswers
+from service.handler.http.requests.idempotency import IdempotentResponse, IdempotentResponses
 from service.handler.http.responses.problem_types import ProblemType
 from service.handler.http.responses.problems import Problem
 
@@ -17,7 +17,7 @@ class Clock:
 
 
 class Runs:
-    """A request that answers with the number of its runs so far."""
+    """A request whose response is the number of its runs so far."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -33,58 +33,60 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def answers(clock: Clock) -> IdempotentAnswers:
-    return IdempotentAnswers(max_answers=2, keep_seconds=60, now=clock)
+def responses(clock: Clock) -> IdempotentResponses:
+    return IdempotentResponses(max_responses=2, ttl_seconds=60, now=clock)
 
 
-def ask(answers: IdempotentAnswers, runs: Runs, key: str = "key", request: bytes = b"request") -> Answer:
-    return asyncio.run(answers.answer(key, request, runs))
+def send(
+    responses: IdempotentResponses, runs: Runs, key: str = "key", request: bytes = b"request"
+) -> IdempotentResponse:
+    return asyncio.run(responses.respond(key, request, runs))
 
 
-def test_a_repeated_request_gets_the_first_answer_and_does_not_run(answers: IdempotentAnswers) -> None:
+def test_a_repeated_request_gets_the_first_response_and_does_not_run(responses: IdempotentResponses) -> None:
     runs = Runs()
-    assert [ask(answers, runs) for _ in range(3)] == [(b"1", False), (b"1", True), (b"1", True)]
-    assert ask(answers, runs, key="other") == (b"2", False)
+    assert [send(responses, runs) for _ in range(3)] == [(b"1", False), (b"1", True), (b"1", True)]
+    assert send(responses, runs, key="other") == (b"2", False)
 
 
-def test_a_key_of_another_request_is_refused(answers: IdempotentAnswers) -> None:
-    ask(answers, Runs())
+def test_a_key_of_another_request_is_refused(responses: IdempotentResponses) -> None:
+    send(responses, Runs())
     with pytest.raises(Problem) as refused:
-        ask(answers, Runs(), request=b"other")
+        send(responses, Runs(), request=b"other")
     assert refused.value.kind is ProblemType.IDEMPOTENCY_KEY_REUSED
 
 
-def test_a_repetition_of_a_running_request_is_refused(answers: IdempotentAnswers) -> None:
+def test_a_repetition_of_a_running_request_is_refused(responses: IdempotentResponses) -> None:
     async def repeat() -> bytes:
         with pytest.raises(Problem) as refused:
-            await answers.answer("key", b"request", Runs())
+            await responses.respond("key", b"request", Runs())
         assert refused.value.kind is ProblemType.IDEMPOTENCY_KEY_IN_USE
         return b"first"
 
-    assert asyncio.run(answers.answer("key", b"request", repeat)) == (b"first", False)
+    assert asyncio.run(responses.respond("key", b"request", repeat)) == (b"first", False)
 
 
-def test_a_failed_request_runs_again(answers: IdempotentAnswers) -> None:
+def test_a_failed_request_runs_again(responses: IdempotentResponses) -> None:
     async def fail() -> bytes:
         raise Problem(ProblemType.KAFKA_UNAVAILABLE, "unreachable")
 
     with pytest.raises(Problem):
-        asyncio.run(answers.answer("key", b"request", fail))
-    assert ask(answers, Runs()) == (b"1", False)
+        asyncio.run(responses.respond("key", b"request", fail))
+    assert send(responses, Runs()) == (b"1", False)
 
 
-def test_answers_are_forgotten_after_their_time(answers: IdempotentAnswers, clock: Clock) -> None:
+def test_a_response_expires(responses: IdempotentResponses, clock: Clock) -> None:
     runs = Runs()
-    ask(answers, runs)
+    send(responses, runs)
     clock.now = 59.0
-    assert ask(answers, runs).is_repeated
+    assert send(responses, runs).is_replayed
     clock.now = 60.0
-    assert not ask(answers, runs).is_repeated
+    assert not send(responses, runs).is_replayed
 
 
-def test_beyond_the_limit_the_oldest_answer_is_forgotten(answers: IdempotentAnswers) -> None:
+def test_beyond_the_limit_the_oldest_response_is_forgotten(responses: IdempotentResponses) -> None:
     runs = Runs()
     for key in ("first", "second", "third"):
-        ask(answers, runs, key)
-    assert ask(answers, runs, "second").is_repeated
-    assert not ask(answers, runs, "first").is_repeated
+        send(responses, runs, key)
+    assert send(responses, runs, "second").is_replayed
+    assert not send(responses, runs, "first").is_replayed
