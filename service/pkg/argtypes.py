@@ -1,16 +1,16 @@
 """Types of command-line arguments for argparse. All raise ArgumentTypeError."""
 
 import math
-import re
 from argparse import ArgumentTypeError
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-from typing import Final
+from datetime import datetime
+from typing import TypeVar
 
 from service.pkg.network import MAX_PORT
-from service.pkg.units import parse_age
+from service.pkg.timestamps import parse_timestamp, parse_timestamp_or_age
+from service.pkg.units import parse_duration
 
-_COMPOUND_DURATION: Final = re.compile(r"(\d+d)?(\d+h)?(\d+m)?(\d+s)?", re.ASCII)
+T = TypeVar("T")
 
 
 def non_negative_int(text: str) -> int:
@@ -52,32 +52,17 @@ def fraction(text: str) -> float:
 
 def timestamp(text: str) -> datetime:
     """Parse RFC 3339 such as `2026-11-23T10:00:00Z`. A time zone is required."""
-    return _timestamp(text, "must be a timestamp with a time zone, such as 2026-11-23T10:00:00Z")
+    return _parsed(parse_timestamp, text)
 
 
 def timestamp_or_age(text: str) -> datetime:
     """Parse a timestamp, or an age such as `90m` or `40d`: the time this long ago."""
-    try:
-        return datetime.now(UTC) - timedelta(seconds=duration(text))
-    except OverflowError:
-        raise ArgumentTypeError("must be at most 2000 years ago") from None
-    except ArgumentTypeError:
-        return _timestamp(
-            text, "must be a timestamp with a time zone, such as 2026-11-23T10:00:00Z, or an age such as 40d"
-        )
+    return _parsed(parse_timestamp_or_age, text)
 
 
 def duration(text: str) -> float:
     """Return the seconds of a duration such as `90m`, `40d` or `1h30m`. A number alone is rejected."""
-    compound = _COMPOUND_DURATION.fullmatch(text.strip())
-    parts = filter(None, compound.groups()) if compound and compound[0] else [text]
-    try:
-        seconds = sum(float(parse_age(part)) for part in parts)
-    except ValueError as error:
-        raise ArgumentTypeError(str(error)) from None
-    if not math.isfinite(seconds):
-        raise ArgumentTypeError("is too long")
-    return seconds
+    return _parsed(parse_duration, text)
 
 
 def duration_or_seconds(text: str) -> float:
@@ -96,14 +81,12 @@ def duration_up_to(max_seconds: int) -> Callable[[str], float]:
     return limited
 
 
-def _timestamp(text: str, expected: str) -> datetime:
+def _parsed(parse: Callable[[str], T], text: str) -> T:
+    """Raise the error whose text argparse prints."""
     try:
-        parsed = datetime.fromisoformat(text)
-    except ValueError:
-        parsed = datetime.min  # noqa: DTZ901 - has no time zone, so it is rejected below
-    if parsed.tzinfo is None:
-        raise ArgumentTypeError(expected)
-    return parsed
+        return parse(text)
+    except ValueError as error:
+        raise ArgumentTypeError(str(error)) from None
 
 
 def _integer(text: str) -> int:

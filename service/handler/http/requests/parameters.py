@@ -1,20 +1,31 @@
-"""Query parameters that have the same text form as arguments of the command line."""
+"""Types of query parameters that several routes share."""
 
-from argparse import ArgumentTypeError
 from collections.abc import Callable
-from typing import Any, LiteralString
+from datetime import datetime
+from typing import Annotated, LiteralString
 
+from fastapi import Query
 from pydantic import BeforeValidator
 from pydantic_core import PydanticCustomError
 
+from service.pkg.timestamps import parse_timestamp, parse_timestamp_or_age
 
-def parsed(parse: Callable[[str], Any], rule: LiteralString, problem: LiteralString) -> BeforeValidator:
-    """Return a validator that parses a text, and breaks `rule` if `parse` raises ArgumentTypeError."""
 
-    def validate(value: Any) -> Any:
+def _validator(parse: Callable[[str], datetime], rule: LiteralString) -> BeforeValidator:
+    """Return a validator that names the rule and its text if `parse` raises ValueError.
+
+    pydantic's own rule for a datetime also accepts numbers.
+    """
+
+    def validate(text: str) -> datetime:
         try:
-            return parse(value) if isinstance(value, str) else value
-        except ArgumentTypeError:
-            raise PydanticCustomError(rule, problem) from None
+            return parse(text)
+        except ValueError as error:
+            raise PydanticCustomError(rule, "{hint}", {"hint": str(error)}) from None
 
     return BeforeValidator(validate)
+
+
+FilterText = Annotated[str | None, Query(min_length=1, max_length=255, pattern=r"^[^\x00]*$")]
+TimeParameter = Annotated[datetime | None, _validator(parse_timestamp, "timestamp")]
+TimeOrAgeParameter = Annotated[datetime | None, _validator(parse_timestamp_or_age, "timestamp_or_age")]

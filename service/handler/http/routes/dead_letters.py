@@ -15,12 +15,10 @@ from msgspec import Struct
 from service.entities.dead_letter import Reason
 from service.handler.http.openapi.document import Responses, errors, ok
 from service.handler.http.openapi.router import Router
-from service.handler.http.requests.parameters import parsed
+from service.handler.http.requests.parameters import FilterText, TimeOrAgeParameter
 from service.handler.http.responses.json_response import json_response
 from service.handler.http.responses.problem_types import ProblemType
 from service.handler.http.responses.problems import Problem
-from service.handler.http.routes.orders import FilterText
-from service.pkg.argtypes import timestamp_or_age
 from service.pkg.timestamps import to_milliseconds
 from service.pkg.units import parse_seconds
 from service.usecases.dead_letter_view import DeadLetterView, WholeDeadLetter, format_timestamp, view, whole_view
@@ -32,17 +30,16 @@ MAX_PAGE_SIZE: Final = 50
 MAX_BUCKETS: Final = 1_000
 DEFAULT_BUCKETS: Final = 60
 """Maximum number of buckets if the client does not choose their size."""
-DEFAULT_COUNTED: Final = timedelta(days=1)
+DEFAULT_COUNTED_PERIOD: Final = timedelta(days=1)
 _COORDINATES: Final = r"[0-9]{1,9}\.[0-9]{1,18}"
 """Part of a cursor: a partition, and the offset before which the next page begins."""
-
-
 _AGE: Final = "or an age such as `90m` or `40d`, which means this long ago"
-Time = Annotated[datetime | None, parsed(timestamp_or_age, "time", "neither a time nor an age")]
 Since = Annotated[
-    Time, Query(description=f"Only dead letters that arrived in the topic at or after this time, {_AGE}.")
+    TimeOrAgeParameter, Query(description=f"Only dead letters that arrived in the topic at or after this time, {_AGE}.")
 ]
-Until = Annotated[Time, Query(description=f"Only dead letters that arrived in the topic before this time, {_AGE}.")]
+Until = Annotated[
+    TimeOrAgeParameter, Query(description=f"Only dead letters that arrived in the topic before this time, {_AGE}.")
+]
 DeadLettersLimit = Annotated[
     int, Query(ge=1, le=MAX_PAGE_SIZE, description="Maximum number of dead letters in the page.")
 ]
@@ -71,7 +68,7 @@ class Bucket(StrEnum):
 
     MINUTE = "1m"
     FIVE_MINUTES = "5m"
-    QUARTER = "15m"
+    FIFTEEN_MINUTES = "15m"
     HOUR = "1h"
     SIX_HOURS = "6h"
     DAY = "1d"
@@ -82,7 +79,7 @@ class Bucket(StrEnum):
 
 
 CountedSince = Annotated[
-    Time,
+    TimeOrAgeParameter,
     Query(description=f"Count since this time, {_AGE}, but only the last {MAX_BUCKETS:,} buckets. Default: `24h`."),
 ]
 BucketSize = Annotated[
@@ -217,7 +214,7 @@ def _format_cursor(before: Mapping[int, int] | None) -> str | None:
 def _counts_query(since: datetime | None, bucket: Bucket | None, now: datetime) -> CountsQuery:
     """Round down to a bucket's start, so that requests share a scan. There are at most MAX_BUCKETS."""
     now_seconds = int(now.timestamp())
-    since_seconds = int((since or now - DEFAULT_COUNTED).timestamp())
+    since_seconds = int((since or now - DEFAULT_COUNTED_PERIOD).timestamp())
     fitting = (each for each in Bucket if now_seconds - since_seconds <= each.seconds * (DEFAULT_BUCKETS - 1))
     size = (bucket or next(fitting, Bucket.DAY)).seconds
     start = max(since_seconds, now_seconds - size * (MAX_BUCKETS - 1))

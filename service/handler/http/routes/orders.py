@@ -15,12 +15,11 @@ from service.entities.order import MAX_ITEMS, MAX_UID_LENGTH, UID_CHARACTER, Amo
 from service.handler.http.openapi.document import IF_NONE_MATCH, Responses, errors, not_modified, ok, request_headers
 from service.handler.http.openapi.examples import ORDER
 from service.handler.http.openapi.router import Router
-from service.handler.http.requests.parameters import parsed
+from service.handler.http.requests.parameters import FilterText, TimeParameter
 from service.handler.http.responses.etag import matches
 from service.handler.http.responses.json_response import REVALIDATE, json_response
 from service.handler.http.responses.problem_types import ProblemType
 from service.handler.http.responses.problems import Problem
-from service.pkg.argtypes import timestamp
 from service.pkg.etag import split_etag, with_etag
 from service.usecases.lookup import Lookup, LookupResult
 from service.usecases.ports.reads import OrderReader, Page, PageCursor, PageQuery
@@ -40,16 +39,16 @@ OrdersCursor = Annotated[
         description="`next_cursor` of the previous page (opaque).",
     ),
 ]
-FilterText = Annotated[str | None, Query(min_length=1, max_length=255, pattern=r"^[^\x00]*$")]
 CustomerId = Annotated[
     FilterText, Query(description="Only orders of this customer. The pages have no `Link`: use `next_cursor`.")
 ]
-_Timestamp = Annotated[datetime | None, parsed(timestamp, "timestamp", "not a timestamp with a time zone")]
-_ZONE: Final = "RFC 3339 with a time zone, in which `+` is sent as `%2B`"
+_FORMAT: Final = "RFC 3339 with a time zone, in which `+` is sent as `%2B`"
 CreatedFrom = Annotated[
-    _Timestamp, Query(description=f"Only orders whose `date_created` is at or after this time ({_ZONE}).")
+    TimeParameter, Query(description=f"Only orders whose `date_created` is at or after this time ({_FORMAT}).")
 ]
-CreatedTo = Annotated[_Timestamp, Query(description=f"Only orders whose `date_created` is before this time ({_ZONE}).")]
+CreatedTo = Annotated[
+    TimeParameter, Query(description=f"Only orders whose `date_created` is before this time ({_FORMAT}).")
+]
 
 
 class OrderSummary(Struct, frozen=True, kw_only=True):
