@@ -52,14 +52,14 @@ def measure(context: Context) -> Iterator[Sample]:
     with migrated(context) as template:
         for number in range(context.rounds):
             context.echo(f"latency: round {number + 1} of {context.rounds}")
-            with _system(context, template) as system:
+            with running_system(context, template) as system:
                 for load in LOADS:
                     yield from _measure_load(system, load, number)
 
 
 def _measure_load(system: System, load: int, number: int) -> Iterator[Sample]:
     name = f"latency.{load or 'idle'}"
-    with _generator(system, load, _LOAD_SEED + load + number):
+    with generating(system, load, _LOAD_SEED + load + number):
         stored, started_at = system.database.stored(), monotonic()
         milliseconds = sorted(_probe_all(system, _PROBE_SEED + load + number))
         rate = (system.database.stored() - stored) / (monotonic() - started_at)
@@ -70,7 +70,7 @@ def _measure_load(system: System, load: int, number: int) -> Iterator[Sample]:
 
 
 @contextmanager
-def _system(context: Context, template: Database) -> Iterator[System]:
+def running_system(context: Context, template: Database) -> Iterator[System]:
     with ExitStack() as running:
         topic = running.enter_context(filled(context, dated_now(count=1, seed=_FIRST_SEED)))
         database = running.enter_context(copied(context, template.name))
@@ -91,7 +91,7 @@ def _system(context: Context, template: Database) -> Iterator[System]:
 
 
 @contextmanager
-def _generator(system: System, load: int, seed: int) -> Iterator[None]:
+def generating(system: System, load: int, seed: int) -> Iterator[None]:
     """Produce `load` orders per second until the block ends; yield once the orders of the first second are stored."""
     if not load:
         yield
