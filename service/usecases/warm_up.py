@@ -11,7 +11,7 @@ from tenacity import AsyncRetrying, retry_if_exception_type, retry_if_result, wa
 from service.errors import StorageUnavailable
 from service.usecases.lookup import Lookup
 
-RETRY_SECONDS: Final = 0.5
+RETRY_INTERVAL_SECONDS: Final = 0.5
 
 
 class WarmUp:
@@ -56,7 +56,7 @@ class WarmUp:
     async def _load(self, listening: asyncio.Event) -> int:
         retrying = AsyncRetrying(
             retry=retry_if_exception_type(StorageUnavailable) | retry_if_result(lambda loaded: loaded is None),
-            wait=wait_fixed(RETRY_SECONDS),
+            wait=wait_fixed(RETRY_INTERVAL_SECONDS),
         )
         loaded: int = await retrying(self._attempt, listening)
         return loaded

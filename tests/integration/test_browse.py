@@ -15,7 +15,7 @@ from service.entities.dead_letter_record import DeadLetterRecord
 from service.errors import KafkaRequestFailed, KafkaUnavailable
 from service.handler.kafka.client import properties
 from service.handler.kafka.dead_letters import browse
-from service.handler.kafka.dead_letters.browse import SHOWN_BYTES, Browser
+from service.handler.kafka.dead_letters.browse import MAX_EXCERPT_BYTES, KafkaDeadLetterReader
 from service.handler.kafka.dead_letters.newest import ScanLimits
 from service.usecases.ports.dead_letter_counts import ArrivalCounts, CountsQuery
 from service.usecases.ports.dead_letter_filters import DeadLetterFilters
@@ -61,7 +61,7 @@ class DeadLetterTopic(ABC):
 
 class InMemoryTopic(DeadLetterTopic):
     def __init__(self) -> None:
-        self.reader = self._fake = FakeDeadLetterReader(SHOWN_BYTES)
+        self.reader = self._fake = FakeDeadLetterReader(MAX_EXCERPT_BYTES)
 
     def produce(self, *minutes: int, partition: int = 0, reason: str = "invalid", value: bytes = b"{}") -> None:
         for minute in minutes:
@@ -77,7 +77,7 @@ class KafkaTopic(DeadLetterTopic):
     def __init__(self, kafka: KafkaSettings) -> None:
         self.topic = kafka.dead_letter_topic
         self.kafka = kafka
-        self.reader = Browser(lambda: Consumer(properties.dead_letter_browser(kafka)), self.topic)
+        self.reader = KafkaDeadLetterReader(lambda: Consumer(properties.dead_letter_reader(kafka)), self.topic)
 
     def produce(self, *minutes: int, partition: int = 0, reason: str = "invalid", value: bytes = b"{}") -> None:
         producer = Producer(properties.producer(self.kafka))
@@ -188,8 +188,8 @@ def test_a_dead_letter_that_arrived_late_is_before_its_time(dead_letters: DeadLe
 
 def test_pages_can_have_the_dead_letters_of_one_order(dead_letters: DeadLetterTopic) -> None:
     dead_letters.produce(1, 2, value=b'{"order_uid": "a"}')
-    dead_letters.produce(3, value=b'{"order_uid": "b"}' + b" " * SHOWN_BYTES)
-    dead_letters.produce(4, value=b" " * SHOWN_BYTES + b'{"order_uid": "a"}')
+    dead_letters.produce(3, value=b'{"order_uid": "b"}' + b" " * MAX_EXCERPT_BYTES)
+    dead_letters.produce(4, value=b" " * MAX_EXCERPT_BYTES + b'{"order_uid": "a"}')
     assert dead_letters.all_pages(5, DeadLetterFilters(order="a")) == [[4, 2, 1]]
     assert dead_letters.all_pages(5, DeadLetterFilters(order="3")) == [[3]]
 
@@ -238,7 +238,7 @@ def test_a_cursor_outside_the_topic_is_clamped(dead_letters: DeadLetterTopic) ->
 def test_only_the_beginning_of_a_large_dead_letter_is_kept(dead_letters: DeadLetterTopic) -> None:
     dead_letters.produce(1, value=b"x" * 900_000)
     (excerpt,) = dead_letters.page(1).dead_letters
-    assert (excerpt.dead_letter.value, excerpt.size) == (b"x" * SHOWN_BYTES, 900_000)
+    assert (excerpt.dead_letter.value, excerpt.size) == (b"x" * MAX_EXCERPT_BYTES, 900_000)
 
 
 def test_an_unreachable_broker_raises_kafka_unavailable(unreachable: DeadLetterTopic) -> None:

@@ -26,7 +26,7 @@ from service.handler.kafka.client import properties
 from service.handler.kafka.client.group_lag import GroupLag
 from service.handler.kafka.client.group_members import GroupMembers
 from service.handler.kafka.client.next_timestamps import next_timestamps
-from service.handler.kafka.dead_letters.browse import Browser
+from service.handler.kafka.dead_letters.browse import KafkaDeadLetterReader
 from service.handler.kafka.dead_letters.delivery import ReplaceableProducer
 from service.handler.kafka.dead_letters.replayer import DELIVERY_TIMEOUT_SECONDS, Replayer
 from service.metrics import ApiMetrics
@@ -51,7 +51,7 @@ class ApiParts:
     database: Database
     cache: OrderCache
     broadcaster: EventBroadcaster
-    dead_letters: Browser
+    dead_letters: KafkaDeadLetterReader
     replay: ReplayBackend
     statistics: ApiStatistics
 
@@ -156,15 +156,15 @@ def _listeners(
     )
 
 
-def _dead_letters(kafka: KafkaSettings) -> Browser:
-    return Browser(lambda: Consumer(properties.dead_letter_browser(kafka)), kafka.dead_letter_topic)
+def _dead_letters(kafka: KafkaSettings) -> KafkaDeadLetterReader:
+    return KafkaDeadLetterReader(lambda: Consumer(properties.dead_letter_reader(kafka)), kafka.dead_letter_topic)
 
 
 def _replay(settings: Settings, metrics: ApiMetrics) -> ReplayBackend:
     kafka, document = settings.kafka, settings.document
     producer = properties.without_logs(properties.producer(kafka))
     replayer = Replayer(
-        lambda: Consumer(properties.dead_letter_browser(kafka)),
+        lambda: Consumer(properties.dead_letter_reader(kafka)),
         ReplaceableProducer(producer | {"message.timeout.ms": round(DELIVERY_TIMEOUT_SECONDS * 1_000)}),
         topic=kafka.topic,
         dead_letter_topic=kafka.dead_letter_topic,

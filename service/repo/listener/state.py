@@ -3,9 +3,9 @@
 from enum import Enum, auto
 from typing import Final
 
-RETRY_SECONDS: Final = 0.2
+RETRY_INTERVAL_SECONDS: Final = 0.2
 """Delay between attempts to connect: a dead connection is detected and replaced, and the cache cleared, in a second."""
-MAX_RETRY_SECONDS: Final = 5.0
+MAX_RETRY_INTERVAL_SECONDS: Final = 5.0
 """The longest wait if heartbeats time out repeatedly: someone must fix the cause, and each attempt opens two
 connections."""
 
@@ -41,7 +41,7 @@ class ListenerLifecycle:
             self.state = ListenerState.LOST
             return 0.0  # it worked, so it is replaced immediately
         self._consecutive_timeouts = self._consecutive_timeouts + 1 if has_timed_out else 0
-        return min(RETRY_SECONDS * 2.0**self._consecutive_timeouts, MAX_RETRY_SECONDS)
+        return min(RETRY_INTERVAL_SECONDS * 2.0**self._consecutive_timeouts, MAX_RETRY_INTERVAL_SECONDS)
 
     def on_readers_replaced(self) -> None:
         """Record that the readers' connections were replaced: once, and not at each attempt to reconnect."""

@@ -78,7 +78,7 @@ def without_logs(properties: Properties) -> Properties:
     return {"log_level": 0} | properties
 
 
-def dead_letter_browser(kafka: "KafkaSettings") -> Properties:
+def dead_letter_reader(kafka: "KafkaSettings") -> Properties:
     """Return the properties of a silent reader of the dead-letter topic that joins no group and prefetches little."""
     return {
         **common(kafka),
@@ -94,7 +94,7 @@ def dead_letter_browser(kafka: "KafkaSettings") -> Properties:
 
 def order_peeker(kafka: "KafkaSettings") -> Properties:
     """Return the properties of a silent reader of single orders that joins no group."""
-    return dead_letter_browser(kafka) | {"fetch.message.max.bytes": _PEEK_BYTES, "fetch.max.bytes": 2**20}
+    return dead_letter_reader(kafka) | {"fetch.message.max.bytes": _PEEK_BYTES, "fetch.max.bytes": 2**20}
 
 
 def producer(kafka: "KafkaSettings") -> Properties:

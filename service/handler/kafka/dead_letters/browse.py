@@ -27,7 +27,7 @@ T = TypeVar("T")
 Read = Callable[[TopicReader, Callable[[], bool]], T]
 """Reads from the topic. The given function returns True when the read has taken too long and must end."""
 
-SHOWN_BYTES: Final = 16 * 2**10
+MAX_EXCERPT_BYTES: Final = 16 * 2**10
 """Bytes of a dead letter's key and of its value that a page keeps and returns."""
 PAGE_LIMITS: Final = ScanLimits(chunk=1_000, dead_letters=20_000, seconds=1.0)
 COUNT_LIMITS: Final = ScanLimits(chunk=5_000, dead_letters=100_000, seconds=3.0)
@@ -37,7 +37,7 @@ COUNTS_TTL_SECONDS: Final = 5.0
 READ_TIMEOUT_SECONDS: Final = 10.0
 
 
-class Browser:
+class KafkaDeadLetterReader:
     """Connects at the first call: `connect` makes a consumer that joins no group and reports partition ends.
 
     Belongs to one event loop.
@@ -113,7 +113,7 @@ def _page(query: DeadLetterQuery, topic: TopicReader, is_over: Callable[[], bool
     scan = NewestFirst(
         topic,
         query.filters,
-        lambda dead_letter: dead_letter.excerpt(SHOWN_BYTES),
+        lambda dead_letter: dead_letter.excerpt(MAX_EXCERPT_BYTES),
         PAGE_LIMITS,
         first_chunk=query.limit,
         before=query.before,

@@ -15,7 +15,7 @@ from service.usecases.ports.dead_letter_filters import DeadLetterFilters
 
 T = TypeVar("T")
 
-MAX_DISORDER_MS: Final = 2 * 3_600_000
+MAX_CLOCK_SKEW_MS: Final = 2 * 3_600_000
 """Timestamps are those of the producers' clocks: offsets and timestamps may differ in order by this much.
 
 Brokers reject timestamps more than an hour ahead (`message.timestamp.after.max.ms`).
@@ -151,4 +151,4 @@ def _end_offsets(topic: TopicReader, filters: DeadLetterFilters) -> Offsets:
     """Return the offsets before which all dead letters are that match."""
     if filters.until is None:
         return topic.ends
-    return topic.offsets_at(to_milliseconds(filters.until) + MAX_DISORDER_MS)
+    return topic.offsets_at(to_milliseconds(filters.until) + MAX_CLOCK_SKEW_MS)

@@ -19,7 +19,7 @@ from service.handler.kafka.client import properties
 from service.handler.kafka.client.consumer_group import ConsumerGroup
 from service.handler.kafka.client.topic_reader import open_topic
 from service.handler.kafka.dead_letters import delivery
-from service.handler.kafka.dead_letters.browse import Browser
+from service.handler.kafka.dead_letters.browse import KafkaDeadLetterReader
 from service.handler.kafka.dead_letters.encoder import DeadLetterEncoder
 from service.handler.kafka.dead_letters.producer import DeadLetterProducer
 from service.handler.kafka.dead_letters.replay import KafkaReplaySource, ReplayProducer
@@ -98,7 +98,7 @@ def test_a_search_for_records_of_orders(consumer: Consumer, kind: type[Client], 
 
 @pytest.mark.parametrize(("kind", "method"), [*READING, pytest.param(Client, "unassign", id="unassign")])
 def test_a_page_of_dead_letters(consumer: Consumer, kind: type[Client], method: str) -> None:
-    browser = Browser(lambda: kind(consumer, method), DEAD_LETTER_TOPIC)  # type: ignore[arg-type, return-value]
+    browser = KafkaDeadLetterReader(lambda: kind(consumer, method), DEAD_LETTER_TOPIC)  # type: ignore[arg-type, return-value]
     with pytest.raises(KafkaRequestFailed) as raised:
         asyncio.run(browser.page(DeadLetterQuery(1)))
     assert isinstance(raised.value, KafkaUnavailable) == (kind is Client)
@@ -106,12 +106,12 @@ def test_a_page_of_dead_letters(consumer: Consumer, kind: type[Client], method: 
 
 def test_a_page_of_dead_letters_without_a_client() -> None:
     with pytest.raises(KafkaUnavailable, match=r"^the dead-letter topic is unreachable$"):
-        asyncio.run(Browser(fail, DEAD_LETTER_TOPIC).page(DeadLetterQuery(1)))
+        asyncio.run(KafkaDeadLetterReader(fail, DEAD_LETTER_TOPIC).page(DeadLetterQuery(1)))
 
 
 def test_a_page_of_dead_letters_of_a_missing_topic_says_so(consumer: Consumer) -> None:
     with pytest.raises(KafkaRequestFailed, match=r"^cannot read missing: unknown topic"):
-        asyncio.run(Browser(lambda: consumer, "missing").page(DeadLetterQuery(1)))
+        asyncio.run(KafkaDeadLetterReader(lambda: consumer, "missing").page(DeadLetterQuery(1)))
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,12 @@
 
 import pytest
 
-from service.repo.listener.state import MAX_RETRY_SECONDS, RETRY_SECONDS, ListenerLifecycle, ListenerState
+from service.repo.listener.state import (
+    MAX_RETRY_INTERVAL_SECONDS,
+    RETRY_INTERVAL_SECONDS,
+    ListenerLifecycle,
+    ListenerState,
+)
 
 
 @pytest.fixture
@@ -61,12 +66,12 @@ def test_the_readers_connections_are_replaced_once(lifecycle: ListenerLifecycle)
 
 
 def test_failures_to_connect_are_retried_at_a_constant_interval(lifecycle: ListenerLifecycle) -> None:
-    assert [lifecycle.on_failure(has_timed_out=False) for _ in range(5)] == [RETRY_SECONDS] * 5
+    assert [lifecycle.on_failure(has_timed_out=False) for _ in range(5)] == [RETRY_INTERVAL_SECONDS] * 5
 
 
 def test_timeouts_are_retried_with_backoff(lifecycle: ListenerLifecycle) -> None:
     delays = [lifecycle.on_failure(has_timed_out=True) for _ in range(6)]
-    assert delays == [0.4, 0.8, 1.6, 3.2, MAX_RETRY_SECONDS, MAX_RETRY_SECONDS]
+    assert delays == [0.4, 0.8, 1.6, 3.2, MAX_RETRY_INTERVAL_SECONDS, MAX_RETRY_INTERVAL_SECONDS]
 
 
 def test_only_consecutive_timeouts_are_repeated_ones(lifecycle: ListenerLifecycle) -> None:
@@ -83,4 +88,4 @@ def test_a_heartbeat_ends_repeated_timeouts(lifecycle: ListenerLifecycle) -> Non
     lifecycle.on_heartbeat()
     assert not lifecycle.has_repeated_timeouts
     lifecycle.on_failure(has_timed_out=True)
-    assert lifecycle.on_failure(has_timed_out=True) == RETRY_SECONDS * 2
+    assert lifecycle.on_failure(has_timed_out=True) == RETRY_INTERVAL_SECONDS * 2

@@ -19,7 +19,7 @@ PASSED_THROUGH = {"session.timeout.ms": 9_000, "fetch.wait.max.ms": 7, "security
 @pytest.mark.parametrize("protocol", ["classic", "consumer"])
 def test_librdkafka_accepts_the_properties_of_each_client(protocol: str) -> None:
     kafka = KafkaSettings.model_validate({"group_protocol": protocol, "properties": PASSED_THROUGH})
-    for consumer in (properties.consumer(kafka), properties.dead_letter_browser(kafka), properties.order_peeker(kafka)):
+    for consumer in (properties.consumer(kafka), properties.dead_letter_reader(kafka), properties.order_peeker(kafka)):
         Consumer(consumer).close()
     Producer(properties.producer(kafka))
     Producer(properties.transactional(kafka, "orders-1"))
@@ -82,7 +82,7 @@ def test_the_heartbeat_interval_is_a_third_of_the_session_timeout() -> None:
 
 @pytest.mark.parametrize(
     "configuration",
-    [properties.consumer(KafkaSettings(prefetch=2**20)), properties.dead_letter_browser(KafkaSettings())],
+    [properties.consumer(KafkaSettings(prefetch=2**20)), properties.dead_letter_reader(KafkaSettings())],
 )
 def test_prefetching_is_limited_and_resumes_soon_after_a_full_queue(configuration: properties.Properties) -> None:
     assert configuration["queued.max.messages.kbytes"] == 1_024

@@ -59,7 +59,7 @@ class Topics:
         self.kafka = kafka
         self._consumer = consumer
         self.replayer = Replayer(
-            lambda: Consumer(properties.dead_letter_browser(kafka)),
+            lambda: Consumer(properties.dead_letter_reader(kafka)),
             ReplaceableProducer(properties.producer(kafka)),
             topic=kafka.topic,
             dead_letter_topic=kafka.dead_letter_topic,
