@@ -1,6 +1,7 @@
 """Takes the screenshots of docs/page.md from a running demo: `make screenshots`."""
 
 import json
+import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -29,6 +30,14 @@ MAX_HEIGHT = 1_800
 START_SECONDS = 180.0
 MINUTE_MS = 60_000
 KEY = re.compile("API key: (.+)")
+PAGE_SETTINGS = {
+    "ORDERS_PAGE__MAX_LAG": "50000",
+    "ORDERS_PAGE__MAX_WAITING_READS": "0",
+    "ORDERS_PAGE__METRICS_URL": "https://prometheus.example.com",
+    "ORDERS_PAGE__GRAFANA_URL": "https://grafana.example.com",
+    "ORDERS_PAGE__KAFKA_UI_URL": "https://kafka-ui.example.com",
+    "ORDERS_PAGE__RUNBOOKS_URL": "https://git.example.com/orders/docs/runbooks",
+}
 BOOTSTRAP_SERVERS = re.compile("export ORDERS_KAFKA__BOOTSTRAP_SERVERS=(.+)")
 
 
@@ -88,7 +97,11 @@ class Demo:
 def demo() -> Iterator[Demo]:
     port = free_port()
     command = [sys.executable, "-m", "service", "demo", "--keys", "--port", str(port), "--rate", "80"]
-    with TemporaryDirectory() as folder, Process("orders demo", command, Path(folder) / "demo.log") as process:
+    environment = {**os.environ, **PAGE_SETTINGS}
+    with (
+        TemporaryDirectory() as folder,
+        Process("orders demo", command, Path(folder) / "demo.log", environment=environment) as process,
+    ):
         process.wait_until(lambda: "to try next" in process.log.read_text(), START_SECONDS, ShutdownEvent())
         yield Demo(f"http://{HOST}:{port}", *(_logged(process.log, each) for each in (KEY, BOOTSTRAP_SERVERS)))
 
@@ -116,7 +129,7 @@ def take_all(browser: Browser, running: Demo) -> None:
         take(page, "order", f"{running.url}/#/orders/{uid}", page.get_by_role("article"))
         versions = page.get_by_role("group", name="Versions").locator("tbody tr").nth(1)
         take(page, "history", f"{running.url}/#/orders/{uid}?tab=history", versions)
-        take(page, "operations", f"{running.url}/#/operations", page.get_by_role("heading", name="Dependencies"))
+        take(page, "operations", f"{running.url}/#/operations", page.get_by_role("group", name="Partitions"))
         take_repair(page, running, uid)
 
 

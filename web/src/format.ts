@@ -37,6 +37,18 @@ export function duration(milliseconds: number, locale?: string): string {
   return `${new Intl.NumberFormat(locale, { maximumFractionDigits: digits }).format(milliseconds)} ms`;
 }
 
+const AGE_UNITS = [
+  { name: "d", seconds: 86_400 },
+  { name: "h", seconds: 3_600 },
+  { name: "min", seconds: 60 },
+] as const;
+
+/** Format in the largest unit of which there are at least two. */
+export function age(seconds: number, locale?: string): string {
+  const unit = AGE_UNITS.find((each) => seconds >= 2 * each.seconds);
+  return unit ? `${integer(Math.floor(seconds / unit.seconds), locale)} ${unit.name}` : `${rate(seconds, locale)} s`;
+}
+
 export function localTime(time: Date): string {
   return LOCAL.format(time);
 }

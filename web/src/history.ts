@@ -8,9 +8,11 @@ export interface Sample {
   lag: number | null;
   deadLetters: number | null;
   hitRatio: number | null;
+  /** Lag in messages by partition. */
+  partitions: ReadonlyMap<number, number>;
 }
 
-export type SeriesName = Exclude<keyof Sample, "at">;
+export type SeriesName = Exclude<keyof Sample, "at" | "partitions">;
 
 /** Ten minutes at an interval of two seconds. */
 export const MAX_SAMPLES = 300;
@@ -24,8 +26,13 @@ export function withSample(samples: readonly Sample[], { value, failure }: Polle
     lag: stats?.lag ?? null,
     deadLetters: stats?.dead_letters ?? null,
     hitRatio: stats?.cache.hit_ratio ?? null,
+    partitions: new Map(stats?.partitions?.map(({ partition, messages }) => [partition, messages])),
   };
   return [...samples.slice(1 - MAX_SAMPLES), sample];
+}
+
+export function partitionValues(samples: readonly Sample[], partition: number): (number | null)[] {
+  return samples.map((sample) => sample.partitions.get(partition) ?? null);
 }
 
 /** Return an SVG path through the values, scaled to the size, with breaks at gaps. */

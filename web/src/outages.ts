@@ -9,6 +9,7 @@ export function outageMessages({ value, failure }: Polled<Stats>, now: Date): st
   if (failure?.status === 0) return ["Cannot reach the service. The figures are out of date; the page connects again by itself."];
   if (!value) return [];
   const { postgresql, notifications, kafka } = value.dependencies;
+  const { consumers } = value;
   const lines: string[] = [];
   if (isDown(postgresql)) {
     lines.push(
@@ -27,6 +28,11 @@ export function outageMessages({ value, failure }: Polled<Stats>, now: Date): st
         "stored orders are served, but no new ones arrive; lag and dead letters are unknown.",
     );
   }
+  if (consumers && !consumers.is_running) {
+    lines.push(
+      `No consumer has been running since ${since(consumers, now)}: stored orders are served, but new ones wait in Kafka.`,
+    );
+  }
   return lines;
 }
 
@@ -43,6 +49,6 @@ function isDown(dependency: Dependency): dependency is NonNullable<Dependency> {
   return dependency !== null && !dependency.is_up;
 }
 
-function since(dependency: NonNullable<Dependency>, now: Date): string {
-  return shortTime(new Date(dependency.since), now);
+function since(state: { since: string }, now: Date): string {
+  return shortTime(new Date(state.since), now);
 }

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { duration, fromIso, fromUnix, money, percent, rate, sum, utcTime, integer } from "../src/format";
+import { age, duration, fromIso, fromUnix, money, percent, rate, sum, utcTime, integer } from "../src/format";
 
 /** Replaces the no-break spaces of Intl by spaces. */
 function plain(text: string): string {
@@ -38,6 +38,18 @@ test("numbers are grouped and rounded", () => {
   expect(percent(0.97151, "en")).toBe("97.2%");
   expect(duration(3.14159, "en")).toBe("3.1 ms");
   expect(duration(1234.5, "en")).toBe("1,235 ms");
+});
+
+test.each([
+  [0, "0 s"],
+  [0.74, "0.7 s"],
+  [119, "119 s"],
+  [120, "2 min"],
+  [7_199, "119 min"],
+  [7_200, "2 h"],
+  [172_800, "2 d"],
+])("an age of %s seconds is %s", (seconds, text) => {
+  expect(age(seconds, "en")).toBe(text);
 });
 
 test("times outside the range of Date are null", () => {

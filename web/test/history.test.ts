@@ -1,16 +1,24 @@
 import { expect, test } from "vitest";
-import { MAX_SAMPLES, sparkline, withSample } from "../src/history";
+import { MAX_SAMPLES, partitionValues, sparkline, withSample } from "../src/history";
 import { failure } from "./failures";
 import { fresh, STATS } from "./stats";
 
 const WIDTH = MAX_SAMPLES - 1;
 
 test("a sample has the figures", () => {
-  expect(withSample([], fresh(STATS), 5)).toEqual([{ at: 5, storedPerSecond: 4.5, lag: 0, deadLetters: 2, hitRatio: 0.75 }]);
+  const figures = { at: 5, storedPerSecond: 4.5, lag: 0, deadLetters: 2, hitRatio: 0.75, partitions: new Map() };
+  expect(withSample([], fresh(STATS), 5)).toEqual([figures]);
 });
 
 test("a failed request is a gap, although the last value is known", () => {
   expect(withSample([], { value: STATS, failure: failure(0) }, 5)[0]).toMatchObject({ lag: null, storedPerSecond: null });
+});
+
+test("the lag of a partition has a gap where it is unknown", () => {
+  const known = fresh({ ...STATS, partitions: [{ partition: 3, messages: 7, seconds: null }] });
+  const unknown = fresh({ ...STATS, partitions: null });
+  const samples = [known, unknown, known].reduce((all, stats, at) => withSample(all, stats, at), withSample([], fresh(STATS), 0));
+  expect(partitionValues(samples, 3)).toEqual([null, 7, null, 7]);
 });
 
 test("the number of samples is bounded", () => {

@@ -41,6 +41,15 @@ test("without notifications the live feed is not updated", () => {
   expect(noEventsReason(down("notifications"))).toBe("no notifications from PostgreSQL");
 });
 
+test("without a consumer new orders wait", () => {
+  const consumers = { is_running: false, since: THEN.toISOString(), members: [] };
+  const stopped = fresh({ ...STATS, consumers });
+  expect(outageMessages(stopped, NOW)).toEqual([
+    `No consumer has been running since ${clockTime(THEN)}: stored orders are served, but new ones wait in Kafka.`,
+  ]);
+  expect(outageMessages(fresh({ ...STATS, consumers: { ...consumers, is_running: true } }), NOW)).toEqual([]);
+});
+
 test("each outage has a message", () => {
   expect(outageMessages(down("postgresql", "kafka"), NOW)).toHaveLength(2);
 });

@@ -9,7 +9,7 @@ from service.app.api.dependencies import Dependency
 from service.app.api.refreshing import refreshing
 from service.errors import KafkaRequestFailed
 from service.handler.http.routes.stats import ConsumerMember, Consumers, DependencyStatus, PartitionLag
-from service.handler.kafka.client.group_lag import GroupLag, PartitionDepth, TopicDepths
+from service.handler.kafka.client.group_lag import GroupLag, TopicDepths
 from service.handler.kafka.client.group_members import GroupMember, GroupMembers
 from service.pkg.run_with_timeout import run_in_daemon_thread
 
@@ -42,53 +42,50 @@ class GroupStatistics:
         self._readers = readers
         self._now = now
         self._depths = refreshing(self._read_depths)
-        self._timestamps = refreshing(self._read_timestamps)
+        self._ages = refreshing(self._read_ages)
         self._members = refreshing(self._read_members)
         self._kafka, self._consumers = Dependency(), Dependency()
 
     async def read(self) -> GroupStats:
-        depths, timestamps, members = await asyncio.gather(
-            self._depths.get(), self._timestamps.get(), self._members.get()
-        )
+        depths, ages, members = await asyncio.gather(self._depths.get(), self._ages.get(), self._members.get())
         return GroupStats(
             lag=None if depths is None else depths.lag,
-            partitions=None if depths is None else self._partitions(depths, timestamps or {}),
+            partitions=None if depths is None else _partitions(depths, ages or {}),
             dead_letters=None if depths is None else depths.dead_letters,
             consumers=None if members is None else _consumers(members, self._consumers.status),
             kafka=self._kafka.status,
         )
-
-    def _partitions(self, depths: TopicDepths, timestamps: Mapping[int, int]) -> list[PartitionLag]:
-        return [
-            PartitionLag(number, depth.lag, self._age_seconds(depth, timestamps.get(number)))
-            for number, depth in depths.partitions.items()
-        ]
-
-    def _age_seconds(self, depth: PartitionDepth, timestamp_ms: int | None) -> float | None:
-        if depth.lag == 0:
-            return 0.0
-        return None if timestamp_ms is None else round(max(self._now() - timestamp_ms / 1_000, 0.0), 1)
 
     async def _read_depths(self) -> TopicDepths | None:
         depths = await run_in_daemon_thread(self._readers.lag.read_if_available)
         self._kafka.set_state(is_up=depths is not None)
         return depths
 
-    async def _read_timestamps(self) -> dict[int, int] | None:
+    async def _read_ages(self) -> dict[int, float] | None:
+        """Return the age, in seconds, of the next message of each partition with a lag, where it is known."""
         depths = await self._depths.get()
         if depths is None:
             return None
         offsets = {number: depth.next_offset for number, depth in depths.partitions.items() if depth.lag}
         try:
-            return await run_in_daemon_thread(lambda: self._readers.next_timestamps(offsets))
+            timestamps = await run_in_daemon_thread(lambda: self._readers.next_timestamps(offsets))
         except KafkaRequestFailed:
             return None
+        now = self._now()
+        return {number: round(max(now - timestamp / 1_000, 0.0), 1) for number, timestamp in timestamps.items()}
 
     async def _read_members(self) -> list[GroupMember] | None:
         members = await run_in_daemon_thread(self._readers.members.read_if_available)
         if members is not None:
             self._consumers.set_state(is_up=bool(members))
         return members
+
+
+def _partitions(depths: TopicDepths, ages: Mapping[int, float]) -> list[PartitionLag]:
+    return [
+        PartitionLag(number, depth.lag, ages.get(number) if depth.lag else 0.0)
+        for number, depth in depths.partitions.items()
+    ]
 
 
 def _consumers(members: list[GroupMember], status: DependencyStatus | None) -> Consumers | None:
