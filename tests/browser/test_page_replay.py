@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import Locator, Page, Request, expect
 
-from tests.browser.page import READS_ALL, enter_key
+from tests.browser.page import READS_ALL, Store, enter_key
 from tests.kit.factories import order_document
 from tests.kit.harness import Harness, Sent
 from tests.kit.processes import Service, Spawn
@@ -97,8 +97,28 @@ def test_a_dead_letter_that_is_replayed_unchanged_is_followed_back_to_the_topic(
     open_repair(page, service, text="torn")
     page.get_by_role("button", name="Replay unchanged").click()
     expect(outcome(page)).to_contain_text("It failed again (undecodable)", timeout=FOLLOWED_MS)
+    assert visit.axe_violations() == []
     outcome(page).get_by_role("link").click()
     expect(page.get_by_role("article")).to_contain_text("Replays1")
+
+
+@pytest.mark.parametrize(
+    ("stored", "message"),
+    [
+        ("to-repair", "Sent. The stored order did not change: its version is the same or newer."),
+        ("another", "Sent, but neither stored nor back after 30 s. Check whether a consumer runs."),
+    ],
+)
+def test_a_replay_without_an_effect_says_what_is_known(
+    visit: "Visit", service: Service, harness: Harness, store: Store, stored: str, message: str
+) -> None:
+    page = visit.page
+    store(stored)
+    harness.produce_dead_letter(order_document(order_uid="to-repair"), 0)
+    open_repair(page, service)
+    page.get_by_role("button", name="Replay unchanged").click()
+    expect(outcome(page)).to_have_text(message, timeout=2 * FOLLOWED_MS)
+    assert visit.axe_violations() == []
 
 
 @pytest.mark.usefixtures("dead_letter")
