@@ -136,7 +136,8 @@ class TooManyDeadLetters(OrdersError):
 
 
 class OrdersTooLarge(OrdersError):
-    """The caller knows the limit."""
+    def __init__(self) -> None:
+        super().__init__("the orders together are too large")
 
 
 class TryAgain(OrdersError):

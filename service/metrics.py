@@ -10,15 +10,15 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from service.entities.dead_letter import Reason
 from service.unlocked_metrics import CounterFunction, UnlockedCounter, UnlockedHistogram
 
-REASONS: Final = ("undecodable", "invalid", "too-large", "rejected")
 REPLAY_OUTCOMES: Final = ("sent", "refused")
 STAGES: Final = ("decode", "write", "commit")
 KINDS: Final = ("assigned", "revoked", "lost")
 
 LABELS: Final = {
-    "reason": ", ".join(REASONS),
+    "reason": ", ".join(Reason),
     "outcome": ", ".join(REPLAY_OUTCOMES),
     "stage": ", ".join(STAGES),
     "path": "payment.amount, payment.goods_total",
@@ -79,7 +79,7 @@ class DeadLetterMetrics:
         self.recoveries = counter(
             "dead_letter_recoveries", "Batches of dead letters that were acknowledged after a retry."
         )
-        for reason in REASONS:
+        for reason in Reason:
             self.sent.labels(reason)
 
 

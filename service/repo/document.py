@@ -46,12 +46,17 @@ def columns(alias: str, *names: str) -> list[Member]:
     return [(name, _json(f"{alias}.{name}")) for name in names]
 
 
+def microseconds(expression: str) -> str:
+    """Return an expression for the microseconds since 1970 of a timestamp with time zone."""
+    return f"(extract(epoch FROM {expression}) * 1000000)::bigint"
+
+
 def _row(table: TableColumns, alias: str) -> str:
     return json_object(columns(alias, *table.columns), table.optional)
 
 
 DATE_CREATED: Final = _json(rfc3339_expression("o.date_created"))
-CREATED_US: Final = "(extract(epoch FROM o.date_created) * 1000000)::bigint"
+CREATED_US: Final = microseconds("o.date_created")
 """`date_created` in microseconds since 1970: Python's calendar lacks some dates in some time zones."""
 STORED_AT: Final = _json(rfc3339_expression("o.stored_at"))
 """The time at which this version of the order was stored."""

@@ -1,8 +1,8 @@
 """Finds the order on which the database fails with an internal error, by bisecting the batch.
 
-Such an error does not say which order caused it, if one did: it can be a row that a worker of Citus
-rejects during a COPY, or a damaged index. No order is dead-lettered for it. The batch is retried like in any outage, so
-the log has to tell the operator which order to look at.
+Such an error does not name the order that caused it, and the cause may not be an order at all: it can be a row that a
+worker of Citus rejects during a COPY, or a damaged index. No order is dead-lettered for it. The batch is retried as in
+any outage, so the log has to tell the operator which order to look at.
 """
 
 from collections.abc import Callable, Sequence

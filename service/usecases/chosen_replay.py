@@ -19,7 +19,7 @@ MAX_CHOSEN: Final = 100
 """Dead letters of one request."""
 MIN_RATE: Final = 10.0
 """Dead letters per second: MAX_CHOSEN of them take at most ten seconds."""
-MAX_CHUNK_BYTES: Final = 8 * 2**20
+MAX_CHOSEN_BYTES: Final = 8 * 2**20
 """Values in the memory of the API at a time, which the client holds a second time."""
 
 
@@ -44,7 +44,7 @@ def replay_chosen(
     Raises TooManyDeadLetters, and KafkaRequestFailed, also if `stop` was set before all were read.
     """
     chosen = _chosen(request, source)
-    _require_time(stop)
+    _raise_if_timed_out(stop)
     plan = ReplayPlan(
         target_topic,
         DeadLetterFilters(),
@@ -52,7 +52,7 @@ def replay_chosen(
         rate=request.rate,
         named=chosen,
         edited=request.edited,
-        max_chunk_bytes=MAX_CHUNK_BYTES,
+        max_chunk_bytes=MAX_CHOSEN_BYTES,
     )
     results = _Results()
     replay = Replay(plan, source, results, stop)
@@ -60,7 +60,7 @@ def replay_chosen(
         replay.preview()
     else:
         replay.run(target)
-    _require_time(stop)
+    _raise_if_timed_out(stop)
     place = {each: number for number, each in enumerate(chosen)}
     return sorted(results.collected, key=lambda result: place[result.dead_letter])
 
@@ -74,6 +74,6 @@ def _chosen(request: ReplayRequest, source: ReplaySource) -> Sequence[DeadLetter
     return found
 
 
-def _require_time(stop: ShutdownEvent) -> None:
+def _raise_if_timed_out(stop: ShutdownEvent) -> None:
     if stop.is_set():
         raise KafkaRequestFailed("the dead-letter topic cannot be read in time")

@@ -16,7 +16,7 @@ from service.usecases.ports.replay import EditedValue, ReplayObserver, ReplayRef
 
 MAX_CHUNK_MESSAGES: Final = 500
 """Maximum number of dead letters that are sent and committed together, and are repeated after a crash."""
-MAX_CHUNK_BYTES: Final = 64 * 2**20
+MAX_REPLAY_CHUNK_BYTES: Final = 64 * 2**20
 """A chunk ends when its values reach this size, because the client keeps a second copy of them."""
 
 
@@ -35,7 +35,7 @@ class ReplayPlan:
     """If set, each run sends exactly these, and no offset is committed."""
     edited: EditedValue | None = None
     """Sent instead of the value of the only named dead letter."""
-    max_chunk_bytes: int = MAX_CHUNK_BYTES
+    max_chunk_bytes: int = MAX_REPLAY_CHUNK_BYTES
 
     def group(self, group_id: str) -> str:
         """Return the group whose committed offsets are the progress of this replay. Each plan has its own."""
@@ -136,7 +136,7 @@ class Replay:
 
 
 def take_chunk(
-    dead_letters: Iterator[DeadLetterRecord], size: int, max_bytes: int = MAX_CHUNK_BYTES
+    dead_letters: Iterator[DeadLetterRecord], size: int, max_bytes: int = MAX_REPLAY_CHUNK_BYTES
 ) -> list[DeadLetterRecord]:
     """Return the next dead letters that are sent together; an empty list at the end."""
     chunk: list[DeadLetterRecord] = []

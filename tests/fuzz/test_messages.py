@@ -78,7 +78,7 @@ def test_an_accepted_order_is_accepted_again_as_served(value: bytes) -> None:
 def test_the_rows_of_an_order_have_its_values(value: bytes) -> None:
     order = decode(value)
     if isinstance(order, Order):
-        copied = copy_rows(order, COORDINATES, needs_no_escaping=b"\\" not in value)
+        copied = copy_rows(order, COORDINATES, is_plain_text=b"\\" not in value)
         assert copied == copy_rows(order, COORDINATES)
         assert texts_in(copied) == texts_of(order)
 

@@ -29,8 +29,7 @@ REPO = "service.repo"
 WRITER, READER, LISTENER, SCHEMA = f"{REPO}.writer", f"{REPO}.reader", f"{REPO}.listener", f"{REPO}.schema"
 REPO_OPERATIONS = f"{REPO}.operations"
 REPOS = {REPO, WRITER, READER, LISTENER, SCHEMA, REPO_OPERATIONS}
-ROOMS = (HANDLERS | REPOS | {PORTS}) - {REPO}
-"""Parts of packages that have a rule of their own."""
+SUBPACKAGES_WITH_RULES = (HANDLERS | REPOS | {PORTS}) - {REPO}
 SERVICE = INWARDS | HANDLERS | REPOS | {"service.config", "service.logs", "service.metrics"}
 MAY_IMPORT: Mapping[str, set[str]] = {
     ERRORS: set(),
@@ -64,7 +63,7 @@ MAY_IMPORT: Mapping[str, set[str]] = {
     "service.app": SERVICE | {"service.command_line"},
     "service.config": {ERRORS, "service.entities", "service.pkg"},
     "service.logs": {"service.pkg"},
-    "service.metrics": {"service.pkg", "service.unlocked_metrics"},
+    "service.metrics": {"service.entities", "service.pkg", "service.unlocked_metrics"},
     "service.unlocked_metrics": set(),
     "service.command_line": {ERRORS},
     "service.main": {ERRORS, "service.pkg", "service.config", "service.logs", "service.app", "service.command_line"},
@@ -229,7 +228,8 @@ def _package(module: str) -> str:
     if first != "service":
         return first
     package = ".".join([first, *rest[:1]])
-    return max((room for room in ROOMS if f"{module}.".startswith(f"{room}.")), key=len, default=package)
+    parents = (each for each in SUBPACKAGES_WITH_RULES if f"{module}.".startswith(f"{each}."))
+    return max(parents, key=len, default=package)
 
 
 def _allowed(package: str, target: str, *, typing_only: bool) -> bool:

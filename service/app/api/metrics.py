@@ -21,7 +21,7 @@ def connect_metrics(parts: ApiParts) -> None:
     if keys is not None:
         metrics.api_keys.accepted.set_function(lambda: len(keys))
         metrics.api_keys.file_errors.set_function(lambda: len(keys.problems))
-    metrics.dependency_up.labels("postgresql").set_function(database.is_reachable)
+    metrics.dependency_up.labels("postgresql").set_function(lambda: database.is_reachable)
     metrics.dependency_up.labels("notifications").set_function(lambda: database.listeners.is_verified)
     for listener in database.listeners.members:
         metrics.postgresql.listener_up.labels(listener.server).set_function(

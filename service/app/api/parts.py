@@ -15,6 +15,7 @@ class Database:
     reader: PostgresOrderReader
     listeners: Listeners
 
+    @property
     def is_reachable(self) -> bool:
         return self.listeners.is_verified or self.reader.is_reachable
 

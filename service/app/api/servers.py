@@ -43,11 +43,11 @@ def admin_server(parts: ApiParts, health: Health) -> Server:
 
 def health_of(parts: ApiParts, is_draining: Callable[[], bool]) -> Health:
     database, warm_up = parts.database, parts.cache.warm_up
-    informational = {"database": database.is_reachable, "notifications": lambda: database.listeners.is_verified}
+    informational = {"database": lambda: database.is_reachable, "notifications": lambda: database.listeners.is_verified}
     started = {"warm-up": lambda: warm_up.is_over}
     ready = started | {"not draining": lambda: not is_draining()}
     if not parts.settings.cache.ready_without_database:
-        ready["database"] = database.is_reachable
+        ready["database"] = lambda: database.is_reachable
     alive = {"loop": lambda: True}  # the response itself shows that the event loop runs
     return Health(live=alive, ready=ready, started=started, informational=informational)
 

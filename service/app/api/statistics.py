@@ -66,7 +66,7 @@ class ApiStatistics:
     async def poll_dependencies(self) -> None:
         """Record changes of their state until canceled."""
         while True:
-            self._postgresql.set_state(is_up=self._database.is_reachable())
+            self._postgresql.set_state(is_up=self._database.is_reachable)
             self._notifications.set_state(is_up=self._database.listeners.is_verified)
             await asyncio.sleep(DEPENDENCY_POLL_INTERVAL_SECONDS)
 

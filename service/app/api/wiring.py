@@ -28,7 +28,7 @@ from service.handler.kafka.client.group_members import GroupMembers
 from service.handler.kafka.client.next_timestamps import next_timestamps
 from service.handler.kafka.dead_letters.browse import KafkaDeadLetterReader
 from service.handler.kafka.dead_letters.delivery import ReplaceableProducer
-from service.handler.kafka.dead_letters.replayer import DELIVERY_TIMEOUT_SECONDS, Replayer
+from service.handler.kafka.dead_letters.replayer import API_DELIVERY_TIMEOUT_SECONDS, Replayer
 from service.metrics import ApiMetrics
 from service.pkg.lru import Lru
 from service.pkg.ttl_set import TTLSet
@@ -165,7 +165,7 @@ def _replay(settings: Settings, metrics: ApiMetrics) -> ReplayBackend:
     producer = properties.without_logs(properties.producer(kafka))
     replayer = Replayer(
         lambda: Consumer(properties.dead_letter_reader(kafka)),
-        ReplaceableProducer(producer | {"message.timeout.ms": round(DELIVERY_TIMEOUT_SECONDS * 1_000)}),
+        ReplaceableProducer(producer | {"message.timeout.ms": round(API_DELIVERY_TIMEOUT_SECONDS * 1_000)}),
         topic=kafka.topic,
         dead_letter_topic=kafka.dead_letter_topic,
     )

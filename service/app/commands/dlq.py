@@ -81,8 +81,8 @@ def _replay(
     args: argparse.Namespace, kafka: "KafkaSettings", stop: ShutdownEvent, *, document: "DocumentSettings"
 ) -> None:
     plan = _plan(args, kafka.topic)
-    are_few = args.partition is not None or args.order is not None
-    report = ReplayReport(echo, is_dry_run=args.dry_run, lists_each=are_few)
+    lists_each = args.partition is not None or args.order is not None
+    report = ReplayReport(echo, is_dry_run=args.dry_run, lists_each=lists_each)
     with connected_consumer(kafka, {"group.id": plan.group(kafka.group_id)}) as consumer:
         source = KafkaReplaySource(open_committable_topic(consumer, kafka.dead_letter_topic, admin_client(kafka)), stop)
         if args.edit:

@@ -58,34 +58,34 @@ class LoopDependencies:
     stop: ShutdownEvent
 
 
-def build_consumer(given: LoopDependencies) -> OrderConsumer:
+def build_consumer(dependencies: LoopDependencies) -> OrderConsumer:
     """Return a consumer whose `run` starts its loop. The parts are created in the order of the messages' path."""
-    group, topic, metrics, log = given.group, given.group.topic, given.metrics, given.log
+    group, topic, metrics, log = dependencies.group, dependencies.group.topic, dependencies.metrics, dependencies.log
     progress, statistics, failure = Progress(), LatestStatistics(), ClientFailure(log)
 
     # The client calls these back in its polls.
     errors = ClientErrors(topic, failure, log)
     offsets = OffsetCommitter(group=group, progress=progress, metrics=metrics, log=log)
     callbacks = {"on_commit": offsets.on_commit, "stats_cb": statistics.put, "error_cb": errors.on_error}
-    client = given.connect(_PROPERTIES | callbacks)
+    client = dependencies.connect(_PROPERTIES | callbacks)
 
     # One batch is filled while the previous one is written.
     fetch = FetchControl(client, metrics.consumption, log)
     state = ConsumerStateMachine(fetch)
-    breaker = BreakerControl(settings=given.settings, state=state, metrics=metrics.consumption, log=log)
-    worker = BatchWorker(given.ingest, given.ingest.is_waiting_to_retry)
+    breaker = BreakerControl(settings=dependencies.settings, state=state, metrics=metrics.consumption, log=log)
+    worker = BatchWorker(dependencies.ingest, dependencies.ingest.is_waiting_to_retry)
     pipeline = BatchPipeline(
-        builder=given.builder,
+        builder=dependencies.builder,
         worker=worker,
         progress=progress,
         breaker=breaker,
         state=state,
         report=OutcomeReport(metrics, log),
-        stop=given.stop,
+        stop=dependencies.stop,
     )
 
     # Messages of a partition count once its position is verified.
-    position_check = _position_check(given, client)
+    position_check = _position_check(dependencies, client)
     assignment = Assignment(
         client=client,
         topic=topic,
@@ -105,7 +105,7 @@ def build_consumer(given: LoopDependencies) -> OrderConsumer:
         statistics=statistics,
         metrics=metrics.consumption,
         log=log,
-        revoke_timeout=given.settings.revoke_timeout,
+        revoke_timeout=dependencies.settings.revoke_timeout,
     )
 
     # The loop receives messages, submits batches and commits offsets.
@@ -133,12 +133,14 @@ def build_consumer(given: LoopDependencies) -> OrderConsumer:
         rebalance=rebalance,
         shutdown=shutdown,
         failure=failure,
-        stop=given.stop,
+        stop=dependencies.stop,
     )
 
 
-def _position_check(given: LoopDependencies, client: Consumer) -> PositionCheck:
-    topic, log = given.group.topic, given.log
-    lookup, timeout = TopicIdLookup(given.admin, topic), given.settings.topic_id_timeout
-    identity = TopicIdentity(lookup, given.group, log, timeout=timeout)
-    return PositionCheck(client=client, topic=topic, identity=identity, metrics=given.metrics.consumption, log=log)
+def _position_check(dependencies: LoopDependencies, client: Consumer) -> PositionCheck:
+    topic, log = dependencies.group.topic, dependencies.log
+    lookup, timeout = TopicIdLookup(dependencies.admin, topic), dependencies.settings.topic_id_timeout
+    identity = TopicIdentity(lookup, dependencies.group, log, timeout=timeout)
+    return PositionCheck(
+        client=client, topic=topic, identity=identity, metrics=dependencies.metrics.consumption, log=log
+    )

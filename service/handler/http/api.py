@@ -150,7 +150,15 @@ def _allow_cross_origin(app: FastAPI, origins: Sequence[str]) -> None:
     app.add_middleware(
         CORSMiddleware,
         allow_origins=list(origins),
-        allow_methods=["GET", "HEAD"],
-        allow_headers=["Authorization", KEY_HEADER, "If-None-Match", "Last-Event-ID", "X-Request-ID"],
+        allow_methods=["GET", "HEAD", "POST"],
+        allow_headers=[
+            "Authorization",
+            KEY_HEADER,
+            "Content-Type",
+            "Idempotency-Key",
+            "If-None-Match",
+            "Last-Event-ID",
+            "X-Request-ID",
+        ],
         expose_headers=["ETag", "Link", "Retry-After", "X-Cache", "X-Request-ID"],
     )

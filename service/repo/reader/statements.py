@@ -17,6 +17,7 @@ from service.repo.document import (
     columns,
     created_at,
     json_object,
+    microseconds,
 )
 from service.repo.scope import CHANNEL, DATABASE
 from service.repo.shards import shard_of
@@ -64,16 +65,12 @@ _BY_KEY: Final = "WHERE o.order_uid = %(order_uid)s AND o.shard = %(shard)s"
 def _version(alias: str) -> str:
     return f"""\
 {alias}.source_topic::text, {alias}.source_partition, {alias}.source_offset,
-(extract(epoch FROM {alias}.source_timestamp) * 1000)::bigint, {_microseconds(f"{alias}.stored_at")}"""
-
-
-def _microseconds(column: str) -> str:
-    return f"(extract(epoch FROM {column}) * 1000000)::bigint"
+(extract(epoch FROM {alias}.source_timestamp) * 1000)::bigint, {microseconds(f"{alias}.stored_at")}"""
 
 
 HISTORY: Final = f"""\
 SELECT NULL::integer AS number, {_version("o")}, NULL::bigint, NULL::text[] FROM orders o {_BY_KEY}
-UNION ALL SELECT v.number, {_version("v")}, {_microseconds("v.replaced_at")}, v.changed_fields
+UNION ALL SELECT v.number, {_version("v")}, {microseconds("v.replaced_at")}, v.changed_fields
 FROM orders o JOIN order_versions v ON v.order_id = o.id AND v.shard = o.shard {_BY_KEY}
 ORDER BY number DESC"""
 """The stored version of an order, without a number, and its replaced ones, newest first. Uses the unique key of

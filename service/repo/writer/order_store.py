@@ -87,7 +87,7 @@ class PostgresOrderStore:
     def prepare(order: Order, source: RecordCoordinates, document: bytes) -> VersionedOrder:
         if len(order.items) > MAX_PREPARED_ITEMS:
             return VersionedOrder(order, source)
-        return PreparedOrder(order, source, copy_rows(order, source, needs_no_escaping=_JSON_ESCAPE not in document))
+        return PreparedOrder(order, source, copy_rows(order, source, is_plain_text=_JSON_ESCAPE not in document))
 
     def store(self, orders: Sequence[VersionedOrder]) -> StoreCounts:
         newest, duplicates = self._newest(orders)
@@ -152,13 +152,13 @@ class PostgresOrderStore:
         absent = [versioned for uid, versioned in newest.items() if uid not in stored and uid not in erased]
         cutoff = self._retention.cutoff(self._now())
         new = [versioned for versioned in absent if versioned.order.date_created >= cutoff]
-        redelivered, older = 0, list[Update]()
+        redelivered, updates = 0, list[Update]()
         for uid, found in stored.items():
             if found.version == newest[uid].source.version:
                 redelivered += 1
             elif self._is_newer(newest[uid], found):
-                older.append(Update(newest[uid], found))
-        unchanged, replaced = self._compare(cursor, older) if older else ([], [])
+                updates.append(Update(newest[uid], found))
+        unchanged, replaced = self._compare(cursor, updates) if updates else ([], [])
         return WritePlan(
             new=new,
             replaced=replaced,

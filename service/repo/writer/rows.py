@@ -67,15 +67,13 @@ class PreparedOrder(VersionedOrder, frozen=True):
     rows: CopyRows
 
 
-def copy_rows(order: Order, source: RecordCoordinates, *, needs_no_escaping: bool = False) -> CopyRows:
-    """Return the lines of an order. `needs_no_escaping` promises that no text has a character that COPY escapes."""
-    items = [
-        _line(_ITEMS_LINE, (position, *astuple(item)), needs_no_escaping) for position, item in enumerate(order.items)
-    ]
+def copy_rows(order: Order, source: RecordCoordinates, *, is_plain_text: bool = False) -> CopyRows:
+    """Return the lines of an order. `is_plain_text` promises that no text has a character that COPY escapes."""
+    items = [_line(_ITEMS_LINE, (position, *astuple(item)), is_plain_text) for position, item in enumerate(order.items)]
     return CopyRows(
-        ("", _line(_ORDERS_LINE, _order_values(order, source), needs_no_escaping)),
-        ("", _line(_DELIVERIES_LINE, astuple(order.delivery), needs_no_escaping)),
-        ("", _line(_PAYMENTS_LINE, _payment_values(order.payment), needs_no_escaping)),
+        ("", _line(_ORDERS_LINE, _order_values(order, source), is_plain_text)),
+        ("", _line(_DELIVERIES_LINE, astuple(order.delivery), is_plain_text)),
+        ("", _line(_PAYMENTS_LINE, _payment_values(order.payment), is_plain_text)),
         ("", *items),
     )
 
@@ -115,14 +113,14 @@ def _record_time_text(timestamp_ms: int) -> str:
     return str(from_milliseconds(timestamp_ms))
 
 
-def _line(line_format: str, values: tuple[Any, ...], needs_no_escaping: bool) -> str:  # noqa: FBT001 - called for each row
+def _line(line_format: str, values: tuple[Any, ...], is_plain_text: bool) -> str:  # noqa: FBT001 - called for each row
     line = line_format % values
-    if needs_no_escaping or _needs_no_escaping(line, len(values)):
+    if is_plain_text or _is_plain_text(line, len(values)):
         return line
     return line_format % tuple(map(_escaped, values))
 
 
-def _needs_no_escaping(line: str, values: int) -> bool:
+def _is_plain_text(line: str, values: int) -> bool:
     return "\\" not in line and "\r" not in line and line.count("\t") == values - 1 and line.count("\n") == 1
 
 

@@ -8,7 +8,7 @@ from service.entities.dead_letter_headers import Header
 from service.entities.dead_letter_record import DeadLetterRecord
 from service.usecases.ports.dead_letter_filters import DeadLetterFilters
 from service.usecases.ports.replay import EditedValue, ReplayRefusal
-from service.usecases.replay import MAX_CHUNK_BYTES, ReplayPlan, take_chunk
+from service.usecases.replay import MAX_REPLAY_CHUNK_BYTES, ReplayPlan, take_chunk
 
 HEADERS: dict[str, bytes] = {
     Header.REASON: b"invalid", Header.TOPIC: b"orders", Header.PARTITION: b"2", Header.OFFSET: b"101",
@@ -94,5 +94,5 @@ def test_a_chunk_ends_at_its_number_of_dead_letters() -> None:
 
 
 def test_a_chunk_of_large_dead_letters_ends_at_its_bytes() -> None:
-    found = iter(dead_letters(5, MAX_CHUNK_BYTES // 2))
+    found = iter(dead_letters(5, MAX_REPLAY_CHUNK_BYTES // 2))
     assert [len(take_chunk(found, 500)) for _ in range(4)] == [2, 2, 1, 0]

@@ -69,7 +69,9 @@ class ReplayDeadLetters(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     ] = 3
     rate: Annotated[
         Annotated[float, Meta(ge=MIN_RATE, le=1_000_000)] | None,
-        Meta(description="Dead letters per second. Requests run one after the other, so several ones keep to it too."),
+        Meta(
+            description="Dead letters per second. One replay runs at a time, so the limit also holds across requests."
+        ),
     ] = None
     value: Annotated[Raw, Meta(extra_json_schema=_EDITED_VALUE)] | UnsetType = UNSET
 

@@ -20,7 +20,7 @@ MAX_CLOCK_SKEW_MS: Final = 2 * 3_600_000
 
 Brokers reject timestamps more than an hour ahead (`message.timestamp.after.max.ms`).
 """
-MAX_CHUNK_BYTES: Final = 32 * 2**20
+MAX_READ_BYTES: Final = 32 * 2**20
 """About this much is read at once, so that a chunk of large dead letters ends in time."""
 
 
@@ -135,7 +135,7 @@ class NewestFirst(Generic[T]):
         if not self._has_read:
             return self._first_chunk
         average = max(1, self._read_bytes // max(1, self._read_count))
-        return max(1, min(self._limits.chunk, MAX_CHUNK_BYTES // average) // partitions)
+        return max(1, min(self._limits.chunk, MAX_READ_BYTES // average) // partitions)
 
 
 def _windows(topic: TopicReader, filters: DeadLetterFilters, before: Offsets) -> Mapping[int, _OffsetWindow[T]]:

@@ -22,7 +22,7 @@ from service.usecases.ports.replay import ReplayRequest, ReplayResult
 REPLAY_TIMEOUT_SECONDS: Final = 15.0
 """How long a replay may take to read the dead letters, without the pauses that its rate requires; it then sends no
 more."""
-DELIVERY_TIMEOUT_SECONDS: Final = 10.0
+API_DELIVERY_TIMEOUT_SECONDS: Final = 10.0
 QUEUE_TIMEOUT_SECONDS: Final = 10.0
 """How long a replay may wait for others to end."""
 
@@ -82,7 +82,7 @@ class Replayer:
             partitions_of(self._topic, self._consumer, "produce to"),
             stop,
             replayed_by=request.replayed_by,
-            delivery_timeout=DELIVERY_TIMEOUT_SECONDS,
+            delivery_timeout=API_DELIVERY_TIMEOUT_SECONDS,
         )
         try:
             return replay_chosen(request, self._topic, source, target, stop)

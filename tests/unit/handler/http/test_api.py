@@ -257,3 +257,11 @@ def test_cors_allows_only_listed_origins() -> None:
         assert "ETag" in response.headers["access-control-expose-headers"]
         other = opened.get(URL, headers={"origin": "https://other.example"})
         assert "access-control-allow-origin" not in other.headers
+
+
+def test_a_listed_origin_may_send_a_lookup() -> None:
+    asked = {"access-control-request-method": "POST", "access-control-request-headers": "content-type,x-api-key"}
+    with InMemoryApi(cors_origins=["https://shop.example"]).client as opened:
+        preflight = opened.options("/orders/lookup", headers={"origin": "https://shop.example", **asked})
+    assert preflight.status_code == 200
+    assert "POST" in preflight.headers["access-control-allow-methods"]

@@ -95,9 +95,9 @@ def test_special_characters_are_escaped(text: str, escaped: str) -> None:
 def test_an_absent_text_is_null_and_an_empty_one_is_empty() -> None:
     empty = order(internal_signature="")
     absent = replace(empty, internal_signature=None)
-    for needs_no_escaping in (False, True):
-        assert columns(copy_rows(empty, SOURCE, needs_no_escaping=needs_no_escaping).orders[1])[4] == ""
-        assert columns(copy_rows(absent, SOURCE, needs_no_escaping=needs_no_escaping).orders[1])[4] == r"\N"
+    for is_plain_text in (False, True):
+        assert columns(copy_rows(empty, SOURCE, is_plain_text=is_plain_text).orders[1])[4] == ""
+        assert columns(copy_rows(absent, SOURCE, is_plain_text=is_plain_text).orders[1])[4] == r"\N"
 
 
 def test_a_payment_without_a_request_id_keeps_its_zeros() -> None:
@@ -107,7 +107,7 @@ def test_a_payment_without_a_request_id_keeps_its_zeros() -> None:
 
 
 def test_without_escaping_the_lines_are_the_same() -> None:
-    assert copy_rows(order(order_uid="a"), SOURCE, needs_no_escaping=True) == copy_rows(order(order_uid="a"), SOURCE)
+    assert copy_rows(order(order_uid="a"), SOURCE, is_plain_text=True) == copy_rows(order(order_uid="a"), SOURCE)
 
 
 def test_items_are_numbered_from_0() -> None:

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
     from service.metrics import ConsumerMetrics
 
-MAX_CHUNK_MESSAGES: Final = 200
+MAX_DECODED_MESSAGES: Final = 200
 """Messages taken from the client in one call: few, so that the loop soon notices the end of a write."""
-MAX_CHUNK_BYTES: Final = 2**21
+MAX_DECODED_BYTES: Final = 2**21
 """Bytes taken from the client in one call: few, so that large messages exceed the batch's limit only slightly."""
 
 
@@ -34,8 +34,8 @@ class BatchBuilder:
 
     def capacity(self, limits: BatchLimits) -> int:
         """Return how many messages to take in one call, at least 1. Assumes that they are as large as the last ones."""
-        bytes_left = min(MAX_CHUNK_BYTES, limits.bytes - self.batch.bytes)
-        messages_left = min(MAX_CHUNK_MESSAGES, limits.messages - len(self.batch))
+        bytes_left = min(MAX_DECODED_BYTES, limits.bytes - self.batch.bytes)
+        messages_left = min(MAX_DECODED_MESSAGES, limits.messages - len(self.batch))
         return max(1, min(messages_left, bytes_left // self._mean_message_bytes))
 
     def add(self, messages: list[Message]) -> None:

@@ -96,7 +96,7 @@ class BreakerControl:
         if self._state.next_batch_is_probe:
             self._open("most of the probed messages are bad", FIX_PRODUCER, next_batch.start_offsets)
         elif self._state.current is ConsumerState.PROBING:
-            self._state.read()
+            self._state.resume_fetching()
 
     def _on_reread(self, batch: Batch, next_batch: Batch) -> None:
         """Read all messages that were held back again. If PostgreSQL rejects an order now, the order is at fault."""

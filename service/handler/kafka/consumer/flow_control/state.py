@@ -55,7 +55,7 @@ class ConsumerStateMachine:
         """Whether messages before the position of a partition have yet to be read again."""
         return self.next_batch_is_probe or self.breaker_pause is not None
 
-    def read(self) -> None:
+    def resume_fetching(self) -> None:
         """Fetch messages: for a probe if the circuit breaker is open."""
         self._become(ConsumerState.PROBING if self.next_batch_is_probe else ConsumerState.RUNNING)
 
@@ -63,16 +63,16 @@ class ConsumerStateMachine:
         self._become(ConsumerState.WAITING_FOR_STORE)
 
     def open_breaker(self, pause: BreakerPause) -> None:
-        self._become(ConsumerState.BREAKER_OPEN)
-        self.breaker_pause = pause
+        self._become(ConsumerState.BREAKER_OPEN, pause)
 
-    def _become(self, state: ConsumerState) -> None:
-        """Change the state; the same state is no change. Raises ValueError for a change that is not in TRANSITIONS."""
+    def _become(self, state: ConsumerState, pause: BreakerPause | None = None) -> None:
+        """Change the state, or only the pause. Raises ValueError for a change that is not in TRANSITIONS."""
+        if state is not self.current and state not in TRANSITIONS[self.current]:
+            raise ValueError(f"a consumer that is {self.current.value} cannot become {state.value}")
+        self.breaker_pause = pause
         if state is self.current:
             return
-        if state not in TRANSITIONS[self.current]:
-            raise ValueError(f"a consumer that is {self.current.value} cannot become {state.value}")
-        self.current, self.breaker_pause = state, None
+        self.current = state
         if state in FETCHING:
             self._fetch.resume()
         else:

@@ -58,12 +58,11 @@ class Lag:
         start, end = self.ends.readable(partition)
         behind = max(end - max(progress.offset, start), 0)
         in_transactions = self.ends.open_transaction_messages(partition)
-        now, waits = self._now(), bool(behind or in_transactions)
         if not behind:
             self._progress.mark_caught_up(partition)
-        if not waits:
-            progress.moved_at = now
+        if not behind and not in_transactions:
+            self._progress.mark_idle(partition)
         self._metrics.lag_messages.labels(partition).set(behind)
         self._metrics.lag_seconds.labels(partition).set(self._progress.age_seconds(partition) if behind else 0)
         self._metrics.open_transaction_messages.labels(partition).set(in_transactions)
-        self._metrics.stalled_seconds.labels(partition).set(now - progress.moved_at)
+        self._metrics.stalled_seconds.labels(partition).set(self._progress.stalled_seconds(partition))

@@ -1,7 +1,7 @@
 """How far each partition was read, written and committed."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import monotonic, time
 from typing import Final
 
@@ -10,7 +10,7 @@ from service.usecases.ports.batch import Batch
 _MS_PER_SECOND: Final = 1_000
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class PartitionProgress:
     offset: int
     """The next offset: every message before it is stored or dead-lettered."""
@@ -65,10 +65,18 @@ class Progress:
         """Return the seconds since the `last_ms` of a partition."""
         return max(self._now_ms() - self._partitions[partition].last_ms, 0) / _MS_PER_SECOND
 
+    def stalled_seconds(self, partition: int) -> float:
+        """Return the seconds since the `moved_at` of a partition."""
+        return self._now() - self._partitions[partition].moved_at
+
     def mark_caught_up(self, partition: int) -> None:
         """Record that nothing is left to read."""
         progress = self._partitions[partition]
-        progress.last_ms = max(progress.last_ms, self._now_ms())
+        self._partitions[partition] = replace(progress, last_ms=max(progress.last_ms, self._now_ms()))
+
+    def mark_idle(self, partition: int) -> None:
+        """Record that nothing is left to read or to wait for."""
+        self._partitions[partition] = replace(self._partitions[partition], moved_at=self._now())
 
     def start_at(self, committed: Mapping[int, int]) -> None:
         """Record the group's committed offsets, for partitions of which no batch is done yet."""

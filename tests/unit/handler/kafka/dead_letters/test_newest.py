@@ -87,7 +87,7 @@ def test_the_first_chunk_has_a_page_of_each_partition_and_later_ones_share_the_c
 
 
 def test_a_chunk_of_large_dead_letters_is_smaller() -> None:
-    topic = RecordedTopic({0: [*range(100)]}, value=b"x" * (newest.MAX_CHUNK_BYTES // 5))
+    topic = RecordedTopic({0: [*range(100)]}, value=b"x" * (newest.MAX_READ_BYTES // 5))
     scanned = scan(topic, ScanLimits(chunk=60, dead_letters=3), DeadLetterFilters(text="no such text"))
     assert [*scanned] == []
     assert [[*each.values()] for each in topic.reads] == [[(98, 100)], [(94, 98)]]

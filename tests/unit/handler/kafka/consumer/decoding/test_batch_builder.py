@@ -7,7 +7,7 @@ import pytest
 from confluent_kafka import Message
 from msgspec.json import encode
 
-from service.handler.kafka.consumer.decoding.batch_builder import MAX_CHUNK_BYTES, MAX_CHUNK_MESSAGES, BatchBuilder
+from service.handler.kafka.consumer.decoding.batch_builder import MAX_DECODED_BYTES, MAX_DECODED_MESSAGES, BatchBuilder
 from service.handler.kafka.consumer.decoding.decode import Decoder
 from service.metrics import ConsumerMetrics
 from tests.kit.factories import order_document
@@ -75,16 +75,16 @@ def test_unreadable_headers_are_counted(builder: BatchBuilder, metrics: Consumer
 
 
 def test_small_messages_are_taken_many_at_once(builder: BatchBuilder) -> None:
-    assert builder.capacity(batch_limits()) == MAX_CHUNK_MESSAGES
+    assert builder.capacity(batch_limits()) == MAX_DECODED_MESSAGES
     assert builder.capacity(batch_limits(messages=3)) == 3
     add(builder, None)
     assert builder.capacity(batch_limits(messages=3)) == 2
 
 
 def test_messages_as_large_as_the_last_ones_fit_into_a_chunk(builder: BatchBuilder) -> None:
-    add(builder, bytes(MAX_CHUNK_BYTES // 4), bytes(MAX_CHUNK_BYTES // 4))
+    add(builder, bytes(MAX_DECODED_BYTES // 4), bytes(MAX_DECODED_BYTES // 4))
     assert builder.capacity(batch_limits()) == 4
-    add(builder, bytes(MAX_CHUNK_BYTES // 8))
+    add(builder, bytes(MAX_DECODED_BYTES // 8))
     assert builder.capacity(batch_limits()) == 8
 
 
@@ -94,6 +94,6 @@ def test_messages_as_large_as_the_last_ones_fit_into_the_batch(builder: BatchBui
 
 
 def test_at_least_one_message_is_taken(builder: BatchBuilder) -> None:
-    add(builder, bytes(2 * MAX_CHUNK_BYTES))
+    add(builder, bytes(2 * MAX_DECODED_BYTES))
     assert builder.capacity(batch_limits()) == 1
     assert builder.capacity(batch_limits(bytes=1)) == 1

@@ -30,7 +30,7 @@ def change(consumer: ConsumerStateMachine, state: ConsumerState) -> None:
         case ConsumerState.PROBING | ConsumerState.RUNNING:
             is_probe = state is ConsumerState.PROBING
             consumer.breaker = BreakerState.OPEN_FOR_MESSAGES if is_probe else BreakerState.CLOSED
-            consumer.read()
+            consumer.resume_fetching()
 
 
 def in_state(state: ConsumerState) -> ConsumerStateMachine:
@@ -93,5 +93,5 @@ def test_only_an_open_circuit_breaker_has_a_pause() -> None:
     consumer, pause = ConsumerStateMachine(fetch_control()), BreakerPause(0, {})
     consumer.open_breaker(pause)
     assert consumer.breaker_pause is pause
-    consumer.read()
+    consumer.resume_fetching()
     assert consumer.breaker_pause is None
