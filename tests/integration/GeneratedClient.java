@@ -7,7 +7,7 @@ import org.openapitools.client.ApiClient;
 import org.openapitools.client.ApiException;
 import org.openapitools.client.api.DeadLettersApi;
 import org.openapitools.client.api.OrdersApi;
-import org.openapitools.client.model.DeadLetterPlace;
+import org.openapitools.client.model.DeadLetterReference;
 import org.openapitools.client.model.Order;
 import org.openapitools.client.model.OrderList;
 import org.openapitools.client.model.OrderSummary;
@@ -26,7 +26,7 @@ public class GeneratedClient {
     OrderList last = orders.listOrders(2, first.getNextCursor(), null, null, null, null, null);
     List<OrderSummary> listed = Stream.of(first, last).flatMap(page -> page.getOrders().stream()).toList();
     ReplayDeadLetters request =
-        new ReplayDeadLetters().deadLetters(List.of(new DeadLetterPlace().partition(0).offset(1L << 40))).dryRun(true);
+        new ReplayDeadLetters().deadLetters(List.of(new DeadLetterReference().partition(0).offset(1L << 40))).dryRun(true);
     ReplayedDeadLetters replay = new DeadLettersApi(client).replayDeadLetters(request, null);
     ProblemDetails missing = problem(() -> orders.getOrder("missing", null));
     ProblemDetails denied = problem(() -> new OrdersApi(client(url, null)).getOrder(uid, null));

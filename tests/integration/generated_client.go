@@ -30,7 +30,7 @@ func main() {
 		uids = append(uids, each.OrderUid)
 	}
 	request := orders.NewReplayDeadLetters()
-	request.SetDeadLetters([]orders.DeadLetterPlace{*orders.NewDeadLetterPlace(0, 1<<40)})
+	request.SetDeadLetters([]orders.DeadLetterReference{*orders.NewDeadLetterReference(0, 1<<40)})
 	request.SetDryRun(true)
 	replay, _, err := client.DeadLettersAPI.ReplayDeadLetters(ctx).ReplayDeadLetters(*request).Execute()
 	check(err)

@@ -228,6 +228,11 @@ class FakeAdmin:
         self.topic_id = topic_id
         self.answers: deque[str | KafkaError] = deque()
         self.lookups = 0
+        self.metadata_requests = 0
+
+    def list_topics(self, timeout: float) -> None:
+        assert timeout > 0
+        self.metadata_requests += 1
 
     def describe_topics(self, topics: TopicCollection, request_timeout: float) -> dict[str, Future[Any]]:
         assert request_timeout > 0

@@ -4,10 +4,11 @@ Offsets of the deleted topic are meaningless in the new one. Each commit therefo
 metadata, and a consumer compares it with the current id before it continues from the committed offset.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from confluent_kafka import TopicCollection, TopicPartition
+from confluent_kafka import KafkaException, TopicCollection, TopicPartition
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from confluent_kafka.admin import AdminClient
     from confluent_kafka.admin._topic import TopicDescription
 
+_METADATA_TIMEOUT_SECONDS: Final = 0.2
 _PREFIX: Final = "topic-id="
 _ZERO: Final = "AAAAAAAAAAAAAAAAAAAAAA"
 """Sixteen zero bytes in base64: brokers before Kafka 2.8 have no topic ids."""
@@ -62,9 +64,20 @@ def describe_topic(admin: "AdminClient", topic: str, timeout: float) -> "Future[
 
 def fetch_topic_id(admin: "AdminClient", topic: str, timeout: float) -> TopicId:
     """Block until the broker returns the topic's id. Raises KafkaException."""
-    return topic_id_of(describe_topic(admin, topic, timeout).result())
+    return topic_id_of(describe_topic(admin, topic, timeout), admin)
 
 
-def topic_id_of(description: "TopicDescription") -> TopicId:
-    text = str(description.topic_id)
+def topic_id_of(answer: "Future[TopicDescription]", admin: "AdminClient") -> TopicId:
+    """Return the id in an answer to `describe_topic`. Raises KafkaException.
+
+    The client sends these requests to the broker that it knows as the controller. If that broker is dead, it would look
+    for another one only after five minutes. So after a timeout, new metadata is requested, for at most 0.2 s.
+    """
+    try:
+        text = str(answer.result().topic_id)
+    except KafkaException as error:
+        if error.args[0].name() == "_TIMED_OUT":
+            with suppress(KafkaException):
+                admin.list_topics(timeout=_METADATA_TIMEOUT_SECONDS)
+        raise
     return NO_TOPIC_ID if text == _ZERO else TopicId(text)

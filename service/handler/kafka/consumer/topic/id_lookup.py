@@ -19,7 +19,7 @@ _TIMEOUT_SECONDS: Final = 2.0
 
 
 class TopicIdLookup:
-    """Belongs to the reading thread. Never blocks."""
+    """Belongs to the reading thread. Does not block, except as `topic_id_of`."""
 
     def __init__(self, admin: AdminClient, topic: str, now: Callable[[], float] = monotonic) -> None:
         self._admin = admin
@@ -45,4 +45,4 @@ class TopicIdLookup:
             return None
         answer, self._pending = self._pending, None
         self._next_at = self._now() + _INTERVAL_SECONDS
-        return topic_id_of(answer.result())
+        return topic_id_of(answer, self._admin)
