@@ -66,10 +66,14 @@ class Topics:
         )
 
     def add(self, generated: Sequence[Generated]) -> None:
-        for number, each in enumerate(generated):
-            made = dead_letter(self.kafka, number, replays=each.replays, changes=each.changes)
-            value = b'{"order_uid": "%s", "number": %d}' % (each.uid.encode(), number)
-            produce(self.kafka, Sent(each.uid.encode(), value, made.headers), partition=each.partition)
+        sent = [(each.partition, self._sent(number, each)) for number, each in enumerate(generated)]
+        for partition in {number for number, _ in sent}:
+            produce(self.kafka, *(each for number, each in sent if number == partition), partition=partition)
+
+    def _sent(self, number: int, each: Generated) -> Sent:
+        made = dead_letter(self.kafka, number, replays=each.replays, changes=each.changes)
+        value = b'{"order_uid": "%s", "number": %d}' % (each.uid.encode(), number)
+        return Sent(each.uid.encode(), value, made.headers)
 
     def dead_letters(self) -> dict[DeadLetterId, Record]:
         topic = open_topic(self._consumer, self.kafka.dead_letter_topic)
