@@ -60,9 +60,9 @@ class Lag:
         in_transactions = self.ends.open_transaction_messages(partition)
         if not behind:
             self._progress.mark_caught_up(partition)
-        if not behind and not in_transactions:
+        if is_idle := not behind and not in_transactions:
             self._progress.mark_idle(partition)
         self._metrics.lag_messages.labels(partition).set(behind)
         self._metrics.lag_seconds.labels(partition).set(self._progress.age_seconds(partition) if behind else 0)
         self._metrics.open_transaction_messages.labels(partition).set(in_transactions)
-        self._metrics.stalled_seconds.labels(partition).set(self._progress.stalled_seconds(partition))
+        self._metrics.stalled_seconds.labels(partition).set(0 if is_idle else self._progress.stalled_seconds(partition))
