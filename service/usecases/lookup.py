@@ -11,13 +11,14 @@ These rules keep old versions out of the cache:
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from enum import Enum, auto
 from time import monotonic
 from typing import Final, NamedTuple
 
 from service.errors import OrdersTooLarge, StorageUnavailable
+from service.pkg.acquire import acquired_within
 from service.pkg.batch_loader import BatchLoader
 from service.pkg.etag import ETAG_BYTES, split_etag, with_etag
 from service.pkg.lru import Lru
@@ -248,7 +249,8 @@ class Lookup:
         return {uid: each.value for uid, each in queried.items() if each.value is not None}
 
     async def _query_and_cache(self, uids: Sequence[str], max_bytes: int) -> dict[str, QueriedOrder]:
-        async with self._bulk_slot():
+        timeout = StorageUnavailable("timed out waiting for other lookups of many orders")
+        async with acquired_within(BULK_QUEUE_TIMEOUT_SECONDS, self._bulk_slots, timeout):
             generation = self._generation
             with self._recording() as notified:
                 queried = _queried(await self._reader.documents_within(uids, max_bytes))
@@ -256,18 +258,6 @@ class Lookup:
                     if generation == self._generation and uid not in notified:
                         self._cache_result(uid, each)
         return queried
-
-    @asynccontextmanager
-    async def _bulk_slot(self) -> AsyncIterator[None]:
-        try:
-            async with asyncio.timeout(BULK_QUEUE_TIMEOUT_SECONDS):
-                await self._bulk_slots.acquire()
-        except TimeoutError:
-            raise StorageUnavailable("timed out waiting for other lookups of many orders") from None
-        try:
-            yield
-        finally:
-            self._bulk_slots.release()
 
     def _cache_result(self, uid: str, queried: QueriedOrder) -> None:
         """Cache the result of a query: an order, or that it does not exist. Not called if it was notified meanwhile."""

@@ -1,15 +1,11 @@
 """`orders bench` reports all its figures; their values are not tested."""
 
-import json
-import subprocess
-import sys
 from typing import Any
 
 import pytest
 
-from tests.kit.processes import ROOT
+from tests.kit.bench_command import run_bench
 
-TIMEOUT_SECONDS = 300  # 40 s on an idle machine, three times that on a loaded one
 GROWTH = {"small", "large", "large_copy", "large_steady"}
 RATES = {"orders", "copy", "baseline", "consume", "dirty", "redelivery", "two", "four"} | GROWTH
 CLIENTS = RATES
@@ -19,19 +15,9 @@ WITH_MEMORY = RATES - {"copy", "large_copy", "baseline", "consume"}
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], str]:
-    """The JSON report and the output of one quick run, which starts its own servers."""
-    path = tmp_path_factory.mktemp("bench") / "bench.json"
-    options = ["--quick", "--rounds", "1", "--scale", "0.02", "--only", "ingest", "--json", str(path)]
-    done = subprocess.run(  # noqa: S603 - our own program
-        [sys.executable, "-m", "service", "bench", *options],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT_SECONDS,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(path.read_text()), done.stdout
+    """The JSON report and the output of one run."""
+    options = ["--rounds", "1", "--scale", "0.02", "--only", "ingest"]
+    return run_bench(tmp_path_factory.mktemp("bench"), *options)
 
 
 def test_every_figure_is_reported_and_positive(report: tuple[dict[str, Any], str]) -> None:

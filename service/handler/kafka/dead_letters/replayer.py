@@ -2,8 +2,8 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Final
 
@@ -14,6 +14,7 @@ from service.handler.kafka.client.topic_reader import open_topic, partitions_of
 from service.handler.kafka.client.translate import translated
 from service.handler.kafka.dead_letters.delivery import ReplaceableProducer
 from service.handler.kafka.dead_letters.replay import KafkaReplaySource, ReplayProducer
+from service.pkg.acquire import acquired_within
 from service.pkg.run_with_timeout import run_in_daemon_thread
 from service.pkg.shutdown_event import ShutdownEvent
 from service.usecases.chosen_replay import MAX_CHOSEN, replay_chosen
@@ -45,21 +46,9 @@ class Replayer:
         self._lock = asyncio.Lock()
 
     async def replay(self, request: ReplayRequest) -> Sequence[ReplayResult]:
-        async with self._turn():
+        timeout = KafkaUnavailable("other replays are running")
+        async with acquired_within(QUEUE_TIMEOUT_SECONDS, self._lock, timeout):
             return await run_in_daemon_thread(partial(self._replay, request))
-
-    @asynccontextmanager
-    async def _turn(self) -> AsyncIterator[None]:
-        """Wait until no other replay runs, and run none during the block. Raises KafkaUnavailable."""
-        try:
-            async with asyncio.timeout(QUEUE_TIMEOUT_SECONDS):
-                await self._lock.acquire()
-        except TimeoutError:
-            raise KafkaUnavailable("other replays are running") from None
-        try:
-            yield
-        finally:
-            self._lock.release()
 
     def _replay(self, request: ReplayRequest) -> Sequence[ReplayResult]:
         try:
