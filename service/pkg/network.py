@@ -9,9 +9,15 @@ MAX_PORT: Final = 65_535
 
 
 def connection_problem(host: str, port: int, seconds: float) -> str | None:
-    """Return why no TCP connection can be established within `seconds`; None if one can."""
+    """Return why `host` does not resolve or no TCP connection is established, each within `seconds`; else None."""
     try:
         # Name resolution has no timeout.
+        run_with_timeout(seconds, lambda: socket.getaddrinfo(host, port))
+    except TimeoutError:
+        return f"host name does not resolve within {seconds:g} s"
+    except OSError as error:
+        return os_error_phrase(error)
+    try:
         run_with_timeout(seconds, lambda: socket.create_connection((host, port), seconds).close())
     except OSError as error:
         return os_error_phrase(error)

@@ -15,6 +15,8 @@ from tests.kit.processes import Spawn
 from tests.kit.waiting import eventually
 
 TIMEOUT_SECONDS = 60.0
+UNRESOLVED = r"host name does not resolve( within 2 s)?"
+"""A busy name server answers late."""
 
 
 @pytest.fixture(scope="module")
@@ -33,17 +35,18 @@ def settings(port: int, database: str) -> dict[str, str]:
 def test_doctor_reports_the_advertised_address(settings: dict[str, str], port: int, spawn: Spawn) -> None:
     doctor = spawn("doctor", settings=settings)
     assert doctor.process.wait(TIMEOUT_SECONDS) == 1
-    check = f"advertised addresses   broker 1 at kafka.invalid:{port} (host name does not resolve)\n"
-    assert f"✗ {check}" in doctor.tail(100)
-    assert "✓ Kafka DNS" in doctor.tail(100)
-    # While its only broker is unreachable, the client gets an answer at times only.
-    assert re.search(r"✓ Kafka  +1 brokers|✗ Kafka  +kafka\.invalid:\d+: host name does not resolve", doctor.tail(100))
+    output = doctor.tail(100)
+    assert "✓ Kafka DNS" in output
+    # While its only broker is unreachable, the client gets the metadata at times only.
+    assert re.search(r"✓ Kafka  +(1 brokers|bootstrap servers answer), PLAINTEXT", output), output
+    check = rf"✗ advertised addresses   broker 1 at kafka\.invalid:{port} \({UNRESOLVED}\)"
+    assert re.search(check, output), output
 
 
 def test_migrate_reports_the_advertised_address(settings: dict[str, str], port: int, spawn: Spawn) -> None:
     migrate = spawn("migrate", settings=settings)
-    address = f"broker 1 at kafka.invalid:{port} (host name does not resolve)"
-    eventually(lambda: address in migrate.tail().splitlines(), TIMEOUT_SECONDS, "the advertised address is printed")
+    line = re.compile(rf"^broker 1 at kafka\.invalid:{port} \({UNRESOLVED}\)$", re.MULTILINE)
+    eventually(lambda: line.search(migrate.tail()), TIMEOUT_SECONDS, "the advertised address is printed")
     assert migrate.stop() == 1
 
 

@@ -18,16 +18,20 @@ def test_a_port_without_a_listener_refuses_the_connection() -> None:
     assert connection_problem(HOST, free_port(), seconds=5) == "connection refused"
 
 
-def test_a_name_resolution_that_hangs_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("call", "problem"),
+    [("getaddrinfo", "host name does not resolve within 0.05 s"), ("create_connection", "timed out")],
+)
+def test_a_call_that_hangs_times_out(monkeypatch: pytest.MonkeyPatch, call: str, problem: str) -> None:
     released = Event()
 
     def hang(*_: object) -> socket.socket:
         released.wait(5)
         raise ConnectionRefusedError
 
-    monkeypatch.setattr("service.pkg.network.socket.create_connection", hang)
+    monkeypatch.setattr(f"service.pkg.network.socket.{call}", hang)
     try:
-        assert connection_problem("db.example", 5432, seconds=0.05) == "timed out"
+        assert connection_problem("127.0.0.1", 5432, seconds=0.05) == problem
     finally:
         released.set()
 

@@ -23,6 +23,8 @@ CONNECT_TIMEOUT_SECONDS: Final = 3.0
 ADVERTISED_TIMEOUT_SECONDS: Final = 2.0
 """Timeout for connecting to an advertised address."""
 _ATTEMPT_TIMEOUT_SECONDS: Final = 1.0
+_NO_ANSWER: Final = {"_TIMED_OUT", "_TRANSPORT"}
+"""The errors of a metadata request without an answer, or without a broker to send it to, within its timeout."""
 
 
 class AdvertisedBroker(NamedTuple):
@@ -58,11 +60,11 @@ class DiagnosticAdminClient(AdminClient):
         deadline = monotonic() + timeout
         topics = () if topic is None else (topic,)
         while True:
-            attempt = min(_ATTEMPT_TIMEOUT_SECONDS, deadline - monotonic())
+            left = max(deadline - monotonic(), 0.0)  # librdkafka waits forever if a timeout is negative
             try:
-                return super().list_topics(*topics, timeout=attempt)
+                return super().list_topics(*topics, timeout=min(_ATTEMPT_TIMEOUT_SECONDS, left))
             except KafkaException as error:
-                if error.args[0].name() != "_TIMED_OUT" or monotonic() >= deadline:
+                if error.args[0].name() not in _NO_ANSWER or not left:
                     raise
 
     def check_advertised(self, timeout: float) -> list[AdvertisedBroker]:

@@ -22,11 +22,14 @@ CALL_TIMEOUT_SECONDS: Final = 5.0
 
 
 def brokers(kafka: "KafkaSettings") -> str:
+    """Get an answer of a bootstrap server. Whether brokers are reachable is the next check's question."""
     admin = _admin(kafka)
     try:
         count = len(admin.list_topics(timeout=CALL_TIMEOUT_SECONDS).brokers)
     except KafkaException as error:
-        raise CheckFailed(str(admin.last_failure() or f"{kafka.bootstrap_servers}: {phrase(error.args[0])}")) from None
+        if (failure := admin.last_failure()) and failure.broker is not None:
+            return f"bootstrap servers answer, {_protocol(kafka)}"
+        raise CheckFailed(str(failure or f"{kafka.bootstrap_servers}: {phrase(error.args[0])}")) from None
     return f"{count} brokers, {_protocol(kafka)}"
 
 

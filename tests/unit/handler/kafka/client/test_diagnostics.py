@@ -17,6 +17,7 @@ from service.handler.kafka.client.diagnostics import AdvertisedBroker, Diagnosti
 
 NO_ANSWER = KafkaUnavailable("Kafka: timed out (_TIMED_OUT)")
 TIMED_OUT = KafkaException(KafkaError(KafkaError._TIMED_OUT))
+NO_BROKER = KafkaException(KafkaError(KafkaError._TRANSPORT))
 METADATA = ClusterMetadata()
 
 
@@ -47,10 +48,18 @@ def test_other_errors_explain_themselves() -> None:
     assert raised.value is error
 
 
-def test_a_metadata_request_that_is_not_answered_is_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
-    answers: list[Any] = [TIMED_OUT, METADATA]
+@pytest.mark.parametrize("error", [TIMED_OUT, NO_BROKER])
+def test_a_metadata_request_that_is_not_answered_is_repeated(
+    monkeypatch: pytest.MonkeyPatch, error: KafkaException
+) -> None:
+    answers: list[Any] = [error, METADATA]
     monkeypatch.setattr(AdminClient, "list_topics", Mock(side_effect=answers))
     assert DiagnosticAdminClient(kafka_at("127.0.0.1:1")).list_topics(timeout=5) is METADATA
+
+
+def test_a_metadata_request_without_time_left_does_not_wait_forever() -> None:
+    with pytest.raises(KafkaException):
+        DiagnosticAdminClient(kafka_at("127.0.0.1:1")).list_topics(timeout=-1)
 
 
 def test_the_advertised_address_is_reported_if_no_metadata_request_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:

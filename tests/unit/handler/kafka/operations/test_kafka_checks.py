@@ -8,6 +8,8 @@ from local.ports import free_port
 from service.config import KafkaSettings
 from service.errors import CheckFailed, KafkaRequestFailed, KafkaUnavailable
 from service.handler.kafka.client import topics
+from service.handler.kafka.client.connection_errors import ConnectionFailure
+from service.handler.kafka.client.diagnostics import DiagnosticAdminClient
 from service.handler.kafka.operations import kafka_checks
 
 
@@ -39,6 +41,14 @@ def test_a_broker_that_does_not_answer_is_reported(
 def test_the_address_of_an_unreachable_broker_is_reported(unreachable: KafkaSettings) -> None:
     with pytest.raises(CheckFailed, match=f"^{unreachable.bootstrap_servers}: "):
         kafka_checks.brokers(unreachable)
+
+
+def test_the_bootstrap_servers_answer_even_if_the_broker_that_they_name_is_unreachable(
+    unreachable: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failure = ConnectionFailure("host name does not resolve", "kafka.invalid:9092", broker=7)
+    monkeypatch.setattr(DiagnosticAdminClient, "last_failure", lambda _: failure)
+    assert kafka_checks.brokers(unreachable) == "bootstrap servers answer, PLAINTEXT"
 
 
 def test_the_cause_is_reported_if_the_partitions_of_a_topic_cannot_be_queried(unreachable: KafkaSettings) -> None:
