@@ -15,7 +15,7 @@ export interface Snapshot {
   successors: DeadLetter[];
 }
 
-const ATTEMPTS = 30;
+const FOLLOWED_MS = 30_000;
 export const FOLLOW_INTERVAL_MS = 1_000;
 const NEWEST = withQuery("dead-letters", { limit: "50" });
 const MISSING = 404;
@@ -33,7 +33,8 @@ export async function follow(
   before: Snapshot,
   signal: AbortSignal,
 ): Promise<Fate> {
-  for (let attempt = 0; attempt < ATTEMPTS && !signal.aborted; attempt += 1) {
+  const deadline = Date.now() + FOLLOWED_MS;
+  while (Date.now() < deadline && !signal.aborted) {
     const now = await snapshot(api, replayed, uid, signal);
     if (before.tag !== null && now.tag && now.tag !== before.tag) return { kind: "stored" };
     const back = now.successors.find((each) => !before.successors.some((known) => isSame(each, known)));
