@@ -99,7 +99,7 @@ dashboard: venv ## Generate the chart's Grafana dashboard from .ci/dashboard.py
 	@$(BIN)/python .ci/dashboard.py chart/files/dashboard.json
 
 alerts: ## Generate the alerts of compose.yaml's Prometheus from the chart (needs helm)
-	@rules=$$(helm template orders chart --kube-version 1.30.0 --namespace local \
+	@rules=$$(helm template orders chart --namespace local \
 	  --set metrics.prometheusRule.enabled=true,metrics.serviceMonitor.enabled=true,migrations.mode=none \
 	  --show-only templates/metrics/prometheusrule.yaml) \
 	  && printf '%s\n' "$$rules" | sed '1,/^spec:/d; /^ *#/d; /^ *$$/d; s/^  //' >.ci/compose/prometheus/alerts.yml

@@ -8,8 +8,8 @@ folder=${ORDERS_TOOLS_HOME:-${XDG_CACHE_HOME:-$HOME/.cache}/orders-tools}
 
 main() {
   mkdir -p "$folder"
-  tool helm3 helm.sh/helm/v3/cmd/helm@v3.19.2
-  tool helm4 helm.sh/helm/v4/cmd/helm@v4.0.1
+  tool helm3 helm.sh/helm/v3/cmd/helm@v3.19.2 "$(assumed_kubernetes helm.sh/helm/v3/pkg/{chartutil,lint/rules})"
+  tool helm4 helm.sh/helm/v4/cmd/helm@v4.0.1 "$(assumed_kubernetes helm.sh/helm/v4/pkg/chart/{common,v2/lint/rules})"
   tool kubeconform github.com/yannh/kubeconform/cmd/kubeconform@v0.7.0
   tool kube-score github.com/zegl/kube-score/cmd/kube-score@v1.20.0
   tool helm-docs github.com/norwoodj/helm-docs/cmd/helm-docs@v1.14.2
@@ -17,15 +17,20 @@ main() {
   echo "$folder"
 }
 
-tool() { # NAME PACKAGE@VERSION
-  local started=$SECONDS built
-  [ "$(cat "$folder/.$1" 2>/dev/null)" != "$2" ] || return 0
+# Kubernetes 1.34 is the version of the client in both releases of Helm. Without these flags, Helm assumes 1.20, which the chart rejects.
+assumed_kubernetes() { # PACKAGE OF HELM...
+  printf -- '-X %s.k8sVersionMinor=34 ' "$@"
+}
+
+tool() { # NAME PACKAGE@VERSION [LINKER FLAGS]
+  local started=$SECONDS source="$2${3:+ $3}" built
+  [ "$(cat "$folder/.$1" 2>/dev/null)" != "$source" ] || return 0
   find_go
   built=$(mktemp -d)
-  GOBIN=$built nice -n 10 go install -trimpath -ldflags '-s -w' "$2" >&2
+  GOBIN=$built nice -n 10 go install -trimpath -ldflags "-s -w ${3:-}" "$2" >&2
   mv "$built"/* "$folder/$1"
   rmdir "$built"
-  echo "$2" >"$folder/.$1"
+  echo "$source" >"$folder/.$1"
   echo "tools: $1 built in $((SECONDS - started)) s"
 }
 
