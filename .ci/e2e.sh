@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # e2e.sh IMAGE [PYTEST ARGUMENTS]: builds the image and tests the chart with it, in new namespaces.
-# Uses the cluster of KUBECONFIG if it is set; otherwise kind, if it is installed; otherwise a cluster that .ci/cluster starts on this
-# machine, and stops at the end unless it was running before. That needs root and Debian; everything else is installed.
+# Uses the cluster of KUBECONFIG if it is set; otherwise kind, if it is installed; otherwise a cluster that tests/cluster/kubernetes
+# starts on this machine, and stops at the end unless it was running before. That needs root and Debian; everything else is installed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source .ci/machine.sh
@@ -51,10 +51,10 @@ use_own_cluster() {
   start_engine
   provide_images
   make image
-  source .ci/cluster/settings.sh
+  source tests/cluster/kubernetes/settings.sh
   alive kubelet || started=yes
-  .ci/cluster/up.sh
-  .ci/cluster/load.sh "$image" "${servers[@]}"
+  tests/cluster/kubernetes/up.sh
+  tests/cluster/kubernetes/load.sh "$image" "${servers[@]}"
 }
 
 # Pulls the base images, or builds them if no registry is reachable.
@@ -77,7 +77,7 @@ fail() {
 }
 
 clean_up() {
-  [ -z "$started" ] || .ci/cluster/down.sh
+  [ -z "$started" ] || tests/cluster/kubernetes/down.sh
   stop_engine
 }
 

@@ -54,7 +54,7 @@ assert not producer.flush(10)
 """
 
 
-@pytest.mark.skipif(not DISCOVERY, reason="only the cluster that .ci/cluster creates has a Prometheus operator")
+@pytest.mark.skipif(not DISCOVERY, reason="only the cluster of tests/cluster/kubernetes has a Prometheus operator")
 def test_the_operators_prometheus_has_data_for_every_panel_and_fires_alerts(release: Release, tmp_path: Path) -> None:
     release.install("--values", VALUES, *(part for value in SHORT_INTERVALS for part in ("--set", value)))
     release.kubectl("apply", "--filename", "-", stdin=json.dumps(WATCHER))

@@ -92,7 +92,7 @@ def test_the_tested_postgresqls_are_those_that_the_tests_start() -> None:
 
 
 def test_the_tested_kubernetes_and_helm_are_those_of_the_tools() -> None:
-    kubernetes = only(r"k8s\.io/kubernetes v(\d+\.\d+)", text(".ci/cluster/go.mod"))
+    kubernetes = only(r"k8s\.io/kubernetes v(\d+\.\d+)", text("tests/cluster/kubernetes/go.mod"))
     helms = " and ".join(re.findall(r"helm@v(\d+\.\d+)\.", text(".ci/tools.sh")))
     assert f"Kubernetes {kubernetes}, Helm {helms}." in README
 

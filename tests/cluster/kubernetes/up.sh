@@ -13,7 +13,7 @@ set -euo pipefail
 cd "$(dirname "$0")"
 source ./settings.sh
 source ./certificates.sh
-source ../machine.sh
+source ../../../.ci/machine.sh
 
 main() {
   [ "$EUID" = 0 ] || fail "must run as root"
