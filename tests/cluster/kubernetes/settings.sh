@@ -40,6 +40,7 @@ containers() { # runs ctr on this cluster's containerd
 
 # Also compares the program's name, because another program may have the process id, for example after a reboot.
 alive() { # NAME
-  local pid
-  pid=$(cat "$run/$1.pid" 2>/dev/null) && [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = "${1:0:15}" ]
+  local pid name state
+  pid=$(cat "$run/$1.pid" 2>/dev/null) && read -r _ name state _ 2>/dev/null <"/proc/$pid/stat" || return 1
+  [ "$name" = "(${1:0:15})" ] && [ "$state" != Z ] # a zombie has ended
 }

@@ -230,7 +230,12 @@ start_etcd() {
     --unsafe-no-fsync --log-level warn
 }
 
+# A server that was told to stop answers that it is not ready, and takes up to a minute to end.
 start_apiserver() {
+  wait_for 90 restart_apiserver
+}
+
+restart_apiserver() { # unless it is running
   start kube-apiserver --etcd-servers="http://127.0.0.1:$etcd_port" --advertise-address="$node_ip" --secure-port="$api_port" \
     --service-cluster-ip-range="$service_cidr" --allow-privileged=true --profiling=false \
     --authorization-mode=Node,RBAC --enable-admission-plugins=NodeRestriction --client-ca-file="$pki/ca.crt" \
@@ -243,7 +248,7 @@ start_apiserver() {
     --requestheader-extra-headers-prefix=X-Remote-Extra- --requestheader-group-headers=X-Remote-Group \
     --requestheader-username-headers=X-Remote-User \
     --proxy-client-cert-file="$pki/front-proxy-client.crt" --proxy-client-key-file="$pki/front-proxy-client.key"
-  wait_for 90 kubectl get --raw /readyz
+  kubectl get --raw /readyz
 }
 
 start_controllers() {
