@@ -25,7 +25,6 @@ from tests.kit.waiting import eventually
 WITHIN_SECONDS = 30.0
 CLIENT_ID = f"orders-{gethostname()}"
 EVERY_PARTITION = [*range(PARTITIONS)]
-DEPRECATED = pytest.mark.filterwarnings("ignore:list_groups:DeprecationWarning")
 
 
 @pytest.fixture
@@ -59,7 +58,6 @@ def test_members_are_listed_with_their_partitions(api: Service, harness: Harness
     eventually(lambda: not known(api, "consumers")["is_running"], within=WITHIN_SECONDS)
 
 
-@DEPRECATED
 def test_members_of_the_protocol_consumer_are_unknown(harness: Harness) -> None:
     assigned(harness.consumer(ORDERS_KAFKA__GROUP_PROTOCOL="consumer"))
     assert members_of(harness).read() is None
@@ -92,7 +90,6 @@ def test_without_kafka_everything_else_is_answered(spawn: Spawn, settings: Mappi
     assert (pool["in_use"] <= pool["size"], pool["waiting"]) == (True, 0)
 
 
-@DEPRECATED
 def test_a_group_that_does_not_exist_has_no_members(harness: Harness) -> None:
     assert eventually(lambda: members_of(harness).read_if_available() == [], within=WITHIN_SECONDS)
 

@@ -13,6 +13,8 @@ from service.handler.kafka.client import properties, topics
 from service.handler.kafka.client.diagnostics import DiagnosticAdminClient
 from service.handler.kafka.client.error_phrases import phrase
 from service.handler.kafka.client.group_lag import GroupLag
+from service.handler.kafka.client.group_members import GroupMembers
+from service.handler.kafka.client.group_state import fetch_group_state
 from service.handler.kafka.client.translate import translated
 
 if TYPE_CHECKING:
@@ -66,8 +68,8 @@ def replicas(kafka: "KafkaSettings") -> str:
 @translated()
 def group(kafka: "KafkaSettings") -> str:
     admin = _admin(kafka)
-    described = admin.describe_consumer_groups([kafka.group_id], request_timeout=CALL_TIMEOUT_SECONDS)[kafka.group_id]
-    description = described.result(CALL_TIMEOUT_SECONDS)
+    state = fetch_group_state(admin, kafka.group_id, CALL_TIMEOUT_SECONDS).name.lower()
+    members = GroupMembers(lambda: admin, group_id=kafka.group_id, topic=kafka.topic).read_if_available()
     with closing(Consumer(properties.silent_consumer(kafka))) as consumer:
         group_lag = GroupLag(
             lambda: admin,
@@ -77,7 +79,7 @@ def group(kafka: "KafkaSettings") -> str:
             call_timeout=CALL_TIMEOUT_SECONDS,
         )
         lag, blocked = group_lag.read().lag, group_lag.open_transaction_messages()
-    summary = f"{description.state.name.lower()}, {len(description.members)} members, lag {lag:,}"
+    summary = f"{state}, {'unknown' if members is None else len(members)} members, lag {lag:,}"
     return f"{summary}, {blocked:,} messages behind an open transaction" if blocked else summary
 
 

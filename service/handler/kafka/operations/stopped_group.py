@@ -7,8 +7,8 @@ from confluent_kafka.admin import AdminClient
 
 from service.errors import CommandFailed
 from service.handler.kafka.client.diagnostics import DiagnosticAdminClient
+from service.handler.kafka.client.group_state import fetch_group_state
 from service.handler.kafka.client.topic_reader import CALL_TIMEOUT_SECONDS, TopicReader
-from service.handler.kafka.client.translate import translated
 
 _STATES_WITHOUT_MEMBERS: Final = (ConsumerGroupState.EMPTY, ConsumerGroupState.DEAD)
 
@@ -21,9 +21,7 @@ class StoppedGroup(NamedTuple):
     topic: TopicReader
 
 
-@translated()
 def require_no_members(group_id: str, admin: AdminClient) -> None:
-    """Raise CommandFailed if the group has members."""
-    group = admin.describe_consumer_groups([group_id], request_timeout=CALL_TIMEOUT_SECONDS)[group_id].result()
-    if group.state not in _STATES_WITHOUT_MEMBERS:
-        raise CommandFailed(f"group {group_id} has {len(group.members)} members: stop the consumers first")
+    """Raise CommandFailed if the group has members. Raises KafkaRequestFailed."""
+    if fetch_group_state(admin, group_id, CALL_TIMEOUT_SECONDS) not in _STATES_WITHOUT_MEMBERS:
+        raise CommandFailed(f"group {group_id} has members: stop the consumers first")
