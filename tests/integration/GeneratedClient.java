@@ -1,4 +1,3 @@
-import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
 import java.util.List;
 import java.util.Map;
@@ -51,8 +50,6 @@ public class GeneratedClient {
   private static ApiClient client(String url, String key) {
     ApiClient client = new ApiClient();
     client.updateBaseUri(url);
-    // Otherwise Java offers an upgrade to HTTP/2, and the API does not read the body of such a request.
-    client.setHttpClientBuilder(HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1));
     if (key != null) {
       client.setRequestInterceptor((HttpRequest.Builder request) -> request.header("X-API-Key", key));
     }

@@ -103,6 +103,7 @@ MALFORMED = [
     make_request(line="GET /orders/cached HTTP/2.0"),
     make_request(line="GET /orders/cached"),
     make_request(line="GET /orders/c\xe9ched HTTP/1.1"),
+    make_request(line="CONNECT /orders/cached HTTP/1.1"),
     make_request("host : x"),
     make_request(" host: x"),
     make_request("host: x", " folded"),

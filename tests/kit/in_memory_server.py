@@ -131,8 +131,10 @@ class InMemoryServer:
         """Send the pieces, each after the responses to earlier ones if `waits_for_responses`."""
         protocol, transport = self.connect()
         for piece in pieces:
-            if transport.is_paused or waits_for_responses:
+            if waits_for_responses:
                 await self.settle()
+            while transport.is_paused and not transport.is_closed:
+                await one_iteration()
             if not transport.is_closed:
                 protocol.data_received(piece)
         await self.settle()

@@ -3,10 +3,10 @@
 from typing import Any
 
 from service.handler.http.fastpath.idle import IdleConnections
-from service.handler.http.fastpath.uvicorn_protocol import UvicornProtocol
+from service.handler.http.fastpath.upgrade import UpgradeIgnoringProtocol
 
 
-class KeepAliveProtocol(UvicornProtocol):
+class KeepAliveProtocol(UpgradeIgnoringProtocol):
     """Keeps the connection in `idle` while its keep-alive timer runs."""
 
     def __init__(self, idle: IdleConnections, keep_alive_seconds: float, *args: Any, **kwargs: Any) -> None:

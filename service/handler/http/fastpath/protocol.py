@@ -182,7 +182,7 @@ class LimitedProtocol(KeepAliveProtocol):
     def _feed_parser(self, data: bytes) -> None:
         try:
             self.feed_parser(data)
-        except httptools.HttpParserUpgrade:  # Upgrade or CONNECT: the parser ignores all that follows
+        except httptools.HttpParserUpgrade:  # CONNECT: the parser ignores all that follows
             self._end_after_this_request()
         except httptools.HttpParserError as error:
             raised = error.__context__  # by a callback
@@ -207,8 +207,9 @@ class LimitedProtocol(KeepAliveProtocol):
             raise RequestRefused(HTTPStatus.TOO_MANY_REQUESTS)
         self._receiving = ReceiveState.BODY
         self._head_timer.cancel()
+        pipelined_before = self.pipelined_requests
         super().on_headers_complete()
-        if self.pipelined_requests:
+        if self.pipelined_requests > pipelined_before:
             self._pipelined_bytes += PIPELINED_REQUEST_BYTES + self._head.parsed_bytes
 
     def on_message_complete(self) -> None:

@@ -6,6 +6,7 @@ tests/unit/handler/http/fastpath/test_uvicorn_protocol.py fails if a member list
 
 from typing import Any, Final
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 __all__ = ["HttpToolsProtocol", "RequestResponseCycle", "UvicornProtocol"]
@@ -24,6 +25,7 @@ ATTRIBUTES: Final = (
     "connections",
     "cycle",
     "flow",
+    "headers",
     "loop",
     "parser",
     "pipeline",
@@ -34,6 +36,8 @@ ATTRIBUTES: Final = (
     "transport",
 )
 """Attributes of a new HttpToolsProtocol."""
+REQUEST_ATTRIBUTES: Final = ("url",)
+"""Attributes that on_message_begin sets."""
 CYCLE_ATTRIBUTES: Final = ("keep_alive", "response_complete")
 FLOW_ATTRIBUTES: Final = ("pause_reading", "resume_reading")
 
@@ -59,6 +63,20 @@ class UvicornProtocol(HttpToolsProtocol):
     def feed_parser(self, data: bytes) -> None:
         """Parse. Raises httptools.HttpParserError, or httptools.HttpParserUpgrade for Upgrade and CONNECT."""
         self.parser.feed_data(data)
+
+    def is_upgrade_offered(self) -> bool:
+        """Return whether the current request, whose head is complete, offers another protocol. False for CONNECT."""
+        return self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT"
+
+    def head_without(self, header: bytes) -> bytes:
+        """Return the head of the current request without a header, whose name is in lower case."""
+        line = b"%b %b HTTP/%b\r\n" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())
+        return line + b"".join(b"%b: %b\r\n" % pair for pair in self.headers if pair[0] != header) + b"\r\n"
+
+    def replace_parser(self) -> None:
+        """Start anew with a parser like uvicorn's: the old one ignores all that follows `Connection: close`."""
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
 
     # Responses
 

@@ -197,12 +197,10 @@ def test_the_admin_port_has_the_same_limits(monkeypatch: pytest.MonkeyPatch) -> 
     server.stop()
 
 
-def test_an_upgrade_is_answered_as_http_1_1_and_the_connection_closed(port: int) -> None:
-    upgrade = b"GET / HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n"
-    answered = answer(port, upgrade + request())
+def test_connect_is_answered_and_the_connection_closed(port: int) -> None:
+    answered = answer(port, b"CONNECT / HTTP/1.1\r\nhost: x\r\n\r\n" + request())
     assert re.findall(rb"HTTP/1.1 (\d+)", answered) == [b"200"]
     assert b"connection: close" in answered
-    assert b"upgrade" not in answered
 
 
 def test_a_port_in_use_is_an_error_of_one_line() -> None:

@@ -20,6 +20,7 @@ Step = Callable[[Any], None]
 pytestmark = pytest.mark.anyio
 
 POST = make_request("content-length: 5", line="POST /orders/cached HTTP/1.1")
+CONNECT = make_request(line="CONNECT /orders/cached HTTP/1.1")
 INVALID = b"nonsense\r\n\r\n"
 
 
@@ -121,12 +122,12 @@ def test_the_responses_that_are_sent(steps: list[Step], transitions: list[Transi
 @pytest.mark.parametrize(
     ("steps", "transitions"),
     [
-        ([send(make_request("connection: upgrade", "upgrade: h2c"))], [(OPEN, LAST_REQUEST)]),
+        ([send(CONNECT)], [(OPEN, LAST_REQUEST)]),
         ([send(MISS + INVALID)], [(OPEN, ERROR_PENDING)]),
         ([send(INVALID)], []),  # rejected, and the connection is closed at once
         ([send(MISS + INVALID), send(INVALID)], []),
         ([send(MISS + INVALID), send(MISS)], []),
-        ([send(make_request("connection: upgrade", "upgrade: h2c")), send(INVALID)], []),
+        ([send(CONNECT), send(INVALID)], []),
     ],
 )
 def test_a_connection_changes_its_state_as_documented(steps: list[Step], transitions: list[Transition]) -> None:

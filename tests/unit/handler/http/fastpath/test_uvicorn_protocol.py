@@ -14,6 +14,7 @@ from uvicorn.server import ServerState
 from service.handler.http.fastpath import uvicorn_protocol
 from service.handler.http.fastpath.keep_alive import KeepAliveProtocol
 from service.handler.http.fastpath.protocol import LimitedProtocol
+from service.handler.http.fastpath.upgrade import UpgradeIgnoringProtocol
 from service.handler.http.fastpath.uvicorn_protocol import (
     ASYNCIO_CALLBACKS,
     ATTRIBUTES,
@@ -21,11 +22,12 @@ from service.handler.http.fastpath.uvicorn_protocol import (
     FLOW_ATTRIBUTES,
     HTTPTOOLS_CALLBACKS,
     METHODS,
+    REQUEST_ATTRIBUTES,
     UvicornProtocol,
 )
 
 SERVICE = Path(__file__).parents[5] / "service"
-WRAPPED = {"connections", "cycle", "flow", "headers", "parser", "pipeline", "tasks", "timeout_keep_alive_task"}
+WRAPPED = {"connections", "cycle", "flow", "headers", "parser", "pipeline", "tasks", "timeout_keep_alive_task", "url"}
 """Attributes that only UvicornProtocol may use."""
 
 
@@ -51,6 +53,7 @@ def test_uvicorn_has_the_attribute(protocol: HttpToolsProtocol, name: str) -> No
 
 
 def test_uvicorn_has_the_attributes_of_a_request_and_of_flow_control() -> None:
+    assert {*REQUEST_ATTRIBUTES} <= {*HttpToolsProtocol.on_message_begin.__code__.co_names}
     assert {*CYCLE_ATTRIBUTES} <= assigned(RequestResponseCycle)
     assert {*FLOW_ATTRIBUTES} <= assigned(FlowControl) | {*vars(FlowControl)}
 
@@ -61,7 +64,7 @@ def assigned(cls: type) -> set[str]:
 
 
 def test_every_overridden_method_is_listed() -> None:
-    ours = (UvicornProtocol, KeepAliveProtocol, LimitedProtocol)
+    ours = (UvicornProtocol, UpgradeIgnoringProtocol, KeepAliveProtocol, LimitedProtocol)
     overridden = {name for cls in ours for name in vars(cls)} & {*vars(HttpToolsProtocol)}
     assert {name for name in overridden if not name.startswith("__")} <= {
         *METHODS,
