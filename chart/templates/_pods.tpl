@@ -13,7 +13,7 @@ image: {{ include "orders.imageReference" (list .Values.image .Chart.AppVersion)
 imagePullPolicy: {{ .Values.image.pullPolicy }}
 {{- end }}
 
-{{- /* The common part of every pod spec. (root, user and group id) */}}
+{{- /* The common part of every pod spec. (root, component) */}}
 {{- define "orders.podSpec" -}}
 {{- $root := index . 0 -}}
 automountServiceAccountToken: false
@@ -21,20 +21,23 @@ enableServiceLinks: false
 {{- with $root.Values.image.pullSecrets }}
 imagePullSecrets: {{ toJson . }}
 {{- end }}
-securityContext:
-  runAsNonRoot: true
-  runAsUser: {{ index . 1 }}
-  runAsGroup: {{ index . 1 }}
-  fsGroup: {{ index . 1 }}
-  fsGroupChangePolicy: OnRootMismatch
-  seccompProfile: {type: RuntimeDefault}
+{{- include "orders.securityContext" (append . "podSecurityContext") | nindent 0 }}
 {{- end }}
 
 {{- define "orders.containerSecurity" -}}
-securityContext:
-  allowPrivilegeEscalation: false
-  readOnlyRootFilesystem: true
-  capabilities: {drop: [ALL]}
+{{- include "orders.securityContext" (append . "containerSecurityContext") }}
+{{- end }}
+
+{{- /* The fields of the chart's security context, replaced by the component's. Helm removes defaults that are null, but Helm 3 keeps other
+nulls. (root, component, value) */}}
+{{- define "orders.securityContext" -}}
+{{- $values := (index . 0).Values -}}
+{{- $name := index . 2 -}}
+{{- $fields := dict -}}
+{{- range list (get $values $name) (get (get $values (index . 1)) $name) }}
+{{- range $field, $value := . }}{{ if not (kindIs "invalid" $value) }}{{ $_ := set $fields $field $value }}{{ end }}{{ end }}
+{{- end -}}
+securityContext: {{ toJson $fields }}
 {{- end }}
 
 {{- /* Scheduling of pods. A single pod needs no topology spread. (root, component, whether it is a single pod) */}}
@@ -72,7 +75,7 @@ topologySpreadConstraints:
   {{- include "orders.image" $root | nindent 2 }}
   args: [wait-for-migrations]
   {{- include "orders.environment" . | nindent 2 }}
-  {{- include "orders.containerSecurity" . | nindent 2 }}
+  {{- include "orders.containerSecurity" (list $root (index . 1)) | nindent 2 }}
   resources: {{ toJson $root.Values.migrations.resources }}
   {{- include "orders.volumeMounts" $root | nindent 2 }}
 {{- end }}

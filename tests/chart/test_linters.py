@@ -73,7 +73,7 @@ def test_every_accepted_finding_occurs_and_has_a_reason() -> None:
 @pytest.mark.parametrize(
     ("good", "bad", "check"),
     [
-        ("readOnlyRootFilesystem: true", "readOnlyRootFilesystem: false", "readonlyrootfilesystem"),
+        ('"readOnlyRootFilesystem":true', '"readOnlyRootFilesystem":false', "readonlyrootfilesystem"),
         ("type: ClusterIP", "type: NodePort", "service-type"),
         ('"orders:0.1.0"', '"orders:latest"', "image-tag"),
     ],

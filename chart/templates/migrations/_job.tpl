@@ -10,7 +10,7 @@ template:
   metadata:
     labels: {{- include "orders.labels" (list . "migration") | nindent 6 }}
   spec:
-    {{- include "orders.podSpec" (list . 65532) | nindent 4 }}
+    {{- include "orders.podSpec" (list . "migrations") | nindent 4 }}
     {{- include "orders.scheduling" (list . "consumer" true) | nindent 4 }}
     restartPolicy: Never
     containers:
@@ -25,7 +25,7 @@ template:
           {{- end }}
           {{- include "orders.loginEnv" (list . "migrate" "PGUSER" "PGPASSWORD") | nindent 10 }}
           {{- include "orders.secretEnv" . | nindent 10 }}
-        {{- include "orders.containerSecurity" . | nindent 8 }}
+        {{- include "orders.containerSecurity" (list . "migrations") | nindent 8 }}
         resources: {{ toJson .Values.migrations.resources }}
         {{- include "orders.volumeMounts" . | nindent 8 }}
     {{- include "orders.volumes" . | nindent 4 }}
