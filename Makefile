@@ -1,6 +1,6 @@
 # Daily commands. Needs make and Python 3.11 or later with its venv module; PYTHON selects another interpreter.
 .DEFAULT_GOAL := help
-.PHONY: help demo migrate run-consumer reference run-api test chaos mutations fuzz check check-python format bench web screenshots image sbom audit licenses dashboard alerts chart-docs e2e venv lock
+.PHONY: help demo migrate run-consumer reference run-api test chaos mutations fuzz check check-python format bench web screenshots image sbom audit e2e venv lock
 
 PYTHON ?= python3
 LONG ?= 1
@@ -86,35 +86,14 @@ image: ## Build orders:<version> (DOCKER=podman for another engine, PYTHON_IMAGE
 	@$(DOCKER) build --tag $(IMAGE) --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) \
 	  $(if $(PYTHON_IMAGE),--build-arg PYTHON_IMAGE=$(PYTHON_IMAGE)) .
 
-reference: venv ## Generate the reference pages: settings, metrics, log events, OpenAPI, problems, AsyncAPI, schemas
-	@for page in meta.test_configuration:configuration.md unit.test_metrics:metrics.md meta.test_log_events:logs.md \
-	    unit.handler.http.openapi.test_document:openapi.json unit.handler.http.responses.test_problems:problems.md \
-	    unit.entities.test_asyncapi:asyncapi.json unit.entities.test_order_schema:order.schema.json; do \
-	  $(BIN)/python -c "from tests.$${page%:*} import published; print(published(), end='')" >docs/$${page#*:}.new \
-	    && mv docs/$${page#*:}.new docs/$${page#*:} || exit; \
-	done
-	@$(BIN)/python -c 'from tests.meta.test_values_schema import write; write()'
-
-dashboard: venv ## Generate the chart's Grafana dashboard from .ci/dashboard.py
-	@$(BIN)/python .ci/dashboard.py chart/files/dashboard.json
-
-alerts: ## Generate the alerts of compose.yaml's Prometheus from the chart (needs helm)
-	@rules=$$(helm template orders chart --namespace local \
-	  --set metrics.prometheusRule.enabled=true,metrics.serviceMonitor.enabled=true,migrations.mode=none \
-	  --show-only templates/metrics/prometheusrule.yaml) \
-	  && printf '%s\n' "$$rules" | sed '1,/^spec:/d; /^ *#/d; /^ *$$/d; s/^  //' >.ci/compose/prometheus/alerts.yml
-
-chart-docs: ## Generate chart/README.md from chart/values.yaml (needs helm-docs; .ci/tools.sh builds it)
-	@helm-docs --chart-search-root chart --sort-values-order file --log-level warning
+reference: venv ## Generate all files that are derived from code: reference pages, schemas, dashboard, alerts, licenses
+	@$(BIN)/python -m reference
 
 e2e: venv ## Test image and chart on the cluster of KUBECONFIG, on kind, or on one started here (root; ARGS="-k upgrades")
 	@.ci/e2e.sh $(IMAGE) $(ARGS)
 
 sbom: venv ## Write dist/sbom.cdx.json, a CycloneDX SBOM of the image (after make image)
 	@DOCKER=$(DOCKER) $(BIN)/python .ci/sbom.py dist/sbom.cdx.json $(IMAGE)
-
-licenses: venv ## Generate docs/licenses.md from the metadata of the locked packages
-	@$(BIN)/python .ci/licenses.py docs/licenses.md
 
 audit: venv .venv/audit/.installed ## Check the lock files for known vulnerabilities (needs network access)
 	@PATH="$(CURDIR)/.venv/audit/bin:$(CURDIR)/$(BIN):$$PATH" .ci/audit.sh

@@ -14,7 +14,7 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from tests.chart.helm import CHART, ROOT, Manifest, one, render, render_yaml
+from tests.chart.helm import CHART, ROOT, Manifest, one, render
 from tests.chart.schemas import module
 
 SPECIFICATION: Final = "github.com/compose-spec/compose-go/v2@v2.16.2"
@@ -196,14 +196,6 @@ def test_prometheus_scrapes_the_processes_that_make_starts(mode: str, tmp_path: 
     assert scraped["targets"] == [f"host.docker.internal:{found['ORDERS_ADMIN__PORT']}"]
     assert "ORDERS_ADMIN__HOST" not in found  # the default lets containers connect
     assert "host.docker.internal:host-gateway" in SERVICES["prometheus"]["extra_hosts"]
-
-
-def test_the_alerts_are_those_of_the_chart() -> None:
-    """`make alerts` updates them."""
-    on = ("metrics.prometheusRule.enabled=true", "metrics.serviceMonitor.enabled=true", "migrations.mode=none")
-    manifests = render_yaml(settings=on).replace('namespace="shop"', 'namespace="local"')
-    rule = one([each for each in yaml.load_all(manifests, yaml.CSafeLoader) if each], "PrometheusRule")
-    assert read(ALERTS) == rule["spec"]
 
 
 def test_the_alerts_match_the_scraped_jobs() -> None:

@@ -371,20 +371,6 @@ def test_the_readme_documents_every_value() -> None:
     assert documented == set(leaves(values, lambda path: path in documented))
 
 
-def test_the_readme_is_generated_by_helm_docs() -> None:
-    if not shutil.which("helm-docs"):
-        pytest.skip("helm-docs not found on PATH")
-    command = [
-        "helm-docs",
-        f"--chart-search-root={CHART}",
-        "--sort-values-order=file",
-        "--dry-run",
-        "--log-level=error",
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)  # noqa: S603
-    assert done.stdout.strip() == (CHART / "README.md").read_text(encoding="utf-8").strip()
-
-
 def leaves(node: Any, ends: Callable[[str], bool], path: str = "") -> list[str]:
     """Return the paths of all values; a path for which `ends` is true is not descended into."""
     if ends(path) or not isinstance(node, dict) or not node:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("service", "generator", "migrations", "local", "bench")
+PACKAGES = ("service", "generator", "migrations", "local", "bench", "reference")
 
 ERRORS = "service.errors"
 PORTS = "service.usecases.ports"
@@ -73,6 +73,7 @@ MAY_IMPORT: Mapping[str, set[str]] = {
     "generator": SERVICE,
     "local": INWARDS | {"service.config"},
     "bench": INWARDS | REPOS | {"generator", "service.config", "local"},
+    "reference": {"service.config", "service.metrics", "service.entities", "service.pkg", RESPONSES, CLIENT},
 }
 PASSED_IN = {"service.config", "service.metrics"}
 MAY_NAME_TYPES_OF: Mapping[str, set[str]] = {

@@ -128,12 +128,6 @@ def test_make_targets_that_pages_name_exist() -> None:
     assert named - {*targets.split()} == set()
 
 
-def test_the_template_of_a_pull_request_lists_the_generated_files() -> None:
-    table = re.compile(r"^\| after a change to .*?(?=^$|\Z)", re.MULTILINE | re.DOTALL)
-    (described,) = table.findall(_text(ROOT / "CONTRIBUTING.md"))
-    assert described in _text(ROOT / ".github/pull_request_template.md")
-
-
 def test_names_in_the_worked_examples_exist() -> None:
     named = set(re.findall(r"`(_?[a-zA-Z]+(?:_[a-zA-Z]+)+|_[a-zA-Z]+)(?:\(\))?`", _text(ROOT / "CONTRIBUTING.md")))
     code = "\n".join(_text(path) for path in _tracked() if path.suffix in {".py", ".ts"} or path.name == "run")

@@ -1,11 +1,6 @@
-"""Generates the chart's Grafana dashboard: `make dashboard`.
-
-Usage: dashboard.py FILE. Panels are placed in the order of ROWS.
-"""
+"""The chart's Grafana dashboard. Panels are placed in the order of ROWS."""
 
 import json
-import sys
-from pathlib import Path
 from string import ascii_uppercase
 from typing import Any, NamedTuple
 
@@ -316,7 +311,3 @@ def _target(name: str, query: tuple[str, str]) -> dict[str, str]:
 
 def render() -> str:
     return json.dumps(dashboard(), indent=1) + "\n"
-
-
-if __name__ == "__main__":
-    Path(sys.argv[1]).write_text(render(), encoding="utf-8")

@@ -1,15 +1,14 @@
-"""Writes docs/licenses.md from the lock files and the metadata of the installed packages: `make licenses`.
+"""docs/licenses.md, from the lock files and the metadata of the installed packages.
 
-Usage: licenses.py FILE. Lists the packages in the image, so neither the extra `demo` nor Kafka's jars.
+Lists the packages in the image, so neither the extra `demo` nor Kafka's jars.
 """
 
 import json
 import re
-import sys
 from importlib.metadata import PackageMetadata, PackageNotFoundError, metadata
-from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+from reference import ROOT
+
 ALLOWED = {
     "0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "ISC", "LGPL-3.0-only", "MIT", "MPL-2.0", "PSF-2.0"
 }  # fmt: skip
@@ -25,7 +24,7 @@ PAGE = """\
 # Licenses
 
 The components of the image besides Orders itself (MIT): Python packages of `requirements.lock`, and
-packages of the page from `web/package-lock.json`. `make licenses` generates this table from the
+packages of the page from `web/package-lock.json`. `make reference` generates this table from the
 packages' metadata.
 
 The image also contains Python (PSF-2.0) and Debian packages, whose licenses are in
@@ -81,9 +80,5 @@ def classifiers(package: PackageMetadata) -> list[str]:
 def require_allowed(name: str, spdx: str) -> str:
     """Return the license. Raises ValueError if it is not allowed."""
     if not set(re.split(r" AND | OR ", spdx)) <= ALLOWED:
-        raise ValueError(f"{name}: license {spdx} is not allowed: see ALLOWED in .ci/licenses.py")
+        raise ValueError(f"{name}: license {spdx} is not allowed: see ALLOWED in reference/licenses.py")
     return spdx
-
-
-if __name__ == "__main__":
-    Path(sys.argv[1]).write_text(render(), encoding="utf-8")

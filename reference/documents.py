@@ -1,0 +1,28 @@
+"""docs/openapi.json, docs/asyncapi.json and docs/order.schema.json."""
+
+import json
+from importlib.metadata import version
+from typing import TYPE_CHECKING, cast
+
+from service.config import KafkaSettings
+from service.entities import asyncapi
+from service.entities.order import json_schema
+from tests.kit.in_memory_api import InMemoryApi
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+
+def render_openapi() -> str:
+    api = InMemoryApi(version=version("orders"))
+    return json.dumps(cast("FastAPI", api.client.app).openapi(), indent=1) + "\n"
+
+
+def render_asyncapi() -> str:
+    defaults = KafkaSettings()
+    document = asyncapi.document(version("orders"), defaults.topic, defaults.dead_letter_topic)
+    return json.dumps(document, indent=2) + "\n"
+
+
+def render_order_schema() -> str:
+    return json.dumps(json_schema(), indent=2) + "\n"
