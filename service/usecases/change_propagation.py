@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from time import monotonic
 
-from service.usecases.lookup import Lookup
+from service.usecases.cached_orders import CachedOrders
 from service.usecases.ports.reads import EventPublisher, Notification, ReadAvailability
 
 
@@ -14,12 +14,12 @@ class ChangePropagation:
 
     def __init__(
         self,
-        lookup: Lookup,
+        cached: CachedOrders,
         reader: ReadAvailability,
         publisher: EventPublisher,
         on_invalidate_all: Callable[[], None],
     ) -> None:
-        self._lookup = lookup
+        self._cached = cached
         self._reader = reader
         self._publisher = publisher
         self._on_invalidate_all = on_invalidate_all
@@ -29,20 +29,20 @@ class ChangePropagation:
         """Set while LISTEN is active."""
 
     def on_listen(self, lsn: int) -> None:
-        self._lookup.invalidate_all(lsn)
+        self._cached.invalidate_all(lsn)
         self._on_invalidate_all()
         self._publisher.reset(self._verified_at)
         self._publisher.rate.restart()
         self.listening.set()
 
     def on_verified(self, at: float) -> None:
-        self._lookup.mark_verified(at)
+        self._cached.staleness.mark_verified(at)
         self._verified_at = datetime.now(UTC) - timedelta(seconds=monotonic() - at)
         self._publisher.rate.observe()
 
     def on_notify(self, notification: Notification) -> None:
-        self._lookup.invalidate(notification.new)
-        self._lookup.invalidate(notification.changed)
+        self._cached.invalidate(notification.new)
+        self._cached.invalidate(notification.changed)
         self._publisher.publish(notification)
 
     def on_disconnect(self, can_read: bool) -> None:  # noqa: FBT001 - a callback with one argument
@@ -50,4 +50,4 @@ class ChangePropagation:
         self._publisher.rate.restart()
         if not can_read:
             self._reader.mark_unreachable()
-        self._lookup.suspend_caching(can_read=can_read)
+        self._cached.suspend(can_read=can_read)

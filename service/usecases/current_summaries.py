@@ -14,7 +14,7 @@ MAX_STANDBY_LAG_SECONDS: Final = 10.0
 
 
 class CurrentSummaries:
-    """`has_replayed`: see Lookup."""
+    """`has_replayed`: see MinimumLsn.allows."""
 
     def __init__(self, reader: OrderReader, has_replayed: Callable[[str, int | None], bool]) -> None:
         self._reader = reader

@@ -9,7 +9,9 @@ from structlog.typing import FilteringBoundLogger
 from tenacity import AsyncRetrying, retry_if_exception_type, retry_if_result, wait_fixed
 
 from service.errors import StorageUnavailable
-from service.usecases.lookup import Lookup
+from service.usecases.cached_orders import CachedOrders
+from service.usecases.load_newest import load_newest
+from service.usecases.ports.reads import OrderReader
 
 RETRY_INTERVAL_SECONDS: Final = 0.5
 
@@ -22,14 +24,16 @@ class WarmUp:
 
     def __init__(
         self,
-        lookup: Lookup,
+        reader: OrderReader,
+        cached: CachedOrders,
         log: FilteringBoundLogger,
         on_done: Callable[[], None],
         *,
         count: int,
         timeout_seconds: float,
     ) -> None:
-        self._lookup = lookup
+        self._reader = reader
+        self._cached = cached
         self._count = count
         self._timeout_seconds = timeout_seconds
         self._log = log
@@ -64,7 +68,7 @@ class WarmUp:
     async def _attempt(self, listening: asyncio.Event) -> int | None:
         await listening.wait()
         try:
-            return await self._lookup.warm(self._count)
+            return await load_newest(self._reader, self._cached, self._count)
         except StorageUnavailable as error:
             self._log.warning(
                 "cache warm-up failed and will be retried", problem=error.problem, sqlstate=error.sqlstate

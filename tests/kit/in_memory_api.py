@@ -25,8 +25,11 @@ from service.handler.http.routes.stats import (
 from service.metrics import REPLAY_OUTCOMES, ApiMetrics
 from service.pkg.lru import Lru
 from service.pkg.ttl_set import TTLSet
+from service.usecases.bulk_lookup import BulkLookup
+from service.usecases.cached_orders import CachedOrders
 from service.usecases.lookup import Lookup
 from service.usecases.ports.replay import ReplayRefusal, ReplayRequest, ReplayResult
+from service.usecases.staleness import Staleness
 from tests.kit.event_streams import new_broadcaster
 from tests.kit.factories import order
 from tests.kit.fake_dead_letter_reader import FakeDeadLetterReader
@@ -57,8 +60,7 @@ class InMemoryApi:
         self.reader = FakeReader(ORDER)
         self.is_ready = True
         self.metrics = ApiMetrics(CollectorRegistry())
-        lookup = Lookup(self.reader, Lru(10, 2**20), TTLSet(10, 2))
-        self.lookup = lookup
+        self.cached = CachedOrders(Lru(10, 2**20), TTLSet(10, 2), Staleness())
         ready = {"warm-up": lambda: self.is_ready, "not draining": lambda: True}
         health = Health(
             live={"loop": lambda: True},
@@ -75,7 +77,16 @@ class InMemoryApi:
             max_value_bytes=2**20,
             outcomes=self.metrics.replays.outcomes,
         )
-        backends = Backends(lookup, self.reader, self.dead_letters, replay, broadcaster, self.figures, health)
+        backends = Backends(
+            lookup=Lookup(self.reader, self.cached),
+            bulk_lookup=BulkLookup(self.reader, self.cached),
+            reader=self.reader,
+            dead_letters=self.dead_letters,
+            replay=replay,
+            broadcaster=broadcaster,
+            stats=self.figures,
+            health=health,
+        )
         app = create_app(backends, self.metrics, structlog.get_logger(), **{"version": "1.2.3", **options})
         self.client = TestClient(app, raise_server_exceptions=False)
 

@@ -22,7 +22,10 @@ from service.handler.http.serve import Server, listen
 from service.metrics import ApiMetrics
 from service.pkg.lru import Lru
 from service.pkg.ttl_set import TTLSet
+from service.usecases.bulk_lookup import BulkLookup
+from service.usecases.cached_orders import CachedOrders
 from service.usecases.lookup import Lookup
+from service.usecases.staleness import Staleness
 from tests.kit.event_streams import new_broadcaster
 from tests.kit.factories import order
 from tests.kit.fake_dead_letter_reader import FakeDeadLetterReader
@@ -90,14 +93,24 @@ class InMemoryServer:
         self.reader = FakeReader(order(order_uid="missed"))
         self.metrics = ApiMetrics(CollectorRegistry())
         self.cache = Lru(3, 2**20)
-        self.lookup = Lookup(self.reader, self.cache, TTLSet(10, 2), max_stale=1, now=now)
+        self.cached = CachedOrders(self.cache, TTLSet(10, 2), Staleness(1, now))
+        self.lookup = Lookup(self.reader, self.cached)
         health = Health(live={}, ready={}, started={})
         broadcaster = new_broadcaster(max_clients=0)
-        backends = Backends(self.lookup, self.reader, FakeDeadLetterReader(), Any, broadcaster, Any, health)  # type: ignore[arg-type]
+        backends = Backends(
+            lookup=self.lookup,
+            bulk_lookup=BulkLookup(self.reader, self.cached),
+            reader=self.reader,
+            dead_letters=FakeDeadLetterReader(),
+            replay=Any,  # type: ignore[arg-type]
+            broadcaster=broadcaster,
+            stats=Any,  # type: ignore[arg-type]
+            health=health,
+        )
         self.app = create_app(backends, self.metrics, structlog.get_logger(), version="1", keys=keys)
         self.calls = 0
         limits = limits or ConnectionLimits()
-        self.responder = CacheResponder(self.lookup, self.metrics, limits.max_head_bytes, keys)
+        self.responder = CacheResponder(self.cached, self.metrics, limits.max_head_bytes, keys)
         self.uvicorn = Server(self, drain_seconds=1, limits=limits, responder=self.responder if has_fast_path else None)
         self.uvicorn.config.load()
         self.uvicorn.server_state.default_headers = [(b"date", b"Thu, 01 Jan 1970 00:00:00 GMT")]
@@ -173,7 +186,7 @@ class ServerPair:
         slow = asyncio.run(self.slow.exchange(pieces, waits_for_responses=waits_for_responses))
         assert fast == slow
         assert self.fast.counts() == self.slow.counts()
-        assert (self.fast.lookup.hits, self.fast.lookup.misses) == (self.slow.lookup.hits, self.slow.lookup.misses)
+        assert (self.fast.cached.hits, self.fast.cached.misses) == (self.slow.cached.hits, self.slow.cached.misses)
         assert [*self.fast.cache._entries] == [*self.slow.cache._entries]
         return fast.written
 

@@ -1,4 +1,4 @@
-"""A lookup of orders with a fake reader and a fake clock."""
+"""Lookups of orders with a fake reader and a fake clock."""
 
 import asyncio
 
@@ -7,7 +7,10 @@ from msgspec.structs import replace
 from service.entities.order import Order
 from service.pkg.lru import Lru
 from service.pkg.ttl_set import TTLSet
+from service.usecases.bulk_lookup import BulkLookup
+from service.usecases.cached_orders import CachedOrders
 from service.usecases.lookup import Lookup, LookupResult
+from service.usecases.staleness import Staleness
 from tests.kit.factories import order
 from tests.kit.fake_reader import FakeReader
 from tests.kit.waiting import until_idle
@@ -19,14 +22,15 @@ NEW = replace(OLD, locale="new")
 
 
 class LookupSetup:
-    """A lookup with a fake reader and a fake clock."""
+    """Lookups that share a cache, with a fake reader and a fake clock."""
 
     def __init__(self, *orders: Order, max_stale: float | None = None) -> None:
         self.now = 100.0
         self.reader = FakeReader(*orders)
         self.cache = Lru(1_000, 2**30)
-        unknown = TTLSet(1_000, 2, self._clock)
-        self.lookup = Lookup(self.reader, self.cache, unknown, max_stale=max_stale, now=self._clock)
+        self.cached = CachedOrders(self.cache, TTLSet(1_000, 2, self._clock), Staleness(max_stale, self._clock))
+        self.lookup = Lookup(self.reader, self.cached)
+        self.bulk_lookup = BulkLookup(self.reader, self.cached)
 
     def _clock(self) -> float:
         return self.now

@@ -9,8 +9,8 @@ from service.app.api.wiring import ApiParts
 def connect_metrics(parts: ApiParts) -> None:
     """Read these metrics from the parts on each scrape."""
     metrics, cache, database = parts.metrics, parts.cache, parts.database
-    metrics.cache.hits.set_function(lambda: cache.lookup.hits)
-    metrics.cache.misses.set_function(lambda: cache.lookup.misses)
+    metrics.cache.hits.set_function(lambda: cache.orders.hits)
+    metrics.cache.misses.set_function(lambda: cache.orders.misses)
     metrics.cache.entries.set_function(lambda: len(cache.entries))
     metrics.cache.bytes.set_function(lambda: cache.entries.size)
     metrics.cache.warm_up_orders.set_function(lambda: cache.warm_up.orders)

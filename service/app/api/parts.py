@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from service.pkg.lru import Lru
 from service.repo.listener.listeners import Listeners
 from service.repo.reader.order_reader import PostgresOrderReader
+from service.usecases.cached_orders import CachedOrders
 from service.usecases.change_propagation import ChangePropagation
-from service.usecases.lookup import Lookup
 from service.usecases.warm_up import WarmUp
 
 
@@ -23,6 +23,6 @@ class Database:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderCache:
     entries: Lru
-    lookup: Lookup
+    orders: CachedOrders
     changes: ChangePropagation
     warm_up: WarmUp

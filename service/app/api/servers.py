@@ -12,6 +12,8 @@ from service.handler.http.fastpath.protocol import ConnectionLimits
 from service.handler.http.fastpath.responder import CacheResponder
 from service.handler.http.routes.probes import Health
 from service.handler.http.serve import Server
+from service.usecases.bulk_lookup import BulkLookup
+from service.usecases.lookup import Lookup
 
 MAX_CONCURRENT_REQUESTS: Final = 1_000
 """Concurrent requests of the application, without event streams and cache hits on the fast path."""
@@ -21,16 +23,26 @@ ADMIN_DRAIN_SECONDS: Final = 1.0
 
 def public_server(parts: ApiParts, health: Health) -> Server:
     http, limits = parts.settings.http, _connection_limits(parts.settings)
-    lookup, reader = parts.cache.lookup, parts.database.reader
+    cached, reader = parts.cache.orders, parts.database.reader
+    backends = Backends(
+        lookup=Lookup(reader, cached),
+        bulk_lookup=BulkLookup(reader, cached),
+        reader=reader,
+        dead_letters=parts.dead_letters,
+        replay=parts.replay,
+        broadcaster=parts.broadcaster,
+        stats=parts.statistics.read,
+        health=health,
+    )
     app = create_app(
-        Backends(lookup, reader, parts.dead_letters, parts.replay, parts.broadcaster, parts.statistics.read, health),
+        backends,
         parts.metrics,
         parts.log,
         version=build_info("api")["version"],
         cors_origins=http.cors_origins,
         keys=parts.keys,
     )
-    responder = CacheResponder(lookup, parts.metrics, limits.max_head_bytes, parts.keys)
+    responder = CacheResponder(cached, parts.metrics, limits.max_head_bytes, parts.keys)
     on_drop = parts.metrics.http.clients_dropped.inc
     return Server(app, drain_seconds=http.drain_timeout, limits=limits, responder=responder, on_drop=on_drop)
 

@@ -78,13 +78,12 @@ class ApiStatistics:
 
 
 def _cache_stats(cache: OrderCache) -> CacheStats:
-    lookup = cache.lookup
     return CacheStats(
         entries=len(cache.entries),
         bytes=cache.entries.size,
-        hits=lookup.hits,
-        misses=lookup.misses,
-        hit_ratio=hit_ratio(lookup.hits, lookup.misses),
+        hits=cache.orders.hits,
+        misses=cache.orders.misses,
+        hit_ratio=hit_ratio(cache.orders.hits, cache.orders.misses),
     )
 
 

@@ -35,9 +35,10 @@ from service.pkg.ttl_set import TTLSet
 from service.repo.listener.listeners import Listeners
 from service.repo.listener.merged import NotificationCallbacks
 from service.repo.reader.order_reader import PostgresOrderReader
+from service.usecases.cached_orders import CachedOrders
 from service.usecases.change_propagation import ChangePropagation
 from service.usecases.current_summaries import CurrentSummaries
-from service.usecases.lookup import Lookup
+from service.usecases.staleness import Staleness
 from service.usecases.warm_up import WarmUp
 
 
@@ -61,13 +62,13 @@ def build(settings: Settings) -> ApiParts:
     log, metrics = structlog.get_logger("orders.api"), new_metrics(ApiMetrics, "api")
     reader = _reader(settings)
     entries = _entries(settings.cache, metrics)
-    lookup = _lookup(settings.cache, reader, entries)
-    broadcaster = _broadcaster(settings, CurrentSummaries(reader, lookup.has_replayed), metrics)
+    cached = _cached_orders(settings.cache, entries)
+    broadcaster = _broadcaster(settings, CurrentSummaries(reader, cached.minimum_lsn.allows), metrics)
     cache = OrderCache(
         entries=entries,
-        lookup=lookup,
-        changes=ChangePropagation(lookup, reader, broadcaster, metrics.cache.invalidations.inc),
-        warm_up=_warm_up(settings.cache, lookup, log),
+        orders=cached,
+        changes=ChangePropagation(cached, reader, broadcaster, metrics.cache.invalidations.inc),
+        warm_up=_warm_up(settings.cache, reader, cached, log),
     )
     database = Database(reader=reader, listeners=_listeners(settings, reader, cache, log))
     keys = _keys(settings)
@@ -113,19 +114,17 @@ def _entries(settings: CacheSettings, metrics: ApiMetrics) -> Lru:
     return Lru(max_entries=settings.max_entries, max_bytes=settings.max_bytes, on_evict=metrics.cache.evictions.inc)
 
 
-def _lookup(settings: CacheSettings, reader: PostgresOrderReader, entries: Lru) -> Lookup:
-    lookup = Lookup(
-        reader,
-        entries,
-        TTLSet(max_entries=settings.max_negative_entries, seconds=settings.negative_ttl),
-        max_stale=settings.max_stale,
-    )
-    lookup.suspend_caching(can_read=True)  # until the first heartbeat arrives
-    return lookup
+def _cached_orders(settings: CacheSettings, entries: Lru) -> CachedOrders:
+    absent = TTLSet(max_entries=settings.max_negative_entries, seconds=settings.negative_ttl)
+    cached = CachedOrders(entries, absent, Staleness(settings.max_stale))
+    cached.suspend(can_read=True)  # until the first heartbeat arrives
+    return cached
 
 
-def _warm_up(settings: CacheSettings, lookup: Lookup, log: FilteringBoundLogger) -> WarmUp:
-    return WarmUp(lookup, log, _freeze, count=settings.warm_up_size, timeout_seconds=settings.warm_deadline)
+def _warm_up(
+    settings: CacheSettings, reader: PostgresOrderReader, cached: CachedOrders, log: FilteringBoundLogger
+) -> WarmUp:
+    return WarmUp(reader, cached, log, _freeze, count=settings.warm_up_size, timeout_seconds=settings.warm_deadline)
 
 
 def _freeze() -> None:
@@ -140,7 +139,7 @@ def _listeners(
     changes = cache.changes
     callbacks = NotificationCallbacks(
         on_listen=changes.on_listen,
-        on_lsn=cache.lookup.advance,
+        on_lsn=cache.orders.minimum_lsn.advance,
         on_verified=changes.on_verified,
         on_notify=changes.on_notify,
         on_disconnect=changes.on_disconnect,

@@ -37,6 +37,7 @@ from service.handler.http.routes import (
 )
 from service.handler.http.security.auth import DISABLED, KEY_HEADER, require_key
 from service.handler.http.security.keys import Keys, KeyScope
+from service.usecases.bulk_lookup import BulkLookup
 from service.usecases.dead_letter_view import WholeDeadLetter
 from service.usecases.lookup import Lookup
 from service.usecases.ports.dead_letters import DeadLetterReader
@@ -66,11 +67,12 @@ STRUCTS: Final = (
 """The types of all bodies but problem details."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Backends:
     """What the routes read from."""
 
     lookup: Lookup
+    bulk_lookup: BulkLookup
     reader: OrderReader
     dead_letters: DeadLetterReader
     replay: dead_letter_replay.ReplayBackend
@@ -115,7 +117,7 @@ def _empty_app(version: str) -> FastAPI:
 def _include_routes(app: FastAPI, backends: Backends, keys: Keys | None, log: FilteringBoundLogger) -> None:
     reading = require_key(keys, KeyScope.READ)
     app.include_router(orders.router(backends.lookup, backends.reader), dependencies=reading)
-    app.include_router(order_lookup.router(backends.lookup), dependencies=reading)
+    app.include_router(order_lookup.router(backends.bulk_lookup), dependencies=reading)
     app.include_router(history.router(backends.reader), dependencies=reading)
     app.include_router(events.router(backends.broadcaster), dependencies=reading)
     app.include_router(stats.router(backends.stats), dependencies=reading)

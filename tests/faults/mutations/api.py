@@ -6,13 +6,13 @@ from tests.faults.mutations.mutation import Mutation
 from tests.faults.replace import Replacement
 
 LISTENER: Final = "service/repo/listener/listener.py"
-LOOKUP: Final = "service/usecases/lookup.py"
+CACHED_ORDERS: Final = "service/usecases/cached_orders.py"
 PROTOCOL: Final = "service/handler/http/fastpath/protocol.py"
 
 MUTATIONS: Final = (
     Mutation(
         "a cached order is served without a query",
-        Replacement(LOOKUP, "Lookup.cached", "self._cache.get(uid)", "None"),
+        Replacement(CACHED_ORDERS, "CachedOrders.get", "self._values.get(uid)", "None"),
         ("test_api.py::test_with_postgresql_down_hits_stay_fast_and_misses_return_503[seed-1]",),
     ),
     Mutation(
@@ -27,7 +27,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "the cache is cleared when the listener reconnects",
-        Replacement(LOOKUP, "Lookup._clear", "self._cache.clear()", ""),
+        Replacement(CACHED_ORDERS, "CachedOrders._clear", "self._values.clear()", ""),
         ("test_api.py::test_orders_changed_while_postgresql_is_unreachable_are_current_a_second_later[seed-1]",),
     ),
     Mutation(
@@ -42,7 +42,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "without notifications the cache is bypassed while PostgreSQL can be read",
-        Replacement(LOOKUP, "Lookup.suspend_caching", "self._use = ...", ""),
+        Replacement(CACHED_ORDERS, "CachedOrders.suspend", "self._use = ...", ""),
         (
             "test_api.py::test_while_only_the_listener_is_disconnected_orders_are_at_most_a_second_stale[seed-1]",
             "test_api.py::test_behind_a_pooler_in_transaction_mode_orders_are_at_most_a_second_stale[seed-1]",
@@ -55,7 +55,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "`cache.max_stale` bounds staleness",
-        Replacement(LOOKUP, "Lookup._is_fresh", "self._max_stale is None", "True"),
+        Replacement("service/usecases/staleness.py", "Staleness.is_within_limit", "self._max_stale is None", "True"),
         ("test_api.py::test_max_stale_bounds_staleness[seed-1]",),
     ),
     Mutation(

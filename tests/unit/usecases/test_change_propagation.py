@@ -7,10 +7,10 @@ import pytest
 from service.pkg.lru import Lru
 from service.pkg.rate import Rate
 from service.pkg.ttl_set import TTLSet
+from service.usecases.cached_orders import CachedOrders
 from service.usecases.change_propagation import ChangePropagation
-from service.usecases.lookup import Lookup
 from service.usecases.ports.reads import Notification
-from tests.kit.fake_reader import FakeReader
+from service.usecases.staleness import Staleness
 
 
 class Setup:
@@ -19,10 +19,10 @@ class Setup:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.calls: list[object] = []
         self.rate = Rate(10)
-        self.lookup = Lookup(FakeReader(), Lru(10, 2**20), TTLSet(10, 1))
-        for name in ("invalidate", "invalidate_all", "suspend_caching"):
-            monkeypatch.setattr(self.lookup, name, lambda *_, name=name, **__: self.calls.append(name))
-        self.changes = ChangePropagation(self.lookup, self, self, lambda: self.calls.append("counted"))
+        cached = CachedOrders(Lru(10, 2**20), TTLSet(10, 1), Staleness())
+        for name in ("invalidate", "invalidate_all", "suspend"):
+            monkeypatch.setattr(cached, name, lambda *_, name=name, **__: self.calls.append(name))
+        self.changes = ChangePropagation(cached, self, self, lambda: self.calls.append("counted"))
 
     def publish(self, notification: Notification) -> None:
         self.calls.append(notification)
@@ -57,9 +57,7 @@ def test_a_reset_gives_the_time_of_the_last_verified_notification(setup: Setup) 
     assert setup.calls[-1] == ("reset", True)
 
 
-@pytest.mark.parametrize(
-    ("can_read", "calls"), [(True, ["suspend_caching"]), (False, ["unreachable", "suspend_caching"])]
-)
+@pytest.mark.parametrize(("can_read", "calls"), [(True, ["suspend"]), (False, ["unreachable", "suspend"])])
 def test_a_lost_listener_suspends_caching(setup: Setup, *, can_read: bool, calls: list[object]) -> None:
     setup.changes.on_listen(7)
     setup.calls.clear()

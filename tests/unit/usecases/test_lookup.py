@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from service.errors import StorageUnavailable
-from service.usecases.lookup import Lookup
+from service.usecases.cached_orders import CachedOrders
 from tests.kit.factories import order
 from tests.kit.lookup import NEW, OLD, LookupSetup, locale_of
 from tests.kit.waiting import one_iteration, until_idle
@@ -22,7 +22,7 @@ async def test_the_second_request_is_a_hit_with_the_same_bytes_and_tag() -> None
     assert second
     assert (first.is_hit, second.is_hit) == (False, True)
     assert first[:2] == second[:2]
-    assert (setup.lookup.hits, setup.lookup.misses) == (1, 1)
+    assert (setup.cached.hits, setup.cached.misses) == (1, 1)
 
 
 async def test_concurrent_misses_of_one_id_are_one_query() -> None:
@@ -60,7 +60,7 @@ async def test_a_result_is_not_cached_if_its_id_was_notified_after_the_query_sta
     setup.reader.gate.clear()
     request = await setup.ask()
     setup.reader.store(NEW)
-    setup.lookup.invalidate(["uid"])
+    setup.cached.invalidate(["uid"])
     setup.reader.gate.set()
     assert locale_of(await request) == "old"  # it was requested before the notification
     assert await setup.locale() == "new"
@@ -71,7 +71,7 @@ async def test_a_result_is_not_cached_if_its_id_was_notified_before_the_query_wa
     request = asyncio.create_task(setup.lookup.find("uid"))
     await one_iteration()  # the query is in flight, but not sent
     assert setup.reader.queries == []
-    setup.lookup.invalidate(["uid"])
+    setup.cached.invalidate(["uid"])
     assert locale_of(await request) == "old"
     assert not await setup.is_hit()
 
@@ -80,7 +80,7 @@ async def test_a_result_is_cached_if_another_id_was_notified() -> None:
     setup = LookupSetup(OLD)
     setup.reader.gate.clear()
     request = await setup.ask()
-    setup.lookup.invalidate(["another"])
+    setup.cached.invalidate(["another"])
     setup.reader.gate.set()
     await request
     assert await setup.is_hit()
@@ -91,21 +91,21 @@ async def test_a_result_is_not_cached_if_the_cache_was_invalidated_after_the_que
     setup.reader.gate.clear()
     request = await setup.ask()
     setup.reader.store(NEW)
-    setup.lookup.invalidate_all()
+    setup.cached.invalidate_all()
     setup.reader.gate.set()
     await request
     assert await setup.locale() == "new"
 
 
-@pytest.mark.parametrize("event", [lambda lookup: lookup.invalidate(["uid"]), Lookup.invalidate_all])
+@pytest.mark.parametrize("event", [lambda cached: cached.invalidate(["uid"]), CachedOrders.invalidate_all])
 async def test_a_request_after_an_invalidation_never_joins_an_earlier_query(
-    event: Callable[[Lookup], None],
+    event: Callable[[CachedOrders], None],
 ) -> None:
     setup = LookupSetup(OLD)
     setup.reader.gate.clear()
     before = await setup.ask()
     setup.reader.store(NEW)
-    event(setup.lookup)
+    event(setup.cached)
     after = await setup.ask()
     setup.reader.gate.set()
     assert (locale_of(await before), locale_of(await after)) == ("old", "new")
@@ -118,7 +118,7 @@ async def test_an_earlier_query_that_ends_last_does_not_overwrite_the_later_resu
     setup.reader.gate = slow
     before = await setup.ask()
     setup.reader.store(NEW)
-    setup.lookup.invalidate(["uid"])
+    setup.cached.invalidate(["uid"])
     setup.reader.gate = quick
     after = await setup.ask()
     quick.set()
@@ -134,7 +134,7 @@ async def test_an_earlier_query_that_ends_leaves_the_later_one_in_flight() -> No
     quick, slow = asyncio.Event(), asyncio.Event()
     setup.reader.gate = quick
     before = await setup.ask()
-    setup.lookup.invalidate(["uid"])
+    setup.cached.invalidate(["uid"])
     setup.reader.gate = slow
     await setup.ask()
     quick.set()
@@ -147,7 +147,7 @@ async def test_a_cached_order_is_a_miss_after_its_notification() -> None:
     setup = LookupSetup(OLD)
     await setup.locale()
     setup.reader.store(NEW)
-    setup.lookup.invalidate(["uid"])
+    setup.cached.invalidate(["uid"])
     assert await setup.locale() == "new"
 
 
@@ -156,7 +156,7 @@ async def test_everything_is_a_miss_after_invalidate_all() -> None:
     await setup.locale()
     await setup.locale("unknown")
     setup.reader.store(NEW, order(order_uid="unknown"))
-    setup.lookup.invalidate_all()
+    setup.cached.invalidate_all()
     assert await setup.locale() == "new"
     assert await setup.locale("unknown") == "new"
 
@@ -174,17 +174,19 @@ async def test_an_unknown_uid_is_found_as_soon_as_it_was_notified() -> None:
     setup = LookupSetup()
     assert await setup.locale() is None
     setup.reader.store(NEW)
-    setup.lookup.invalidate(["uid"])
+    setup.cached.invalidate(["uid"])
     assert await setup.locale() == "new"
 
 
-@pytest.mark.parametrize("event", [lambda lookup: lookup.invalidate(["uid"]), Lookup.invalidate_all])
-async def test_an_unknown_uid_is_not_remembered_if_it_was_stored_meanwhile(event: Callable[[Lookup], None]) -> None:
+@pytest.mark.parametrize("event", [lambda cached: cached.invalidate(["uid"]), CachedOrders.invalidate_all])
+async def test_an_unknown_uid_is_not_remembered_if_it_was_stored_meanwhile(
+    event: Callable[[CachedOrders], None],
+) -> None:
     setup = LookupSetup()
     setup.reader.gate.clear()
     request = await setup.ask()
     setup.reader.store(NEW)
-    event(setup.lookup)
+    event(setup.cached)
     setup.reader.gate.set()
     assert await request is None
     assert await setup.locale() == "new"
@@ -233,7 +235,7 @@ def test_an_error_without_waiting_requests_is_not_reported_to_the_event_loop() -
 
 async def test_without_a_verified_listener_the_cache_is_used_for_max_stale_only() -> None:
     setup = LookupSetup(OLD, max_stale=10)
-    setup.lookup.mark_verified(setup.now)
+    setup.cached.staleness.mark_verified(setup.now)
     await setup.locale()
     setup.now += 10
     assert await setup.is_hit()
@@ -242,7 +244,7 @@ async def test_without_a_verified_listener_the_cache_is_used_for_max_stale_only(
     setup.reader.is_unreachable = True
     with pytest.raises(StorageUnavailable):
         await setup.locale()
-    setup.lookup.mark_verified(setup.now)
+    setup.cached.staleness.mark_verified(setup.now)
     assert await setup.is_hit()
 
 
@@ -251,13 +253,13 @@ async def test_without_a_listener_a_readable_database_is_queried_and_nothing_is_
     await setup.locale()
     await setup.locale("unknown")
     for _ in range(2):
-        setup.lookup.suspend_caching(can_read=True)
+        setup.cached.suspend(can_read=True)
     setup.reader.store(NEW, order(order_uid="unknown"))
     assert await setup.locale() == "new"
     assert await setup.locale("unknown") == "new"
     assert not await setup.is_hit()
     assert len(setup.cache) == 0
-    setup.lookup.invalidate_all()
+    setup.cached.invalidate_all()
     await setup.locale()
     assert await setup.is_hit()
 
@@ -265,7 +267,7 @@ async def test_without_a_listener_a_readable_database_is_queried_and_nothing_is_
 async def test_without_a_listener_and_a_database_the_cache_is_served_and_does_not_grow() -> None:
     setup = LookupSetup(OLD, order(order_uid="other"))
     await setup.locale()
-    setup.lookup.suspend_caching(can_read=False)
+    setup.cached.suspend(can_read=False)
     assert await setup.is_hit()
     assert not await setup.is_hit("other")  # notifications may have been missed
     assert not await setup.is_hit("other")
@@ -275,7 +277,7 @@ async def test_orders_cached_before_an_outage_are_not_served_in_the_next_one() -
     setup = LookupSetup(OLD)
     await setup.locale()
     for can_read in (False, True, True, False):
-        setup.lookup.suspend_caching(can_read=can_read)
+        setup.cached.suspend(can_read=can_read)
     setup.reader.is_unreachable = True
     with pytest.raises(StorageUnavailable):
         await setup.locale()
@@ -284,17 +286,17 @@ async def test_orders_cached_before_an_outage_are_not_served_in_the_next_one() -
 async def test_a_single_successful_read_during_a_shutdown_does_not_clear_the_cache() -> None:
     setup = LookupSetup(OLD)
     await setup.locale()
-    setup.lookup.suspend_caching(can_read=True)
+    setup.cached.suspend(can_read=True)
     assert not await setup.is_hit()
-    setup.lookup.suspend_caching(can_read=False)
+    setup.cached.suspend(can_read=False)
     assert await setup.is_hit()
 
 
 async def test_a_cached_order_is_served_if_the_query_that_bypasses_the_cache_fails() -> None:
     setup = LookupSetup(OLD, max_stale=10)
-    setup.lookup.mark_verified(setup.now)
+    setup.cached.staleness.mark_verified(setup.now)
     await setup.locale()
-    setup.lookup.suspend_caching(can_read=True)  # by the last answer of a server that is shutting down
+    setup.cached.suspend(can_read=True)  # by the last answer of a server that is shutting down
     setup.reader.is_unreachable = True
     assert await setup.is_hit()
     with pytest.raises(StorageUnavailable):
@@ -307,10 +309,10 @@ async def test_a_cached_order_is_served_if_the_query_that_bypasses_the_cache_fai
 async def test_a_cached_order_is_served_if_the_outage_is_noticed_while_the_query_waits() -> None:
     setup = LookupSetup(OLD)
     await setup.locale()
-    setup.lookup.suspend_caching(can_read=True)
+    setup.cached.suspend(can_read=True)
     setup.reader.gate.clear()
     request = await setup.ask()
-    setup.lookup.suspend_caching(can_read=False)
+    setup.cached.suspend(can_read=False)
     setup.reader.is_unreachable = True
     setup.reader.gate.set()
     assert locale_of(await request) == "old"
@@ -320,9 +322,9 @@ async def test_a_result_from_before_a_disconnect_is_not_cached_after_it() -> Non
     setup = LookupSetup(OLD)
     setup.reader.gate.clear()
     request = await setup.ask()
-    setup.lookup.suspend_caching(can_read=True)
+    setup.cached.suspend(can_read=True)
     setup.reader.store(NEW)
-    setup.lookup.invalidate_all()
+    setup.cached.invalidate_all()
     setup.reader.gate.set()
     await request
     assert await setup.locale() == "new"
@@ -331,34 +333,34 @@ async def test_a_result_from_before_a_disconnect_is_not_cached_after_it() -> Non
 async def is_cached_at(setup: LookupSetup, replay_lsn: int | None, uid: str = "uid") -> bool:
     setup.reader.replay_lsn = replay_lsn
     await setup.locale(uid)
-    return await setup.is_hit(uid) if uid in setup.reader.orders else uid in setup.lookup._unknown
+    return await setup.is_hit(uid) if uid in setup.reader.orders else setup.cached.is_absent(uid)
 
 
 @pytest.mark.parametrize("uid", ["uid", "unknown"])
 async def test_a_standbys_result_is_cached_only_if_it_replayed_the_notified_commit(uid: str) -> None:
     setup = LookupSetup(OLD)
-    setup.lookup.invalidate_all(100)
-    setup.lookup.advance(200)
-    setup.lookup.invalidate([uid])
+    setup.cached.invalidate_all(100)
+    setup.cached.minimum_lsn.advance(200)
+    setup.cached.invalidate([uid])
     assert not await is_cached_at(setup, 2**64 - 1, uid)  # its minimum LSN is not known yet
-    setup.lookup.advance(300)
+    setup.cached.minimum_lsn.advance(300)
     assert not await is_cached_at(setup, 299, uid)
     assert await is_cached_at(setup, 300, uid)
 
 
 async def test_an_order_without_notification_is_cached_from_a_standby_beyond_the_shared_minimum() -> None:
     setup = LookupSetup(OLD)
-    setup.lookup.invalidate_all(100)
-    setup.lookup.invalidate(["other"])
-    setup.lookup.advance(500)
+    setup.cached.invalidate_all(100)
+    setup.cached.invalidate(["other"])
+    setup.cached.minimum_lsn.advance(500)
     assert not await is_cached_at(setup, 99)
     assert await is_cached_at(setup, 100)
 
 
 async def test_a_primarys_result_is_always_cached() -> None:
     setup = LookupSetup(OLD)
-    setup.lookup.invalidate_all(100)
-    setup.lookup.invalidate(["uid"])
+    setup.cached.invalidate_all(100)
+    setup.cached.invalidate(["uid"])
     assert await is_cached_at(setup, None)
 
 
@@ -367,10 +369,10 @@ def test_beyond_the_limit_the_oldest_minimum_becomes_the_shared_one(monkeypatch:
 
     async def play() -> None:
         setup = LookupSetup(OLD)
-        setup.lookup.invalidate_all(100)
+        setup.cached.invalidate_all(100)
         for position, notified in enumerate(["a", "b", "a", "c"], 101):
-            setup.lookup.invalidate([notified])
-            setup.lookup.advance(position)
+            setup.cached.invalidate([notified])
+            setup.cached.minimum_lsn.advance(position)
         assert not await is_cached_at(setup, 101)
         assert await is_cached_at(setup, 102)  # of b; a was notified again since
         assert not await is_cached_at(setup, 102, "a")

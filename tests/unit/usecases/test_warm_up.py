@@ -7,7 +7,8 @@ from structlog.testing import capture_logs
 from service.pkg.lru import Lru
 from service.pkg.ttl_set import TTLSet
 from service.usecases import warm_up
-from service.usecases.lookup import Lookup
+from service.usecases.cached_orders import CachedOrders
+from service.usecases.staleness import Staleness
 from service.usecases.warm_up import WarmUp
 from tests.kit.factories import order
 from tests.kit.fake_reader import FakeReader
@@ -20,11 +21,12 @@ class WarmUpSetup:
     def __init__(self, count: int = 10, deadline: float = 60) -> None:
         self.reader = FakeReader(order(order_uid="uid"))
         self.cache = Lru(100, 2**30)
-        self.lookup = Lookup(self.reader, self.cache, TTLSet(10, 2))
+        self.cached = CachedOrders(self.cache, TTLSet(10, 2), Staleness())
         self.done: list[bool] = []
         self.listening = asyncio.Event()
         self.warm_up = WarmUp(
-            self.lookup,
+            self.reader,
+            self.cached,
             structlog.get_logger(),
             lambda: self.done.append(True),
             count=count,
@@ -80,7 +82,7 @@ async def test_it_restarts_if_the_cache_is_invalidated() -> None:
     setup.reader.gate.clear()
     run = setup.start()
     await until_idle()
-    setup.lookup.invalidate_all()
+    setup.cached.invalidate_all()
     setup.reader.gate.set()
     await run
     assert len(setup.cache) == 1

@@ -21,7 +21,8 @@ from service.handler.http.responses.middleware import (
 from service.handler.http.routes.orders import ORDER_PATH, order_response
 from service.handler.http.security.keys import Keys, KeyScope
 from service.pkg.etag import ETAG_BYTES
-from service.usecases.lookup import Lookup, LookupResult
+from service.usecases.cached_orders import CachedOrders
+from service.usecases.lookup import LookupResult
 
 if TYPE_CHECKING:
     from service.metrics import ApiMetrics
@@ -78,8 +79,10 @@ class PlainRequest(NamedTuple):
 class CacheResponder:
     """Answers from the cache, for one server and its event loop. Sends no errors: these come from the application."""
 
-    def __init__(self, lookup: Lookup, metrics: "ApiMetrics", max_head_bytes: int, keys: Keys | None = None) -> None:
-        self._lookup = lookup
+    def __init__(
+        self, cached: CachedOrders, metrics: "ApiMetrics", max_head_bytes: int, keys: Keys | None = None
+    ) -> None:
+        self._cached = cached
         self._keys = keys
         self._max_block_bytes = min(MAX_HEADER_BLOCK_BYTES, max_head_bytes - MAX_REQUEST_LINE_BYTES)
         self._requests: dict[bytes, PlainRequest] = {}
@@ -99,7 +102,7 @@ class CacheResponder:
         line, _, block = head.partition(b"\r\n")
         path = _REQUEST_LINE.fullmatch(line)
         request = (self._requests.get(block) or self._plain_request(block)) if path else None
-        value = self._lookup.cached(path[1].decode()) if path and request and self._may_read(request.key) else None
+        value = self._cached.get(path[1].decode()) if path and request and self._may_read(request.key) else None
         if request is None or value is None:
             return None
         if default_headers is not self._default_headers:

@@ -17,7 +17,7 @@ from service.handler.http.requests.body import decode_json, read_json_body
 from service.handler.http.responses.json_response import json_response
 from service.handler.http.responses.problem_types import ProblemType
 from service.handler.http.responses.problems import Problem
-from service.usecases.lookup import Lookup
+from service.usecases.bulk_lookup import BulkLookup
 
 PATH: Final = "/orders/lookup"
 MAX_ORDERS: Final = 200
@@ -49,7 +49,7 @@ RESPONSES: Final[Responses] = {
 }
 
 
-def router(lookup: Lookup) -> Router:
+def router(lookup: BulkLookup) -> Router:
     routes = Router("orders")
 
     @routes.post(PATH, responses=RESPONSES, summary="Get several orders", openapi_extra=REQUEST_BODY)
@@ -57,7 +57,7 @@ def router(lookup: Lookup) -> Router:
         parsed = decode_json(await read_json_body(request, MAX_BODY_BYTES), LookUpOrders)
         uids = [*dict.fromkeys(parsed.order_uids)]
         try:
-            return json_response(_body(uids, await lookup.find_many(uids, MAX_RESPONSE_BYTES)))
+            return json_response(_body(uids, await lookup.find(uids, MAX_RESPONSE_BYTES)))
         except OrdersTooLarge:
             detail = f"the orders together are larger than {MAX_RESPONSE_BYTES} bytes"
             raise Problem(ProblemType.ORDERS_TOO_LARGE, detail) from None

@@ -32,7 +32,7 @@ def test_an_order_has_a_strong_etag_and_the_cache_status(api: InMemoryApi) -> No
 def test_the_etag_changes_with_the_document(api: InMemoryApi) -> None:
     before = api.client.get(URL).headers["etag"]
     api.reader.store(order(order_uid=ORDER.order_uid, locale="other"))
-    api.lookup.invalidate([ORDER.order_uid])
+    api.cached.invalidate([ORDER.order_uid])
     assert api.client.get(URL).headers["etag"] != before
 
 

@@ -209,7 +209,7 @@ def test_hits_are_counted() -> None:
         await server.exchange([PLAIN * 2], waits_for_responses=True)
         sample = server.metrics.registry.get_sample_value
         labels = {"handler": "/orders/{order_uid}", "method": "GET"}
-        assert server.lookup.hits == 2
+        assert server.cached.hits == 2
         assert sample("orders_http_requests_total", {**labels, "status": "200"}) == 2
         assert sample("orders_http_request_seconds_count", labels) == 2
 

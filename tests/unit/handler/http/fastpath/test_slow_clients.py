@@ -107,7 +107,7 @@ def test_a_response_that_is_not_read_in_time_is_dropped(
 ) -> None:
     monkeypatch.setattr(protocol, "SEND_TIMEOUT_SECONDS", 0.2)
     with serving(large_order_server) as port, client_that_does_not_read(port, GET_LARGE):
-        eventually(lambda: large_order_server.lookup.hits)
+        eventually(lambda: large_order_server.cached.hits)
         eventually(lambda: not large_order_server.uvicorn.server_state.connections, what="it is closed")
         assert is_served(port)
 

@@ -113,7 +113,7 @@ def test_orders_that_do_not_fit_into_a_response_are_refused(api: InMemoryApi, mo
     monkeypatch.setattr(order_lookup, "MAX_RESPONSE_BYTES", 2 * size)
     assert len(ask(api, "o1", "o2").json()["orders"]) == 2
     ask(api, "o3")
-    api.lookup.invalidate(["o4"])
+    api.cached.invalidate(["o4"])
     for uids in (("o1", "o2", "o3"), ("o1", "o2", "o4")):  # all cached, and not
         problem = problem_of(ask(api, *uids), 422)
         assert problem["type"] == "urn:orders:problem:orders-too-large"

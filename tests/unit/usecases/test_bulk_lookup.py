@@ -7,8 +7,9 @@ import pytest
 from msgspec.structs import replace
 
 from service.errors import OrdersTooLarge, StorageUnavailable
-from service.usecases import lookup
-from service.usecases.lookup import MAX_CONCURRENT_BULK_QUERIES, Lookup
+from service.usecases import bulk_lookup
+from service.usecases.bulk_lookup import MAX_CONCURRENT_QUERIES
+from service.usecases.cached_orders import CachedOrders
 from tests.kit.factories import order
 from tests.kit.lookup import NEW, OLD, LookupSetup
 from tests.kit.waiting import until_idle
@@ -24,7 +25,7 @@ def setup_with(*uids: str) -> LookupSetup:
 
 
 async def uids_of(setup: LookupSetup, *uids: str, max_bytes: int = UNLIMITED) -> list[str]:
-    return [*await setup.lookup.find_many(uids, max_bytes)]
+    return [*await setup.bulk_lookup.find(uids, max_bytes)]
 
 
 async def asking(setup: LookupSetup, *uids: str) -> "asyncio.Task[list[str]]":
@@ -41,12 +42,12 @@ async def test_misses_are_one_query_and_the_order_of_the_request_is_kept() -> No
     setup.reader.batches.clear()
     assert await uids_of(setup, *reversed(uids), "unknown") == uids[::-1]
     assert [len(batch) for batch in setup.reader.batches] == [100]
-    assert (setup.lookup.hits, setup.lookup.misses) == (1, 1 + 100)
+    assert (setup.cached.hits, setup.cached.misses) == (1, 1 + 100)
 
 
 async def test_a_document_has_the_bytes_of_a_single_read() -> None:
     setup = setup_with("a")
-    queried, cached = [(await setup.lookup.find_many(["a"], UNLIMITED))["a"] for _ in range(2)]
+    queried, cached = [(await setup.bulk_lookup.find(["a"], UNLIMITED))["a"] for _ in range(2)]
     single = await setup.lookup.find("a")
     assert single
     assert bytes(queried) == bytes(cached) == bytes(single.body)
@@ -61,13 +62,13 @@ async def test_orders_and_absences_are_cached() -> None:
     assert len(setup.reader.batches) == 1
 
 
-@pytest.mark.parametrize("event", [lambda lookup: lookup.invalidate(["uid"]), Lookup.invalidate_all])
-async def test_an_order_that_was_changed_during_the_query_is_not_cached(event: Callable[[Lookup], None]) -> None:
+@pytest.mark.parametrize("event", [lambda cached: cached.invalidate(["uid"]), CachedOrders.invalidate_all])
+async def test_an_order_that_was_changed_during_the_query_is_not_cached(event: Callable[[CachedOrders], None]) -> None:
     setup = LookupSetup(OLD)
     setup.reader.gate.clear()
     request = await asking(setup, "uid")
     setup.reader.store(NEW)
-    event(setup.lookup)
+    event(setup.cached)
     setup.reader.gate.set()
     assert await request == ["uid"]
     assert await setup.locale() == "new"
@@ -83,7 +84,7 @@ async def test_an_order_that_was_changed_after_the_end_of_an_equal_query_is_not_
     quick.set()
     await first
     setup.reader.store(NEW)
-    setup.lookup.invalidate(["uid"])
+    setup.cached.invalidate(["uid"])
     slow.set()
     await second
     assert await setup.locale() == "new"
@@ -93,7 +94,7 @@ async def test_an_order_is_cached_if_another_one_of_the_query_was_changed() -> N
     setup = LookupSetup(OLD, OTHER)
     setup.reader.gate.clear()
     request = await asking(setup, "uid", "other")
-    setup.lookup.invalidate(["uid"])
+    setup.cached.invalidate(["uid"])
     setup.reader.gate.set()
     await request
     assert (await setup.is_hit("uid"), await setup.is_hit("other")) == (False, True)
@@ -101,14 +102,14 @@ async def test_an_order_is_cached_if_another_one_of_the_query_was_changed() -> N
 
 async def test_nothing_is_cached_while_notifications_do_not_arrive() -> None:
     setup = setup_with("a")
-    setup.lookup.suspend_caching(can_read=True)
+    setup.cached.suspend(can_read=True)
     assert await uids_of(setup, "a") == ["a"]
     assert len(setup.cache) == 0
 
 
 async def test_documents_up_to_the_limit_are_returned() -> None:
     setup = setup_with("a", "b", "c")
-    size = sum(len(document) for document in (await setup.lookup.find_many(["a", "b"], UNLIMITED)).values())
+    size = sum(len(document) for document in (await setup.bulk_lookup.find(["a", "b"], UNLIMITED)).values())
     assert await uids_of(setup, "a", "b", max_bytes=size) == ["a", "b"]
     with pytest.raises(OrdersTooLarge):
         await uids_of(setup, "a", "b", max_bytes=size - 1)  # cached
@@ -131,9 +132,9 @@ async def test_while_the_database_is_unreachable_only_cached_orders_are_returned
 
 async def test_cached_orders_are_returned_if_the_query_that_bypasses_the_cache_fails() -> None:
     setup = LookupSetup(OLD, OTHER, max_stale=10)
-    setup.lookup.mark_verified(setup.now)
+    setup.cached.staleness.mark_verified(setup.now)
     await uids_of(setup, "uid")
-    setup.lookup.suspend_caching(can_read=True)
+    setup.cached.suspend(can_read=True)
     setup.reader.is_unreachable = True
     assert await uids_of(setup, "uid") == ["uid"]
     with pytest.raises(StorageUnavailable):
@@ -157,8 +158,8 @@ async def test_few_queries_run_at_once_and_single_reads_do_not_wait_for_them() -
 async def test_a_lookup_that_waits_too_long_for_others_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     setup = setup_with("a", "b", "c")
     setup.reader.gate.clear()
-    requests = [await asking(setup, f"{number}") for number in range(MAX_CONCURRENT_BULK_QUERIES)]
-    monkeypatch.setattr(lookup, "BULK_QUEUE_TIMEOUT_SECONDS", 0.01)
+    requests = [await asking(setup, f"{number}") for number in range(MAX_CONCURRENT_QUERIES)]
+    monkeypatch.setattr(bulk_lookup, "QUEUE_TIMEOUT_SECONDS", 0.01)
     with pytest.raises(StorageUnavailable, match="timed out waiting for other lookups"):
         await uids_of(setup, "a")
     setup.reader.gate.set()
@@ -169,7 +170,7 @@ async def test_a_lookup_that_waits_too_long_for_others_fails(monkeypatch: pytest
 async def test_a_query_that_fails_leaves_room_for_the_next_one() -> None:
     setup = setup_with("a")
     setup.reader.is_unreachable = True
-    for _ in range(MAX_CONCURRENT_BULK_QUERIES + 1):
+    for _ in range(MAX_CONCURRENT_QUERIES + 1):
         with pytest.raises(StorageUnavailable, match="unreachable"):
             await uids_of(setup, "a")
     setup.reader.is_unreachable = False
