@@ -3,7 +3,18 @@
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from reference import chart, configuration, dashboard, documents, licenses, logs, metrics, problems, values_schema
+from reference import (
+    chart,
+    configuration,
+    dashboard,
+    documents,
+    licenses,
+    logs,
+    metrics,
+    packages,
+    problems,
+    values_schema,
+)
 
 Files = Mapping[str, Callable[[], str]]
 
@@ -16,6 +27,7 @@ OF_CHART: Final[Files] = {
 OF_CODE: Final[Files] = {
     "chart/files/dashboard.json": dashboard.render,
     "chart/values.schema.json": values_schema.render,
+    "docs/architecture.md": packages.render,
     "docs/asyncapi.json": documents.render_asyncapi,
     "docs/configuration.md": configuration.render,
     "docs/licenses.md": licenses.render,

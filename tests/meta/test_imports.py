@@ -7,74 +7,12 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-PACKAGES = ("service", "generator", "migrations", "local", "bench", "reference")
+from reference import ROOT
+from reference.packages import ERRORS, HANDLERS, INWARDS, PACKAGES, PORTS, REPO, REPOS
 
-ERRORS = "service.errors"
-PORTS = "service.usecases.ports"
-INWARDS = {ERRORS, "service.entities", "service.pkg", "service.usecases", PORTS}
-HTTP = "service.handler.http"
-RESPONSES, REQUESTS, SECURITY = f"{HTTP}.responses", f"{HTTP}.requests", f"{HTTP}.security"
-OPENAPI, EVENTS, ROUTES, FASTPATH = f"{HTTP}.openapi", f"{HTTP}.events", f"{HTTP}.routes", f"{HTTP}.fastpath"
-HTTP_PARTS = {RESPONSES, REQUESTS, SECURITY, OPENAPI, EVENTS}
-"""What routes are made of."""
-KAFKA = "service.handler.kafka"
-CLIENT, CONSUMER, DEAD_LETTERS = f"{KAFKA}.client", f"{KAFKA}.consumer", f"{KAFKA}.dead_letters"
-OPERATIONS = f"{KAFKA}.operations"
-FLOW_CONTROL, DECODING, PARTITIONS = f"{CONSUMER}.flow_control", f"{CONSUMER}.decoding", f"{CONSUMER}.partitions"
-REPORTS, TOPIC = f"{CONSUMER}.reports", f"{CONSUMER}.topic"
-CONSUMER_ROOMS = {FLOW_CONTROL, DECODING, PARTITIONS, REPORTS, TOPIC}
-HANDLERS = {HTTP, ROUTES, FASTPATH, CLIENT, DEAD_LETTERS, OPERATIONS, CONSUMER} | HTTP_PARTS | CONSUMER_ROOMS
-REPO = "service.repo"
-WRITER, READER, LISTENER, SCHEMA = f"{REPO}.writer", f"{REPO}.reader", f"{REPO}.listener", f"{REPO}.schema"
-REPO_OPERATIONS = f"{REPO}.operations"
-REPOS = {REPO, WRITER, READER, LISTENER, SCHEMA, REPO_OPERATIONS}
-SUBPACKAGES_WITH_RULES = (HANDLERS | REPOS | {PORTS}) - {REPO}
-SERVICE = INWARDS | HANDLERS | REPOS | {"service.config", "service.logs", "service.metrics"}
-MAY_IMPORT: Mapping[str, set[str]] = {
-    ERRORS: set(),
-    "service.entities": set(),
-    "service.pkg": {ERRORS},
-    "service.usecases": {ERRORS, "service.entities", "service.pkg", PORTS},
-    PORTS: {ERRORS, "service.entities", "service.pkg"},
-    REPO: INWARDS,
-    WRITER: INWARDS | {REPO},
-    READER: INWARDS | {REPO},
-    LISTENER: INWARDS | {REPO},
-    SCHEMA: INWARDS | {REPO},
-    REPO_OPERATIONS: INWARDS | {REPO, WRITER, LISTENER, SCHEMA},
-    HTTP: INWARDS | HTTP_PARTS | {ROUTES, FASTPATH},
-    RESPONSES: INWARDS,
-    REQUESTS: INWARDS | {RESPONSES},
-    SECURITY: INWARDS | {RESPONSES},
-    EVENTS: INWARDS | {RESPONSES},
-    OPENAPI: INWARDS | {RESPONSES, SECURITY},
-    ROUTES: INWARDS | HTTP_PARTS,
-    FASTPATH: INWARDS | {RESPONSES, SECURITY, ROUTES},
-    CLIENT: INWARDS,
-    CONSUMER: INWARDS | {CLIENT} | CONSUMER_ROOMS,
-    FLOW_CONTROL: INWARDS,
-    DECODING: INWARDS | {CLIENT},
-    TOPIC: INWARDS | {CLIENT},
-    PARTITIONS: INWARDS | {CLIENT},
-    REPORTS: INWARDS | {CLIENT, PARTITIONS},
-    DEAD_LETTERS: INWARDS | {CLIENT},
-    OPERATIONS: INWARDS | {CLIENT},
-    "service.app": SERVICE | {"service.command_line"},
-    "service.config": {ERRORS, "service.entities", "service.pkg"},
-    "service.logs": {"service.pkg"},
-    "service.metrics": {"service.entities", "service.pkg", "service.unlocked_metrics"},
-    "service.unlocked_metrics": set(),
-    "service.command_line": {ERRORS},
-    "service.main": {ERRORS, "service.pkg", "service.config", "service.logs", "service.app", "service.command_line"},
-    "service.__main__": {"service.main", "service.pkg"},
-    # Beside the service, which imports none of them: main finds their commands by name.
-    "migrations": {SCHEMA, "service.config"},  # env.py is where the `alembic` command enters
-    "generator": SERVICE,
-    "local": INWARDS | {"service.config"},
-    "bench": INWARDS | REPOS | {"generator", "service.config", "local"},
-    "reference": {"service.config", "service.metrics", "service.entities", "service.pkg", RESPONSES, CLIENT},
-}
+ROOTS = ("service", "generator", "migrations", "local", "bench", "reference")
+
+SUBPACKAGES = (HANDLERS | REPOS | {PORTS}) - {REPO}
 PASSED_IN = {"service.config", "service.metrics"}
 MAY_NAME_TYPES_OF: Mapping[str, set[str]] = {
     **dict.fromkeys(HANDLERS | REPOS, PASSED_IN),
@@ -144,13 +82,14 @@ def test_packages_do_not_import_each_other_in_a_circle() -> None:
     TopologicalSorter({package: targets - {package} for package, targets in graph.items()}).prepare()
 
 
-def test_the_rule_allows_no_circle() -> None:
-    TopologicalSorter(MAY_IMPORT).prepare()
+def test_the_rule_allows_only_imports_of_earlier_packages() -> None:
+    names = list(PACKAGES)
+    for number, (name, package) in enumerate(PACKAGES.items()):
+        assert package.may_import - {*names[:number]} == set(), name
 
 
 def test_the_rule_names_packages_that_exist() -> None:
-    named = MAY_IMPORT.keys() | {package for allowed in MAY_IMPORT.values() for package in allowed}
-    assert {package for package in named if not _exists(package)} == set()
+    assert [package for package in PACKAGES if not _exists(package)] == []
 
 
 def test_a_package_without_a_rule_is_detected() -> None:
@@ -173,7 +112,7 @@ def test_imports_for_type_checking_are_allowed() -> None:
 
 
 def _sources() -> Iterator[Path]:
-    for package in PACKAGES:
+    for package in ROOTS:
         yield from (ROOT / package).rglob("*.py")
 
 
@@ -183,7 +122,7 @@ def _module(path: Path) -> str:
 
 def _violations(module: str, source: str) -> list[str]:
     package, tree = _package(module), ast.parse(source)
-    if package not in {"service", "service.handler", *MAY_IMPORT}:
+    if package not in {"service", "service.handler", *PACKAGES}:
         return [f"{module}: its package has no rule"]
     typing_only = {node for branch in ast.walk(tree) if _is_typing_branch(branch) for node in ast.walk(branch)}
     return [
@@ -229,15 +168,15 @@ def _package(module: str) -> str:
     if first != "service":
         return first
     package = ".".join([first, *rest[:1]])
-    parents = (each for each in SUBPACKAGES_WITH_RULES if f"{module}.".startswith(f"{each}."))
+    parents = (each for each in SUBPACKAGES if f"{module}.".startswith(f"{each}."))
     return max(parents, key=len, default=package)
 
 
 def _allowed(package: str, target: str, *, typing_only: bool) -> bool:
-    if not target.startswith(PACKAGES):
+    if not target.startswith(ROOTS):
         return not (package in FREE_OF_DRIVERS and target in DRIVERS)
     return (
         package == target
-        or target in MAY_IMPORT.get(package, set())
+        or (package in PACKAGES and target in PACKAGES[package].may_import)
         or (typing_only and target in MAY_NAME_TYPES_OF.get(package, set()))
     )
