@@ -17,9 +17,11 @@ KUBERNETES: Final = "1.34.4"
 Manifest = dict[str, Any]
 
 
-def render(*values: Path, name: str = "orders", settings: Sequence[str] = (), chart: Path = CHART) -> list[Manifest]:
+def render(
+    *values: Path, name: str = "orders", settings: Sequence[str] = (), chart: Path = CHART, namespace: str = "shop"
+) -> list[Manifest]:
     """Return the rendered objects. Raises CalledProcessError if Helm rejects the values."""
-    return parse(render_yaml(values, name, tuple(settings), chart))
+    return parse(render_yaml(values, name, tuple(settings), chart, namespace))
 
 
 class HelmLoader(yaml.CSafeLoader):

@@ -38,6 +38,7 @@ def prepare(server: postgres.Postgres, folder: Path, password: str, *settings: s
     with psycopg.connect(server.dsn, autocommit=True) as admin:  # in the pod, the socket requires none
         admin.execute(f"ALTER ROLE postgres PASSWORD '{password}'")
     address = urlsplit(server.dsn)
+    host = f"{address.hostname}:{address.port}"
     psql(
         "--username=postgres",
         f"--file={folder / 'prepare.sql'}",
@@ -45,13 +46,19 @@ def prepare(server: postgres.Postgres, folder: Path, password: str, *settings: s
         PGPORT=str(address.port),
         PGDATABASE="postgres",
         PGPASSWORD=password,
-        POSTGRES_PASSWORD=password,
         ORDERS_DATABASE=DATABASE,
         **{f"ORDERS_{variable}": user for variable, user in USERS.items()},
         **{f"ORDERS_{variable.replace('USER', 'PASSWORD')}": password for variable in USERS},
     )
-    names = ("postgres", *USERS.values(), "outsider")
-    return Logins(*(f"postgresql://{name}:{password}@{address.hostname}:{address.port}/{DATABASE}" for name in names))
+    superuser = address._replace(path=f"/{DATABASE}").geturl()
+    return Logins(
+        superuser, *(f"postgresql://{name}:{password}@{host}/{DATABASE}" for name in (*USERS.values(), "outsider"))
+    )
+
+
+def test_the_superuser_has_no_password(server: postgres.Postgres, tmp_path: Path) -> None:
+    logins = prepare(server, tmp_path, "same")
+    assert rows(logins.superuser, "SELECT rolpassword FROM pg_authid WHERE rolname = 'postgres'") == [(None,)]
 
 
 def test_a_new_volume_gets_three_roles_whose_passwords_follow_the_secrets(

@@ -1,24 +1,16 @@
-{{- /* Secrets that the chart creates, by name. Passwords of existing Secrets are kept. Cached in the values, so that all templates get the
-same random passwords. */}}
+{{- /* Secrets that the chart creates, by name. Passwords of existing Secrets are kept. New ones are derived, not random, because tools
+such as Argo CD render repeatedly and without access to the cluster. */}}
 {{- define "orders.databaseSecrets" -}}
 {{- $postgresql := .Values.postgresql -}}
-{{- if not (hasKey $postgresql "secrets") -}}
 {{- $keys := $postgresql.existingSecretKeys -}}
-{{- $secrets := dict -}}
 {{- range $login, $user := dict "migrate" "orders" "write" "orders_write" "read" "orders_read" }}
 {{- $name := include "orders.databaseSecret" (list $ $login) }}
 {{- if and $postgresql.enabled (not (has $name (list $postgresql.existingSecret $postgresql.existingWriteSecret $postgresql.existingReadSecret))) }}
 {{- $existing := (lookup "v1" "Secret" $.Release.Namespace $name | default dict).data | default dict }}
-{{- $data := dict $keys.username (b64enc $user) }}
-{{- range $key := ternary (list $keys.password $keys.superuserPassword) (list $keys.password) (eq $login "migrate") }}
-{{- $_ := set $data $key (get $existing $key | default (randAlphaNum 32 | b64enc)) }}
-{{- end }}
-{{- $_ := set $secrets $name $data }}
+{{- $derived := list $postgresql.passwordSeed $.Release.Namespace $.Release.Name $login | toJson | sha256sum | trunc 32 }}
+{{ quote $name }}: {{ dict $keys.username (b64enc $user) $keys.password (get $existing $keys.password | default (b64enc $derived)) | toJson }}
 {{- end }}
 {{- end }}
-{{- $_ := set $postgresql "secrets" $secrets -}}
-{{- end -}}
-{{ toYaml .Values.postgresql.secrets }}
 {{- end }}
 
 {{- /* Not empty if consumer and API have their own logins. */}}
