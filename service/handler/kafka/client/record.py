@@ -1,19 +1,28 @@
 """Converts messages of confluent-kafka to records."""
 
-from confluent_kafka import Message
+from typing import Final
+
+from confluent_kafka import OFFSET_INVALID, Message
 
 from service.entities.record import Record
 from service.handler.kafka.client.headers import headers_of
 
+NO_PARTITION: Final = -1
+"""librdkafka's RD_KAFKA_PARTITION_UA."""
+
+
+def coordinates(message: Message) -> tuple[str, int, int]:
+    """Return topic, partition and offset.
+
+    A message has all three. An error that concerns no partition has NO_PARTITION and OFFSET_INVALID.
+    """
+    topic, partition, offset = message.topic(), message.partition(), message.offset()
+    return topic or "", NO_PARTITION if partition is None else partition, OFFSET_INVALID if offset is None else offset
+
 
 def record_of(message: Message) -> Record:
     """Convert a message that is not an error."""
-    return Record(  # not by name, which takes 0.2 µs more for each message
-        message.topic() or "",
-        message.partition() or 0,
-        message.offset() or 0,
-        message.timestamp()[1],
-        message.key(),
-        message.value(),
-        headers_of(message),
-    )
+    topic, partition, offset = coordinates(message)
+    key, value = message.key(), message.value()
+    # Not by name, which takes 0.2 µs more for each message.
+    return Record(topic, partition, offset, message.timestamp()[1], key, value, headers_of(message))

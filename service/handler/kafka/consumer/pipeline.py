@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from confluent_kafka import Message
 
 from service.errors import Stopped
+from service.handler.kafka.client.record import coordinates
 from service.handler.kafka.consumer.decoding.batch_builder import BatchBuilder
 from service.handler.kafka.consumer.flow_control.breaker_control import BreakerControl
 from service.handler.kafka.consumer.flow_control.state import ConsumerStateMachine
@@ -46,7 +47,8 @@ class BatchPipeline:
         if self.state.breaker_pause is None:
             self.builder.add(messages)
         else:
-            self.state.breaker_pause.skip(messages)
+            for _, partition, offset in map(coordinates, messages):
+                self.state.breaker_pause.skip(partition, offset)
 
     def submit(self) -> None:
         """Start writing the next batch; after a stop, submit nothing: the batch before it may have been abandoned."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from confluent_kafka import Consumer, KafkaError, Message
 
 from service.handler.kafka.client import error_codes
+from service.handler.kafka.client.record import coordinates
 from service.handler.kafka.consumer.assignment import Assignment
 from service.handler.kafka.consumer.partitions.statistics import LatestStatistics, Statistics
 from service.handler.kafka.consumer.pipeline import BatchPipeline
@@ -45,7 +46,7 @@ class Receiver:
         return bool(messages)
 
     def _on_error(self, message: Message, error: KafkaError) -> None:
-        partition, offset = message.partition() or 0, message.offset() or 0
+        _, partition, offset = coordinates(message)
         if error.code() == error_codes.PARTITION_EOF:
             if not self.position_check.withhold(partition, offset):  # otherwise messages before the end are read again
                 self.pipeline.reach_end(partition, offset)

@@ -13,7 +13,7 @@ from msgspec.json import encode
 from service.errors import CommandFailed, KafkaRequestFailed
 from service.handler.kafka.client import error_codes, topics
 from service.handler.kafka.client.diagnostics import DiagnosticAdminClient
-from service.handler.kafka.client.headers import headers_of
+from service.handler.kafka.client.record import coordinates, record_of
 from service.handler.kafka.client.topic_reader import TopicReader, poll_messages
 from service.handler.kafka.client.translate import translate, translated
 from service.usecases.ports.operations import UnreadableRecordBatch
@@ -80,14 +80,14 @@ class UnreadableRecordBatches:
             return None
         if error.code() != error_codes.BAD_COMPRESSION:
             raise translate(error)
-        return message.offset()
+        return coordinates(message)[-1]
 
     def _read(self, batch: UnreadableRecordBatch) -> Iterator[Message]:
         """Yield the messages of the batch. Raises KafkaRequestFailed if it exceeds --max-size."""
         consumer = self._large_consumer
         consumer.assign([TopicPartition(self._topic.name, batch.partition, batch.begin)])
         for message in poll_messages(consumer):
-            offset, error = message.offset() or 0, message.error()
+            (_, _, offset), error = coordinates(message), message.error()
             if offset >= batch.end:  # compaction removed the batch's last message
                 return
             if error is None:
@@ -106,8 +106,4 @@ class UnreadableRecordBatches:
 
 def _line(message: Message) -> bytes:
     """Encode a message as JSON; key, value and header values are base64 or null."""
-    return encode({
-        "topic": message.topic(), "partition": message.partition(), "offset": message.offset(),
-        "timestamp_ms": message.timestamp()[1], "key": message.key(), "value": message.value(),
-        "headers": headers_of(message),
-    }) + b"\n"  # fmt: skip
+    return encode(record_of(message)._asdict()) + b"\n"

@@ -1,10 +1,7 @@
 """A pause of consumption by the circuit breaker."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from time import monotonic
-
-from confluent_kafka import Message
 
 
 @dataclass(slots=True)
@@ -20,10 +17,9 @@ class BreakerPause:
     def is_over(self) -> bool:
         return monotonic() >= self.until
 
-    def skip(self, messages: Iterable[Message]) -> None:
-        """Skip messages that the client had prefetched before the pause."""
-        for message in messages:
-            self.reread_offsets.setdefault(message.partition() or 0, message.offset() or 0)
+    def skip(self, partition: int, offset: int) -> None:
+        """Skip a message that the client had prefetched before the pause."""
+        self.reread_offsets.setdefault(partition, offset)
 
     def forget(self, partitions: frozenset[int]) -> None:
         for partition in partitions:

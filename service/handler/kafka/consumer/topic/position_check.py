@@ -11,6 +11,7 @@ from structlog.typing import FilteringBoundLogger
 
 from service.handler.kafka.client.error_phrases import error_fields
 from service.handler.kafka.client.reassign import reassign
+from service.handler.kafka.client.record import coordinates
 from service.handler.kafka.client.topic_id import TopicId
 from service.handler.kafka.consumer.topic.identity import TopicIdentity
 
@@ -117,7 +118,11 @@ class PositionCheck:
         """Return the messages that need not be withheld."""
         if not self._unverified:
             return messages
-        return [each for each in messages if not self.withhold(each.partition() or 0, each.offset() or 0)]
+        return [each for each in messages if not self._withhold(each)]
+
+    def _withhold(self, message: Message) -> bool:
+        _, partition, offset = coordinates(message)
+        return self.withhold(partition, offset)
 
     def verify(self) -> list[TopicPartition]:
         """Resume verified partitions; return those whose position was moved. Blocks for seconds if Kafka is slow."""

@@ -5,7 +5,6 @@ from time import monotonic
 import pytest
 
 from service.handler.kafka.consumer.flow_control.breaker_pause import BreakerPause
-from tests.kit.fake_consumer import message
 
 
 @pytest.mark.parametrize(("seconds", "is_over"), [(60, False), (0, True), (-60, True)])
@@ -15,7 +14,8 @@ def test_a_pause_ends_after_its_time(seconds: float, *, is_over: bool) -> None:
 
 def test_reading_continues_at_the_first_skipped_message_of_each_partition() -> None:
     pause = BreakerPause(0, {0: 5})
-    pause.skip([message(0, 9), message(1, 4), message(1, 5)])
+    for partition, offset in ((0, 9), (1, 4), (1, 5)):
+        pause.skip(partition, offset)
     assert pause.reread_offsets == {0: 5, 1: 4}
 
 
