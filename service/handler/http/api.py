@@ -4,7 +4,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
+from fastapi.routing import APIRoute
 from prometheus_fastapi_instrumentator import Instrumentator
 from prometheus_fastapi_instrumentator.metrics import Info
 from starlette.middleware.cors import CORSMiddleware
@@ -12,14 +13,7 @@ from structlog.typing import FilteringBoundLogger
 
 from service.entities.order import Order
 from service.handler.http.events.event_broadcaster import EventBroadcaster
-from service.handler.http.openapi.document import (
-    KEY_OPTIONAL,
-    KEY_REQUIRED,
-    NO_KEY,
-    Security,
-    openapi_factory,
-    operation_id,
-)
+from service.handler.http.openapi.document import openapi_factory, operation_id
 from service.handler.http.responses.compression import CompressionMiddleware
 from service.handler.http.responses.middleware import ResponseHeadersMiddleware
 from service.handler.http.responses.problems import HANDLERS
@@ -35,7 +29,7 @@ from service.handler.http.routes import (
     probes,
     stats,
 )
-from service.handler.http.security.auth import DISABLED, KEY_HEADER, require_key
+from service.handler.http.security.auth import KEY_HEADER, PUBLIC, Access, access
 from service.handler.http.security.keys import Keys, KeyScope
 from service.usecases.bulk_lookup import BulkLookup
 from service.usecases.dead_letter_view import WholeDeadLetter
@@ -93,7 +87,7 @@ def create_app(
     """Return the application. Without `keys`, anyone can read orders, and dead letters are disabled."""
     app = _empty_app(version)
     _include_routes(app, backends, keys, log)
-    app.openapi = openapi_factory(app, STRUCTS, _security)  # type: ignore[method-assign]  # as FastAPI documents
+    app.openapi = openapi_factory(app, STRUCTS)  # type: ignore[method-assign]  # as FastAPI documents
     _instrument(app, metrics)
     app.add_middleware(CompressionMiddleware)
     if cors_origins:
@@ -115,24 +109,23 @@ def _empty_app(version: str) -> FastAPI:
 
 
 def _include_routes(app: FastAPI, backends: Backends, keys: Keys | None, log: FilteringBoundLogger) -> None:
-    reading = require_key(keys, KeyScope.READ)
-    app.include_router(orders.router(backends.lookup, backends.reader), dependencies=reading)
-    app.include_router(order_lookup.router(backends.bulk_lookup), dependencies=reading)
-    app.include_router(history.router(backends.reader), dependencies=reading)
-    app.include_router(events.router(backends.broadcaster), dependencies=reading)
-    app.include_router(stats.router(backends.stats), dependencies=reading)
-    dead_letters_access = require_key(keys, KeyScope.DEAD_LETTERS) or DISABLED
-    app.include_router(dead_letters.router(backends.dead_letters), dependencies=dead_letters_access)
-    replay_access = require_key(keys, KeyScope.REPLAY) or DISABLED
-    app.include_router(dead_letter_replay.router(backends.replay, log), dependencies=replay_access)
-    app.include_router(probes.router(backends.health))
+    reading = access(keys, KeyScope.READ)
+    _include(app, orders.router(backends.lookup, backends.reader), reading)
+    _include(app, order_lookup.router(backends.bulk_lookup), reading)
+    _include(app, history.router(backends.reader), reading)
+    _include(app, events.router(backends.broadcaster), reading)
+    _include(app, stats.router(backends.stats), reading)
+    _include(app, dead_letters.router(backends.dead_letters), access(keys, KeyScope.DEAD_LETTERS))
+    _include(app, dead_letter_replay.router(backends.replay, log), access(keys, KeyScope.REPLAY))
+    _include(app, probes.router(backends.health), PUBLIC)
     app.router.routes.extend(page.routes(page.page_folder()))
 
 
-def _security(path: str) -> Security:
-    if path in probes.PATHS:
-        return NO_KEY
-    return KEY_REQUIRED if path.startswith("/dead-letters") else KEY_OPTIONAL
+def _include(app: FastAPI, router: APIRouter, access: Access) -> None:
+    for route in router.routes:
+        if isinstance(route, APIRoute):
+            route.openapi_extra = {**(route.openapi_extra or {}), "security": access.security}
+    app.include_router(router, dependencies=access.dependencies)
 
 
 def _instrument(app: FastAPI, metrics: "ApiMetrics") -> None:

@@ -15,10 +15,9 @@ from fastapi.routing import APIRoute
 from service.entities.order import portable
 from service.handler.http.responses.problem_types import ProblemType
 from service.handler.http.responses.problems import MEDIA_TYPE, ProblemDetails
-from service.handler.http.security.auth import KEY_HEADER
+from service.handler.http.security.auth import SECURITY_SCHEMES
 
 Responses = dict[int | str, dict[str, Any]]
-Security = list[dict[str, list[str]]]
 
 DESCRIPTION: Final = (
     "Read access to stored orders, and replays of dead letters. Cached orders are served from memory. Errors are "
@@ -29,14 +28,6 @@ SERVERS: Final = [
     {"url": "/", "description": "The API that serves this document."},
     {"url": "http://localhost:8000", "description": "The demo, and `make run-api`."},
 ]
-SECURITY_SCHEMES: Final = {
-    "HTTPBearer": {"type": "http", "scheme": "bearer", "description": "An API key."},
-    "APIKeyHeader": {"type": "apiKey", "in": "header", "name": KEY_HEADER, "description": "An API key."},
-}
-KEY_REQUIRED: Final[Security] = [{name: []} for name in SECURITY_SCHEMES]
-KEY_OPTIONAL: Final[Security] = [*KEY_REQUIRED, {}]
-"""Without a key file, the API requires no key."""
-NO_KEY: Final[Security] = []
 
 _REQUEST_ID: Final = "X-Request-ID"
 HEADERS: Final = {
@@ -98,12 +89,10 @@ def operation_id(route: APIRoute) -> str:
     return route.name
 
 
-def openapi_factory(
-    app: FastAPI, structs: Sequence[type[msgspec.Struct]], security: Callable[[str], Security]
-) -> Callable[[], dict[str, Any]]:
+def openapi_factory(app: FastAPI, structs: Sequence[type[msgspec.Struct]]) -> Callable[[], dict[str, Any]]:
     """Return a function for `app.openapi` that generates the document at its first call.
 
-    `structs` are the types of all bodies. `security` returns the requirements of the path.
+    `structs` are the types of all bodies.
     """
 
     def openapi() -> dict[str, Any]:
@@ -116,8 +105,7 @@ def openapi_factory(
                 routes=app.routes,
             )
             document["components"] = _components(structs, document.get("components", {}))
-            for path, operation in _operations(document):
-                operation["security"] = security(path)
+            for operation in _operations(document):
                 _clean_parameters(operation)
                 _clean_responses(operation["responses"])
             _add_integer_formats(document)
@@ -170,10 +158,9 @@ def _header_refs(*names: str) -> dict[str, Any]:
     return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
 
 
-def _operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    for path, methods in document["paths"].items():
-        for operation in methods.values():
-            yield path, operation
+def _operations(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for methods in document["paths"].values():
+        yield from methods.values()
 
 
 def _clean_parameters(operation: dict[str, Any]) -> None:

@@ -42,7 +42,6 @@ class _Probe(NamedTuple):
     endpoint: Callable[[Request], Awaitable[Response]]
 
 
-PATHS: Final = {"/livez", "/readyz", "/startupz"}
 RESPONSES: Final[Responses] = {
     **ok("Healthy.", ProbeStatus("ok")),
     **errors(HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.SERVICE_UNAVAILABLE),

@@ -1,5 +1,6 @@
 """API keys and their scopes."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -71,6 +72,24 @@ def test_a_403_names_the_missing_scope(api_with_keys: InMemoryApi, path: str, ke
 @pytest.mark.parametrize("path", OPEN_ROUTES)
 def test_pages_and_probes_require_no_key(api_with_keys: InMemoryApi, path: str) -> None:
     assert api_with_keys.client.get(path).status_code == 200
+
+
+def operations(api: InMemoryApi) -> Iterator[tuple[str, str, list[dict[str, list[str]]]]]:
+    """Yield method, path and security requirements of each operation in the OpenAPI document."""
+    for path, methods in api.client.get("/openapi.json").json()["paths"].items():
+        for method, operation in methods.items():
+            yield method, re.sub(r"{\w+}", "0", path), operation["security"]
+
+
+def test_routes_require_what_the_openapi_document_says(api_with_keys: InMemoryApi) -> None:
+    scheme: list[dict[str, list[str]]] = [{"HTTPBearer": []}, {"APIKeyHeader": []}]
+    for method, path, security in operations(api_with_keys):
+        is_public = api_with_keys.client.request(method, path).status_code != 401
+        assert security in ([[]] if is_public else [scheme, [*scheme, {}]]), path
+    with (api := InMemoryApi()).client:
+        for method, path, security in operations(api):
+            is_disabled = "dead-letters-disabled" in api.client.request(method, path).text
+            assert (security != [] and {} not in security) == is_disabled, path
 
 
 def test_errors_are_counted_by_route_template(api_with_keys: InMemoryApi) -> None:
