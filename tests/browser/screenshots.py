@@ -129,7 +129,8 @@ def take_all(browser: Browser, running: Demo) -> None:
         take(page, "order", f"{running.url}/#/orders/{uid}", page.get_by_role("article"))
         versions = page.get_by_role("group", name="Versions").locator("tbody tr").nth(1)
         take(page, "history", f"{running.url}/#/orders/{uid}?tab=history", versions)
-        take(page, "operations", f"{running.url}/#/operations", page.get_by_role("group", name="Partitions"))
+        consumers = page.get_by_role("group", name="Consumers").locator("tbody tr").first  # none while they are unknown
+        take(page, "operations", f"{running.url}/#/operations", consumers)
         take_repair(page, running, uid)
 
 
@@ -147,11 +148,11 @@ def take_repair(page: Page, running: Demo, uid: str) -> None:
 
 
 def take(page: Page, name: str, url: str, shown: "Locator", prepare: Callable[[], object] = lambda: None) -> None:
-    """Take the page from its top, at most MAX_HEIGHT pixels of it."""
+    """Take the page from its top, at most MAX_HEIGHT pixels of it, as soon as `shown` is visible."""
     page.goto(url)
     for variant in VARIANTS:
         show(page, variant)
-        expect(shown).to_be_visible()
+        expect(shown).to_be_visible(timeout=MINUTE_MS)
         prepare()
         page.mouse.move(0, 0)
         page.evaluate("scrollTo(0, 0)")
