@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# .ci/publish.sh REGISTRY: push image and chart of this version to a registry (HOST/OWNER), after `make image package`.
+# Log in with docker and helm before. A registry on this machine (localhost:PORT) is reached without TLS.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+registry=$1
+version=$(sed -n 's/^version: *//p' chart/Chart.yaml)
+options=()
+[[ $registry != localhost:* ]] || options=(--plain-http)
+
+"${DOCKER:-docker}" tag "orders:$version" "$registry/orders:$version"
+"${DOCKER:-docker}" push --quiet "$registry/orders:$version"
+helm push "dist/orders-$version.tgz" "oci://$registry/charts" "${options[@]}"

@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# .ci/release-dry-run.sh: publish image and chart, as built by `make image package`, to a registry on this machine, and get them back.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+tools=$(.ci/tools.sh | tail -n 1)
+export PATH=$tools:$PATH
+
+version=$(sed -n 's/^version: *//p' chart/Chart.yaml)
+work=$(mktemp -d)
+trap 'kill "$server" 2>/dev/null; rm -rf "$work"' EXIT
+
+main() {
+  local registry
+  registry=localhost:$(.venv/bin/python -c 'from local.ports import free_port; print(free_port())')/release
+  start "$registry"
+  .ci/publish.sh "$registry"
+  "${DOCKER:-docker}" pull --quiet "$registry/orders:$version"
+  helm pull "oci://$registry/charts/orders" --version "$version" --plain-http --destination "$work"
+  cmp "dist/orders-$version.tgz" "$work/orders-$version.tgz"
+  helm template orders "oci://$registry/charts/orders" --version "$version" --plain-http --kube-version 1.34.0 >/dev/null
+  echo "release: Orders $version was pushed to a registry and pulled from it"
+}
+
+start() { # REGISTRY
+  local address=${1%%/*}
+  registry -port "${address##*:}" >"$work/registry.log" 2>&1 &
+  server=$!
+  timeout 30 bash -c "until curl -fsS http://$address/v2/ >/dev/null 2>&1; do read -rt 0.1 <> <(:) || :; done"
+}
+
+main
