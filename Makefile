@@ -1,6 +1,6 @@
 # Daily commands. Needs make and Python 3.11 or later with its venv module; PYTHON selects another interpreter.
 .DEFAULT_GOAL := help
-.PHONY: help demo migrate run-consumer reference run-api test chaos mutations fuzz check check-python format bench web screenshots image sbom audit e2e venv lock
+.PHONY: help demo migrate run-consumer reference run-api test chaos mutations fuzz check check-python format bench web screenshots image sbom package release-dry-run audit e2e venv lock
 
 PYTHON ?= python3
 LONG ?= 1
@@ -94,6 +94,12 @@ e2e: venv ## Test image and chart on the cluster of KUBECONFIG, on kind, or on o
 
 sbom: venv ## Write dist/sbom.cdx.json, a CycloneDX SBOM of the image (after make image)
 	@DOCKER=$(DOCKER) $(BIN)/python .ci/sbom.py dist/sbom.cdx.json $(IMAGE)
+
+package: venv web ## Build wheel and chart in dist, with the same bytes for the same commit (needs helm)
+	@.ci/package.sh dist
+
+release-dry-run: ## Publish image and package to a registry on this machine, and get them back (after make image package; needs Go)
+	@.ci/release-dry-run.sh
 
 audit: venv .venv/audit/.installed ## Check the lock files for known vulnerabilities (needs network access)
 	@PATH="$(CURDIR)/.venv/audit/bin:$(CURDIR)/$(BIN):$$PATH" .ci/audit.sh

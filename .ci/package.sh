@@ -8,7 +8,6 @@ main() {
   SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
   export SOURCE_DATE_EPOCH
   mkdir -p "$folder"
-  umask 022 # the wheel keeps the files' permissions
   .venv/bin/python -m hatchling build -t wheel -d "$folder"
   chart
 }

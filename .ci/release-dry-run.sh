@@ -5,15 +5,17 @@ cd "$(dirname "$0")/.."
 tools=$(.ci/tools.sh | tail -n 1)
 export PATH=$tools:$PATH
 
+registry=
+server=
 version=$(sed -n 's/^version: *//p' chart/Chart.yaml)
 work=$(mktemp -d)
-trap 'kill "$server" 2>/dev/null; rm -rf "$work"' EXIT
+trap clean_up EXIT
 
 main() {
-  local registry
   registry=localhost:$(.venv/bin/python -c 'from local.ports import free_port; print(free_port())')/release
   start "$registry"
   .ci/publish.sh "$registry"
+  "${DOCKER:-docker}" image rm --no-prune "$registry/orders:$version" >/dev/null
   "${DOCKER:-docker}" pull --quiet "$registry/orders:$version"
   helm pull "oci://$registry/charts/orders" --version "$version" --plain-http --destination "$work"
   cmp "dist/orders-$version.tgz" "$work/orders-$version.tgz"
@@ -26,6 +28,12 @@ start() { # REGISTRY
   registry -port "${address##*:}" >"$work/registry.log" 2>&1 &
   server=$!
   timeout 30 bash -c "until curl -fsS http://$address/v2/ >/dev/null 2>&1; do read -rt 0.1 <> <(:) || :; done"
+}
+
+clean_up() {
+  kill "$server" 2>/dev/null || true
+  "${DOCKER:-docker}" image rm --no-prune "$registry/orders:$version" >/dev/null 2>&1 || true
+  rm -rf "$work"
 }
 
 main
