@@ -13,7 +13,7 @@ from service.config import Settings
 from service.handler.http.serve import CANCEL_TIMEOUT_SECONDS
 from service.handler.kafka.consumer import shutdown
 from service.pkg.units import parse_seconds
-from service.repo.reader import order_reader
+from service.repo.reader import pool
 from tests.chart.helm import CHART, Manifest, containers, of_kind, one, parse, pod_templates, render, render_yaml
 
 RELEASES = {file.stem.removesuffix("-values"): file for file in sorted((CHART / "ci").glob("*-values.yaml"))}
@@ -248,7 +248,7 @@ def test_the_termination_grace_period_of_the_api_exceeds_its_waits(settings: tup
     objects = render(settings=settings)
     pre_stop = main_container(objects, "api")["lifecycle"]["preStop"]["sleep"]["seconds"]
     drain = float(one(objects, "ConfigMap", "orders")["data"]["ORDERS_HTTP__DRAIN_TIMEOUT"])
-    waits = (pre_stop, drain, CANCEL_TIMEOUT_SECONDS, order_reader.CLOSE_TIMEOUT_SECONDS, ADMIN_DRAIN_SECONDS)
+    waits = (pre_stop, drain, CANCEL_TIMEOUT_SECONDS, pool.CLOSE_TIMEOUT_SECONDS, ADMIN_DRAIN_SECONDS)
     assert grace_period(objects, "api") >= sum(waits) + SHUTDOWN_MARGIN_SECONDS
 
 

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from service.errors import OrdersTooLarge, StorageUnavailable
-from service.repo.reader import order_reader
+from service.repo.reader import documents
 from service.usecases.ports.reads import OrderReader, ReadResult
 from tests.kit.factories import order
 from tests.kit.readers import MemoryReads, RealReads, Store, document
@@ -71,7 +71,7 @@ def test_a_query_ends_at_the_limit_without_waiting_for_further_rows(
         "SELECT n::text, repeat('x', 10000) || CASE WHEN n > 32 THEN pg_sleep(60)::text ELSE '' END "
         "FROM generate_series(1, 200) n"
     )
-    monkeypatch.setattr(order_reader, "DOCUMENTS_OF", rows)
+    monkeypatch.setattr(documents, "DOCUMENTS_OF", rows)
     with pytest.raises(OrdersTooLarge):
         real.read(lambda reader: reader.documents_within(["o1"], 100_000))
 
@@ -79,7 +79,7 @@ def test_a_query_ends_at_the_limit_without_waiting_for_further_rows(
 def test_a_slow_query_of_many_orders_times_out_as_a_whole(real: RealReads, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each row arrives in time, but not all of them."""
     rows = "SELECT n::text, repeat('x', 10000) || pg_sleep(0.1)::text FROM generate_series(1, 200) n"
-    monkeypatch.setattr(order_reader, "DOCUMENTS_OF", rows)
+    monkeypatch.setattr(documents, "DOCUMENTS_OF", rows)
     real.store(order(order_uid="o1"))
 
     async def read(reader: OrderReader) -> None:

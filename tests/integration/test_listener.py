@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from service.repo.listener.listeners import Listeners
 from service.repo.listener.merged import NO_DATABASE, OTHER_DATABASE, SAME_DATABASE, NotificationCallbacks
 from service.repo.notifications import payloads
-from service.repo.reader.order_reader import PostgresOrderReader
+from service.repo.reader.pool import ReadPool
 from service.usecases.minimum_lsn import UNKNOWN_LSN
 from service.usecases.ports.reads import Notification
 from tests.kit import servers, temporary
@@ -47,11 +47,9 @@ class RecordedListener:
             on_disconnect=self._on_disconnect,
             on_repeated_timeouts=lambda: self._record("repeated timeouts"),
         )
-        self.reads = PostgresOrderReader(
-            connection_settings(reading or dsn, "tests", connect_timeout=2, statement_timeout=2), 2
-        )
+        self.pool = ReadPool(connection_settings(reading or dsn, "tests", connect_timeout=2, statement_timeout=2), 2)
         log = structlog.get_logger()
-        self.listener = Listeners([dsn, *more], self.reads, callbacks, log, heartbeat=heartbeat, connect_timeout=5)
+        self.listener = Listeners([dsn, *more], self.pool, callbacks, log, heartbeat=heartbeat, connect_timeout=5)
 
     def _record(self, what: str) -> None:
         self.calls.append(what)
@@ -83,7 +81,7 @@ def run_steps(recorded: RecordedListener, steps: Callable[[], Awaitable[None]]) 
 
 @asynccontextmanager
 async def running(recorded: RecordedListener) -> AsyncIterator[None]:
-    await recorded.reads.open()
+    await recorded.pool.open()
     tasks = [asyncio.create_task(work) for work in (recorded.listener.run(), recorded.listener.watch())]
     try:
         yield
@@ -91,7 +89,7 @@ async def running(recorded: RecordedListener) -> AsyncIterator[None]:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await recorded.reads.close()
+        await recorded.pool.close()
 
 
 @pytest.fixture
@@ -240,10 +238,10 @@ def test_the_pool_is_replaced_together_with_a_half_open_listen_connection(
     recorded = RecordedListener(dsn, database)
 
     async def steps() -> None:
-        await recorded.reads.estimate()
+        await recorded.pool.identity()
         connection.half_open()
         await until(lambda: recorded.calls.count("listening") == 2)
-        await recorded.reads.estimate()  # on a half-open connection it would time out
+        await recorded.pool.identity()  # on a half-open connection it would time out
 
     run_steps(recorded, steps)
 

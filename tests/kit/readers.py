@@ -8,6 +8,7 @@ from typing import TypeVar
 from service.entities.order import Order
 from service.entities.version import RecordCoordinates, VersionedOrder
 from service.repo.reader.order_reader import PostgresOrderReader
+from service.repo.reader.pool import ReadPool
 from service.usecases.ports.reads import OrderReader
 from tests.kit.factories import connection_settings
 from tests.kit.fake_reader import FakeReader
@@ -31,12 +32,12 @@ class RealReads:
 
     def read(self, read: Read[T]) -> T:
         async def run() -> T:
-            reads = PostgresOrderReader(self._settings, 3)
-            await reads.open()
+            pool = ReadPool(self._settings, 3)
+            await pool.open()
             try:
-                return await read(reads)
+                return await read(PostgresOrderReader(pool))
             finally:
-                await reads.close()
+                await pool.close()
 
         return asyncio.run(run())
 

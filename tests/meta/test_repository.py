@@ -22,6 +22,7 @@ CREATED_LATER = {
     "dist/sbom.cdx.json",
 }
 """Files that a build, a command or an example creates."""
+MAX_TEST_FILE_LINES = 400
 UPWARDS = re.compile(r"(?<![\w.])(?:\.\./)+[\w-]+")
 
 
@@ -133,6 +134,16 @@ def test_names_in_the_worked_examples_exist() -> None:
     code = "\n".join(_text(path) for path in _tracked() if path.suffix in {".py", ".ts"} or path.name == "run")
     assert len(named) >= 10
     assert [name for name in sorted(named) if not re.search(rf"\b{name}\b", code)] == []
+
+
+def test_no_test_file_has_more_than_400_lines() -> None:
+    files = {path.relative_to(ROOT): len(_text(path).splitlines()) for path in _tracked() if _is_test(path)}
+    assert len(files) > 300
+    assert {name: lines for name, lines in files.items() if lines > MAX_TEST_FILE_LINES} == {}
+
+
+def _is_test(path: Path) -> bool:
+    return path.is_relative_to(ROOT / "tests") and path.suffix == ".py"
 
 
 def test_the_diffs_of_the_worked_example_apply() -> None:

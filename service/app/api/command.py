@@ -56,8 +56,8 @@ class Lifecycle:
         async with AsyncExitStack() as running:
             start = running.enter_async_context
             await start(self._serving(admin_server(parts, health), admin_port))
-            await database.reader.open()
-            running.push_async_callback(database.reader.close)
+            await database.pool.open()
+            running.push_async_callback(database.pool.close)
             await start(self._in_background(database.listeners.run()))
             await start(self._in_background(database.listeners.watch()))
             await start(self._in_background(parts.statistics.poll_dependencies()))

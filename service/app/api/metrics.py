@@ -15,7 +15,7 @@ def connect_metrics(parts: ApiParts) -> None:
     metrics.cache.bytes.set_function(lambda: cache.entries.size)
     metrics.cache.warm_up_orders.set_function(lambda: cache.warm_up.orders)
     metrics.cache.warm_up_seconds.set_function(lambda: cache.warm_up.seconds or 0)
-    metrics.postgresql.pool_waiting.set_function(lambda: database.reader.pool.waiting)
+    metrics.postgresql.pool_waiting.set_function(lambda: database.pool.usage.waiting)
     metrics.events.clients.set_function(lambda: parts.broadcaster.clients)
     keys = parts.keys
     if keys is not None:

@@ -92,7 +92,7 @@ def _warm_up_stats(warm_up: WarmUp) -> WarmUpStats:
 
 
 def _pool(database: Database) -> ConnectionPool:
-    pool = database.reader.pool
+    pool = database.pool.usage
     return ConnectionPool(
         max_size=pool.max_size, size=pool.size, in_use=pool.size - pool.available, waiting=pool.waiting
     )

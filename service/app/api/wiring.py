@@ -35,9 +35,11 @@ from service.pkg.ttl_set import TTLSet
 from service.repo.listener.listeners import Listeners
 from service.repo.listener.merged import NotificationCallbacks
 from service.repo.reader.order_reader import PostgresOrderReader
+from service.repo.reader.pool import ReadPool
 from service.usecases.cached_orders import CachedOrders
 from service.usecases.change_propagation import ChangePropagation
 from service.usecases.current_summaries import CurrentSummaries
+from service.usecases.ports.reads import OrderReader
 from service.usecases.staleness import Staleness
 from service.usecases.warm_up import WarmUp
 
@@ -60,17 +62,18 @@ class ApiParts:
 def build(settings: Settings) -> ApiParts:
     """Create the parts. Raises InvalidSettings."""
     log, metrics = structlog.get_logger("orders.api"), new_metrics(ApiMetrics, "api")
-    reader = _reader(settings)
+    pool = _read_pool(settings)
+    reader = PostgresOrderReader(pool)
     entries = _entries(settings.cache, metrics)
     cached = _cached_orders(settings.cache, entries)
     broadcaster = _broadcaster(settings, CurrentSummaries(reader, cached.minimum_lsn.allows), metrics)
     cache = OrderCache(
         entries=entries,
         orders=cached,
-        changes=ChangePropagation(cached, reader, broadcaster, metrics.cache.invalidations.inc),
+        changes=ChangePropagation(cached, pool, broadcaster, metrics.cache.invalidations.inc),
         warm_up=_warm_up(settings.cache, reader, cached, log),
     )
-    database = Database(reader=reader, listeners=_listeners(settings, reader, cache, log))
+    database = Database(pool=pool, reader=reader, listeners=_listeners(settings, pool, cache, log))
     keys = _keys(settings)
     return ApiParts(
         settings=settings,
@@ -95,9 +98,9 @@ def _keys(settings: Settings) -> Keys | None:
         raise InvalidSettings(f"ORDERS_AUTH__KEYS_FILE: {error}") from None
 
 
-def _reader(settings: Settings) -> PostgresOrderReader:
+def _read_pool(settings: Settings) -> ReadPool:
     connection = connection_settings(settings.postgres, ApplicationName.API)
-    return PostgresOrderReader(connection, settings.postgres.pool_size)
+    return ReadPool(connection, settings.postgres.pool_size)
 
 
 def _broadcaster(settings: Settings, summaries: CurrentSummaries, metrics: ApiMetrics) -> EventBroadcaster:
@@ -121,9 +124,7 @@ def _cached_orders(settings: CacheSettings, entries: Lru) -> CachedOrders:
     return cached
 
 
-def _warm_up(
-    settings: CacheSettings, reader: PostgresOrderReader, cached: CachedOrders, log: FilteringBoundLogger
-) -> WarmUp:
+def _warm_up(settings: CacheSettings, reader: OrderReader, cached: CachedOrders, log: FilteringBoundLogger) -> WarmUp:
     return WarmUp(reader, cached, log, _freeze, count=settings.warm_up_size, timeout_seconds=settings.warm_deadline)
 
 
@@ -133,9 +134,7 @@ def _freeze() -> None:
     gc.freeze()
 
 
-def _listeners(
-    settings: Settings, reader: PostgresOrderReader, cache: OrderCache, log: FilteringBoundLogger
-) -> Listeners:
+def _listeners(settings: Settings, pool: ReadPool, cache: OrderCache, log: FilteringBoundLogger) -> Listeners:
     changes = cache.changes
     callbacks = NotificationCallbacks(
         on_listen=changes.on_listen,
@@ -147,7 +146,7 @@ def _listeners(
     )
     return Listeners(
         settings.postgres.listen_dsns,
-        reader,
+        pool,
         callbacks,
         log,
         heartbeat=settings.listener.heartbeat,
