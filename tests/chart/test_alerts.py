@@ -20,7 +20,6 @@ from tests.kit.metrics import declared
 RULES: Final = CHART / "alerts"
 RUNBOOKS: Final = ROOT / "docs" / "runbooks"
 CASES: Final = Path(__file__).parent / "alerts"
-SECTIONS: Final = ["Meaning", "Impact", "Diagnosis", "Mitigation"]
 KUBE_STATE_METRICS: Final = {
     **{
         f"kube_job_status_{name}": {"job_name"}
@@ -143,15 +142,6 @@ def test_each_alert_has_a_rule_a_runbook_and_cases_in_files_of_its_name() -> Non
     assert {file.stem for file in RULES.iterdir()} == files
     assert {file.stem for file in RUNBOOKS.glob("*.md")} - {"README"} == files
     assert {file.stem for file in CASES.iterdir()} == files
-
-
-@each_alert
-def test_a_runbook_has_the_four_sections(alert: str) -> None:
-    text = (RUNBOOKS / f"{file_of(alert)}.md").read_text(encoding="utf-8")
-    assert text.startswith(f"# {alert}\n")
-    assert re.findall(r"^## (.*)$", text, re.MULTILINE) == SECTIONS
-    parts = re.split(r"^## .*$", text, flags=re.MULTILINE)[1:]
-    assert all(part.strip() for part in parts)
 
 
 def test_the_index_of_runbooks_lists_each_alert_with_severity_and_file() -> None:
