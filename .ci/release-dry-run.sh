@@ -19,8 +19,13 @@ main() {
   "${DOCKER:-docker}" pull --quiet "$registry/orders:$version"
   helm pull "oci://$registry/charts/orders" --version "$version" --plain-http --destination "$work"
   cmp "dist/orders-$version.tgz" "$work/orders-$version.tgz"
-  helm template orders "oci://$registry/charts/orders" --version "$version" --plain-http --kube-version 1.34.0 >/dev/null
+  helm template orders "oci://$registry/charts/orders" --version "$version" --plain-http >/dev/null
+  while read -r each; do is_published "${each#*/}"; done <dist/published.txt
   echo "release: Orders $version was pushed to a registry and pulled from it"
+}
+
+is_published() { # NAME@DIGEST
+  curl -fsS --output /dev/null "http://${registry%%/*}/v2/${1%@*}/manifests/${1#*@}"
 }
 
 start() { # REGISTRY

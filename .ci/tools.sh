@@ -13,6 +13,7 @@ main() {
   tool kubeconform github.com/yannh/kubeconform/cmd/kubeconform@v0.7.0
   tool kube-score github.com/zegl/kube-score/cmd/kube-score@v1.20.0
   tool helm-docs github.com/norwoodj/helm-docs/cmd/helm-docs@v1.14.2
+  tool actionlint github.com/rhysd/actionlint/cmd/actionlint@v1.7.9
   tool registry github.com/google/go-containerregistry/cmd/registry@v0.20.6
   ln -sfn helm3 "$folder/helm"
   echo "$folder"
