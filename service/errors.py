@@ -18,6 +18,7 @@ OrdersError
 ├── KafkaRequestFailed           Kafka did not do what was asked: fail; the API answers 503
 │   ├── KafkaUnavailable             the client got no answer: a command connects again, to find out why
 │   └── KafkaRequestRejected         Kafka would reject the same request again: fail
+├── RecordsRetained              a topic may have records that would restore erased orders: refuse
 ├── TooManyDeadLetters           an order has more of them than one replay sends: refuse
 ├── OrdersTooLarge               several orders do not fit into one response: refuse
 ├── TryAgain                     an attempt failed: the Poller repeats it
@@ -35,13 +36,16 @@ OrdersError
 module imports nothing from the project, so every package can raise them.
 """
 
-from typing import TYPE_CHECKING
+import math
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from http import HTTPStatus
 
     from service.entities.dead_letter import DeadLetter, Reason, Violation
+
+_DAY_SECONDS: Final = 86_400
 
 
 class OrdersError(Exception):
@@ -128,6 +132,14 @@ class KafkaUnavailable(KafkaRequestFailed):
 
 class KafkaRequestRejected(KafkaRequestFailed):
     """A right is missing, for example, or a value is invalid."""
+
+
+class RecordsRetained(OrdersError):
+    """`max_age` in seconds; infinite if the topic keeps records forever."""
+
+    def __init__(self, topic: str, max_age: float) -> None:
+        retained = "forever" if math.isinf(max_age) else f"for up to {max_age / _DAY_SECONDS:g} days"
+        super().__init__(f"{topic} keeps records {retained}, which would restore orders")
 
 
 class TooManyDeadLetters(OrdersError):

@@ -1,14 +1,11 @@
 """Erases orders, and undoes and forgets erasures without losing or restoring an order by mistake."""
 
-import math
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
-from service.errors import CommandFailed
+from service.errors import RecordsRetained
 from service.usecases.ports.operations import ErasureStore, OrderRecords
-
-_DAY_SECONDS: Final = 86_400
 
 
 class ErasureState(StrEnum):
@@ -70,12 +67,9 @@ def forget(
     """Forget erasures older than this, unless it is a dry run; return how many.
 
     The ages are in seconds, by topic; infinite if the topic keeps records forever.
-    Raises CommandFailed if a topic may still have a record that would restore an order.
+    Raises RecordsRetained if a topic may still have a record that would restore an order.
     """
     for topic, max_age in max_record_ages.items():
         if max_age > older_than_seconds:
-            retained = "forever" if math.isinf(max_age) else f"for up to {max_age / _DAY_SECONDS:g} days"
-            raise CommandFailed(
-                f"--forget-older-than is too short: {topic} keeps records {retained}, which would restore orders"
-            )
+            raise RecordsRetained(topic, max_age)
     return store.count_older_than(older_than_seconds) if is_dry_run else store.forget_older_than(older_than_seconds)

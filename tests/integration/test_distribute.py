@@ -15,7 +15,7 @@ from service.errors import StorageError
 from service.repo.operations.distribution import PostgresTableDistributor
 from service.repo.transactions import Transactions
 from service.repo.writer.order_store import PostgresOrderStore
-from service.usecases.ports.operations import CitusState, Placement, TableDistributor
+from service.usecases.ports.operations import Placement, TableDistributor
 from tests.kit import citus
 from tests.kit.factories import connection_settings, versioned
 from tests.kit.fakes import FakeTableDistributor
@@ -134,7 +134,7 @@ def distributor(request: pytest.FixtureRequest) -> Iterator[TableDistributor]:
 
 def test_each_table_is_distributed_once_and_after_those_that_it_references(distributor: TableDistributor) -> None:
     """The contract of TableDistributor."""
-    assert distributor.citus() is CitusState.COORDINATOR
+    assert distributor.server_problem() is None
     assert len({*distributor.schema_version()}) == 1
     assert ([*distributor.foreign_keys_of_others()], distributor.connected_writers()) == ([], 0)
     tables = distributor.tables()

@@ -15,7 +15,6 @@ from service.errors import CommandFailed, DeadLettersUnavailable, OrderRejected,
 from service.usecases.ports.batch import Batch
 from service.usecases.ports.ingest import StoreCounts
 from service.usecases.ports.operations import (
-    CitusState,
     ErasureStatus,
     Placement,
     TableDistribution,
@@ -192,23 +191,23 @@ class FakeOrderRecords:
 
 
 class FakeTableDistributor:
-    """A table and another one that references it, by default on the coordinator of Citus and not distributed."""
+    """A table and another one that references it, by default on a suitable server and not distributed."""
 
     def __init__(self) -> None:
-        self.state = CitusState.COORDINATOR
+        self.problem: str | None = None
         self.version = (2, 2)
         self.placements = {"orders": Placement.LOCAL, "items": Placement.LOCAL}
         self.foreign_keys: list[str] = []
         self.writers = 0
 
-    def citus(self) -> CitusState:
-        return self.state
+    def server_problem(self) -> str | None:
+        return self.problem
 
     def schema_version(self) -> tuple[int, int]:
         return self.version
 
     def tables(self) -> Sequence[TableDistribution]:
-        return [TableDistribution(name, placement, 0, "SELECT") for name, placement in self.placements.items()]
+        return [TableDistribution(name, placement, 0) for name, placement in self.placements.items()]
 
     def foreign_keys_of_others(self) -> Sequence[str]:
         return self.foreign_keys

@@ -1,17 +1,20 @@
 """`orders distribute`: distributes the tables over the nodes of Citus. Run again, it continues where it ended."""
 
 import argparse
+from collections.abc import Sequence
 from contextlib import closing
 from typing import Final
 
 from service.app.commands.support.distribution import table_distributor
+from service.app.commands.support.distribution_obstacles import describe
 from service.config import Settings
 from service.errors import CommandFailed, StatementTimedOut, StorageError
 from service.pkg.argtypes import positive_int
 from service.pkg.exit_codes import ExitCode
 from service.pkg.report import Report, add_json_option, reporting
-from service.usecases.distribute import DistributionPlan, plan
-from service.usecases.ports.operations import TableDistribution, TableDistributor
+from service.repo.operations.distribution import PostgresTableDistributor
+from service.usecases.distribute import plan
+from service.usecases.ports.operations import TableDistribution
 
 _DEFAULT_SHARD_COUNT: Final = 32
 
@@ -32,15 +35,17 @@ def run(args: argparse.Namespace, settings: Settings, _stop: object) -> int:
     with reporting(args) as report, closing(table_distributor(settings, args.shard_count)) as distributor:
         planned = plan(distributor)
         tables = [
-            {"name": each.name, "statement": each.statement, "bytes": each.size_bytes} for each in planned.remaining
+            {"name": each.name, "statement": distributor.statement(each), "bytes": each.size_bytes}
+            for each in planned.remaining
         ]
-        report.add(remaining=tables, distributed=[], obstacles=[*planned.obstacles], is_dry_run=args.dry_run)
-        if not planned.remaining and not planned.obstacles:
+        obstacles = [describe(obstacle) for obstacle in planned.obstacles]
+        report.add(remaining=tables, distributed=[], obstacles=obstacles, is_dry_run=args.dry_run)
+        if not planned.remaining and not obstacles:
             report.line("all tables are distributed: nothing to do")
             return ExitCode.DONE
         if args.dry_run:
-            _preview(planned, report)
-        _require_possible(planned)
+            _preview(planned.remaining, distributor, report)
+        _require_none(obstacles)
         if not args.dry_run:
             for done, table in enumerate(planned.remaining, 1):
                 _distribute(table, distributor, report)
@@ -48,18 +53,18 @@ def run(args: argparse.Namespace, settings: Settings, _stop: object) -> int:
     return ExitCode.DONE
 
 
-def _preview(planned: DistributionPlan, report: Report) -> None:
-    for table in planned.remaining:
-        report.line(f"{table.statement};  -- copies {table.size_bytes / 2**20:,.1f} MiB of rows")
+def _preview(tables: Sequence[TableDistribution], distributor: PostgresTableDistributor, report: Report) -> None:
+    for table in tables:
+        report.line(f"{distributor.statement(table)};  -- copies {table.size_bytes / 2**20:,.1f} MiB of rows")
 
 
-def _require_possible(planned: DistributionPlan) -> None:
-    if planned.obstacles:
-        raise CommandFailed(f"cannot distribute the tables: {'; '.join(planned.obstacles)}")
+def _require_none(obstacles: Sequence[str]) -> None:
+    if obstacles:
+        raise CommandFailed(f"cannot distribute the tables: {'; '.join(obstacles)}")
 
 
-def _distribute(table: TableDistribution, distributor: TableDistributor, report: Report) -> None:
-    report.line(f"{table.statement};  -- copying {table.size_bytes / 2**20:,.1f} MiB of rows")
+def _distribute(table: TableDistribution, distributor: PostgresTableDistributor, report: Report) -> None:
+    report.line(f"{distributor.statement(table)};  -- copying {table.size_bytes / 2**20:,.1f} MiB of rows")
     try:
         distributor.distribute(table)
     except StatementTimedOut as error:

@@ -16,7 +16,7 @@ from service.app.commands.support.kafka_clients import admin_client, connected_c
 from service.app.commands.support.storage_failures import explained
 from service.config import KafkaSettings, Settings
 from service.entities.order import MAX_UID_LENGTH, OrderUid
-from service.errors import CommandFailed, KafkaRequestFailed, Stopped, UsageError
+from service.errors import CommandFailed, KafkaRequestFailed, RecordsRetained, Stopped, UsageError
 from service.handler.kafka.client import properties, topics
 from service.handler.kafka.client.diagnostics import diagnosed, require_kafka
 from service.handler.kafka.dead_letters import reading
@@ -130,7 +130,10 @@ def _forget(older_than: float, settings: Settings, report: Report, stop: Shutdow
     require_kafka(kafka)
     ages = topics.max_record_ages((kafka.topic, kafka.dead_letter_topic), admin_client(kafka))
     with stop.interruptible(), _erasures(settings) as erasures:
-        count = forget(older_than, erasures, ages, is_dry_run=dry_run)
+        try:
+            count = forget(older_than, erasures, ages, is_dry_run=dry_run)
+        except RecordsRetained as error:
+            raise CommandFailed(f"--forget-older-than is too short: {error}") from None
     report.add(forgotten=count)
     report.line(f"{count:,} erasures {'would be ' if dry_run else ''}forgotten")
 

@@ -5,6 +5,7 @@ small, and replicated to every node as reference tables.
 """
 
 from collections.abc import Mapping, Sequence
+from enum import Enum, auto
 from typing import Any, Final
 
 from sqlalchemy import Table
@@ -15,7 +16,7 @@ from service.repo.schema.migrate import head_number, schema_number
 from service.repo.schema.tables import metadata, orders
 from service.repo.transactions import Transactions
 from service.repo.translate import translated
-from service.usecases.ports.operations import CitusState, Placement, TableDistribution
+from service.usecases.ports.operations import Placement, TableDistribution
 
 CITUS: Final = """\
 SELECT current_setting('citus.shard_count', true) IS NOT NULL, to_regclass('pg_dist_partition') IS NOT NULL"""
@@ -44,6 +45,27 @@ SELECT nodeid, success, result FROM run_command_on_all_nodes(format(
 """The number of the writers' sessions on each node of Citus: a server lists only its own."""
 
 
+class _Citus(Enum):
+    """Whether the database can distribute tables: it must be the COORDINATOR."""
+
+    NOT_INSTALLED = auto()
+    NOT_CREATED = auto()
+    """The server has loaded the library, but the database lacks the extension."""
+    NOT_PRELOADED = auto()
+    """The database has the extension, but the server has not loaded the library."""
+    WORKER = auto()
+    COORDINATOR = auto()
+
+
+PROBLEMS: Final = {
+    _Citus.NOT_INSTALLED: "Citus is not installed: install it on every node, add citus to shared_preload_libraries, "
+    "restart PostgreSQL, and run CREATE EXTENSION citus in this database",
+    _Citus.NOT_CREATED: "this database lacks the extension citus: run CREATE EXTENSION citus",
+    _Citus.NOT_PRELOADED: "citus is not in shared_preload_libraries: add it, and restart PostgreSQL",
+    _Citus.WORKER: "this server is a worker of Citus: connect to the coordinator",
+}
+
+
 class PostgresTableDistributor:
     """Implements usecases.ports.operations.TableDistributor. Not thread-safe.
 
@@ -56,16 +78,8 @@ class PostgresTableDistributor:
         self._parameters = {"tables": [*metadata.tables], "application": writers}
         self._shard_count = shard_count
 
-    def citus(self) -> CitusState:
-        ((is_loaded, has_extension),) = self._query(CITUS)
-        match is_loaded, has_extension:
-            case True, True:
-                return CitusState.COORDINATOR if self._query(IS_COORDINATOR) == [(True,)] else CitusState.WORKER
-            case True, False:
-                return CitusState.NOT_CREATED
-            case False, True:
-                return CitusState.NOT_PRELOADED
-        return CitusState.NOT_INSTALLED
+    def server_problem(self) -> str | None:
+        return PROBLEMS.get(self._citus())
 
     def schema_version(self) -> tuple[int, int]:
         with translated():
@@ -73,12 +87,10 @@ class PostgresTableDistributor:
 
     def tables(self) -> Sequence[TableDistribution]:
         sizes = dict(self._query(SIZES))
-        has_catalog = self.citus() in {CitusState.COORDINATOR, CitusState.WORKER}
+        has_catalog = self._citus() in {_Citus.COORDINATOR, _Citus.WORKER}
         found = {name: (column, group) for name, column, group in self._query(DISTRIBUTIONS)} if has_catalog else {}
         return [
-            TableDistribution(
-                table.name, _placement(table, found), sizes.get(table.name, 0), _statement(table, self._shard_count)
-            )
+            TableDistribution(table.name, _placement(table, found), sizes.get(table.name, 0))
             for table in metadata.sorted_tables
         ]
 
@@ -94,10 +106,29 @@ class PostgresTableDistributor:
         return sum(int(count) for _, _, count in nodes)
 
     def distribute(self, table: TableDistribution) -> None:
-        self._query(table.statement)
+        self._query(self.statement(table))
+
+    def statement(self, table: TableDistribution) -> str:
+        """Return what `distribute` executes."""
+        if "shard" not in metadata.tables[table.name].c:
+            return f"SELECT create_reference_table('{table.name}')"
+        is_first = table.name == orders.name
+        how = f"shard_count => {self._shard_count}" if is_first else f"colocate_with => '{orders.name}'"
+        return f"SELECT create_distributed_table('{table.name}', 'shard', {how})"
 
     def close(self) -> None:
         self._transactions.close()
+
+    def _citus(self) -> _Citus:
+        ((is_loaded, has_extension),) = self._query(CITUS)
+        match is_loaded, has_extension:
+            case True, True:
+                return _Citus.COORDINATOR if self._query(IS_COORDINATOR) == [(True,)] else _Citus.WORKER
+            case True, False:
+                return _Citus.NOT_CREATED
+            case False, True:
+                return _Citus.NOT_PRELOADED
+        return _Citus.NOT_INSTALLED
 
     def _query(self, statement: str) -> list[tuple[Any, ...]]:
         with translated(), self._transactions.begin() as connection:
@@ -110,10 +141,3 @@ def _placement(table: Table, found: Mapping[str, tuple[str | None, int]]) -> Pla
     column, group = found[table.name]
     wanted = ("shard", found.get(orders.name, ("", 0))[1]) if "shard" in table.c else (None, group)
     return Placement.DISTRIBUTED if (column, group) == wanted else Placement.MISPLACED
-
-
-def _statement(table: Table, shard_count: int) -> str:
-    if "shard" not in table.c:
-        return f"SELECT create_reference_table('{table.name}')"
-    how = f"shard_count => {shard_count}" if table is orders else f"colocate_with => '{orders.name}'"
-    return f"SELECT create_distributed_table('{table.name}', 'shard', {how})"

@@ -73,42 +73,30 @@ class RecordBatchSource(Protocol):
         """Commit the offset after the batch for the group."""
 
 
-class CitusState(Enum):
-    """Whether the database can distribute tables: it must be the COORDINATOR."""
-
-    NOT_INSTALLED = auto()
-    NOT_CREATED = auto()
-    """The server has loaded the library, but the database lacks the extension."""
-    NOT_PRELOADED = auto()
-    """The database has the extension, but the server has not loaded the library."""
-    WORKER = auto()
-    COORDINATOR = auto()
-
-
 class Placement(Enum):
-    """The servers that hold the rows of a table."""
+    """Which servers hold the rows of a table."""
 
     LOCAL = auto()
     """One server holds all rows: the table is not distributed yet."""
     DISTRIBUTED = auto()
-    """The nodes of Citus hold the rows as this release needs them."""
+    """Several servers hold the rows, as this release needs them."""
     MISPLACED = auto()
-    """The nodes of Citus hold the rows by another column, in another group, or replicated instead of distributed."""
+    """Several servers hold the rows, but in another way."""
 
 
 class TableDistribution(NamedTuple):
-    """A table, and the SQL statement that distributes it, which copies `size_bytes` of rows."""
+    """A table, whose distribution copies `size_bytes` of rows."""
 
     name: str
     placement: Placement
     size_bytes: int
-    statement: str
 
 
 class TableDistributor(Protocol):
-    """The tables of this release in a database that may have Citus. Every method raises StorageError."""
+    """The tables of this release. Every method raises StorageError."""
 
-    def citus(self) -> CitusState: ...
+    def server_problem(self) -> str | None:
+        """Return why this server cannot distribute tables, and what to do; None if it can."""
 
     def schema_version(self) -> tuple[int, int]:
         """Return the number of the schema's revision, and the one that this release needs."""
@@ -120,7 +108,7 @@ class TableDistributor(Protocol):
         """Return the foreign keys between these tables and others."""
 
     def connected_writers(self) -> int:
-        """Return how many consumers are connected to any node. Needs Citus."""
+        """Return how many consumers are connected to any server. Requires that there is no `server_problem`."""
 
     def distribute(self, table: TableDistribution) -> None:
-        """Copy the rows of the table to the nodes, which blocks its writers for as long."""
+        """Copy the rows of the table to the servers, which blocks its writers for as long."""

@@ -4,8 +4,16 @@ from collections.abc import Callable
 
 import pytest
 
-from service.usecases.distribute import plan
-from service.usecases.ports.operations import CitusState, Placement
+from service.usecases.distribute import (
+    ConnectedConsumers,
+    ForeignKeysOfOthers,
+    MisplacedTables,
+    Obstacle,
+    UnsuitableServer,
+    WrongSchemaVersion,
+    plan,
+)
+from service.usecases.ports.operations import Placement
 from tests.kit.fakes import FakeTableDistributor
 
 
@@ -13,15 +21,15 @@ def remaining(distributor: FakeTableDistributor) -> list[str]:
     return [table.name for table in plan(distributor).remaining]
 
 
-def obstacles(distributor: FakeTableDistributor) -> str:
-    return "; ".join(plan(distributor).obstacles)
+def obstacles(distributor: FakeTableDistributor) -> list[Obstacle]:
+    return [*plan(distributor).obstacles]
 
 
 def test_tables_that_are_not_distributed_remain_parents_first() -> None:
     distributor = FakeTableDistributor()
-    assert (remaining(distributor), obstacles(distributor)) == (["orders", "items"], "")
+    assert (remaining(distributor), obstacles(distributor)) == (["orders", "items"], [])
     distributor.distribute(distributor.tables()[0])
-    assert (remaining(distributor), obstacles(distributor)) == (["items"], "")
+    assert (remaining(distributor), obstacles(distributor)) == (["items"], [])
 
 
 def test_nothing_remains_and_nothing_prevents_it_once_all_tables_are_distributed() -> None:
@@ -32,73 +40,52 @@ def test_nothing_remains_and_nothing_prevents_it_once_all_tables_are_distributed
     assert plan(distributor) == ([], [])
 
 
-@pytest.mark.parametrize(
-    ("state", "obstacle"),
-    [
-        (CitusState.NOT_INSTALLED, "Citus is not installed: install it on every node"),
-        (CitusState.NOT_CREATED, "this database lacks the extension citus: run CREATE EXTENSION citus"),
-        (CitusState.NOT_PRELOADED, "citus is not in shared_preload_libraries: add it, and restart PostgreSQL"),
-        (CitusState.WORKER, "this server is a worker of Citus: connect to the coordinator"),
-    ],
-)
-def test_only_the_coordinator_of_citus_can_distribute(state: CitusState, obstacle: str) -> None:
+def test_only_a_suitable_server_can_distribute() -> None:
     distributor = FakeTableDistributor()
-    distributor.state = state
-    assert obstacles(distributor).startswith(obstacle)
+    distributor.problem = "this server is a worker"
+    assert obstacles(distributor) == [UnsuitableServer("this server is a worker")]
     assert remaining(distributor) == ["orders", "items"]
 
 
-@pytest.mark.parametrize(
-    ("version", "obstacle"),
-    [
-        ((1, 2), "the schema is at 0001, this release needs 0002: run `orders migrate`"),
-        ((3, 2), "the schema is at 0003, of a newer release than this one: run its `orders distribute`"),
-    ],
-)
-def test_the_schema_must_be_of_this_release(version: tuple[int, int], obstacle: str) -> None:
+@pytest.mark.parametrize("found", [1, 3])
+def test_the_schema_must_be_of_this_release(found: int) -> None:
     distributor = FakeTableDistributor()
-    distributor.version = version
-    assert obstacles(distributor) == obstacle
+    distributor.version = (found, 2)
+    assert obstacles(distributor) == [WrongSchemaVersion(found, 2)]
 
 
 def test_a_table_that_is_distributed_in_another_way_must_be_undistributed() -> None:
     distributor = FakeTableDistributor()
     distributor.placements["items"] = Placement.MISPLACED
     assert remaining(distributor) == ["orders", "items"]
-    assert obstacles(distributor) == (
-        "items: distributed in another way: run SELECT undistribute_table(…), with cascade_via_foreign_keys => true"
-    )
+    assert obstacles(distributor) == [MisplacedTables(["items"])]
 
 
 def test_foreign_keys_between_these_tables_and_others_must_be_dropped() -> None:
     distributor = FakeTableDistributor()
     distributor.foreign_keys = ["notes.notes_key", "notes.other_key"]
-    assert obstacles(distributor) == (
-        "foreign keys to or from other tables: notes.notes_key, notes.other_key: "
-        "drop them, or distribute these tables first"
-    )
+    assert obstacles(distributor) == [ForeignKeysOfOthers(["notes.notes_key", "notes.other_key"])]
 
 
 def test_consumers_must_be_stopped() -> None:
     distributor = FakeTableDistributor()
     distributor.writers = 2
-    assert obstacles(distributor) == "2 consumers are connected: stop them first"
+    assert obstacles(distributor) == [ConnectedConsumers(2)]
 
 
-def not_preloaded(distributor: FakeTableDistributor) -> None:
-    distributor.state = CitusState.NOT_PRELOADED
+def unsuitable(distributor: FakeTableDistributor) -> None:
+    distributor.problem = "this server is a worker"
 
 
 def outdated(distributor: FakeTableDistributor) -> None:
     distributor.version = (1, 2)
 
 
-@pytest.mark.parametrize("fault", [not_preloaded, outdated])
-def test_the_tables_are_not_checked_before_the_cluster_and_the_schema_are_ready(
+@pytest.mark.parametrize("fault", [unsuitable, outdated])
+def test_the_tables_are_not_checked_before_the_server_and_the_schema_are_ready(
     fault: Callable[[FakeTableDistributor], None],
 ) -> None:
     distributor = FakeTableDistributor()
     distributor.writers = 2
     fault(distributor)
-    assert len(plan(distributor).obstacles) == 1
-    assert "consumers" not in obstacles(distributor)
+    assert [type(each) for each in obstacles(distributor)] in ([UnsuitableServer], [WrongSchemaVersion])
