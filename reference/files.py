@@ -8,6 +8,7 @@ from reference import (
     configuration,
     dashboard,
     documents,
+    durations,
     licenses,
     logs,
     metrics,
@@ -36,4 +37,5 @@ OF_CODE: Final[Files] = {
     "docs/openapi.json": documents.render_openapi,
     "docs/order.schema.json": documents.render_order_schema,
     "docs/problems.md": problems.render,
+    "tests/README.md": durations.render,
 }
