@@ -4,8 +4,8 @@ import json
 from importlib.metadata import version
 from typing import TYPE_CHECKING, cast
 
+from reference import asyncapi
 from service.config import KafkaSettings
-from service.entities import asyncapi
 from service.entities.order import json_schema
 from tests.kit.in_memory_api import InMemoryApi
 

@@ -1,14 +1,14 @@
 """docs/asyncapi.json describes what producers, consumers and replays send."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 from jsonschema import Draft7Validator, Draft202012Validator, ValidationError
 
+from reference import ROOT
+from reference.asyncapi import HEADERS
 from reference.documents import render_asyncapi
-from service.entities.asyncapi import HEADERS
 from service.entities.dead_letter import DeadLetter, Reason
 from service.entities.dead_letter_headers import NAMES, Header, Headers
 from service.entities.dead_letter_record import DeadLetterRecord
@@ -18,7 +18,6 @@ from service.handler.kafka.dead_letters.encoder import DeadLetterEncoder
 from service.handler.kafka.dead_letters.replay import replay_headers
 from tests.kit.factories import SAMPLE
 
-ROOT = Path(__file__).parents[3]
 SPECIFICATION = ROOT / "web" / "node_modules" / "@asyncapi" / "specs" / "schemas" / "3.0.0.json"
 ENCODER = DeadLetterEncoder("orders")
 ORIGINAL: Headers = [("traceparent", b"00-1-2-01"), (Header.REPLAYS, b"2")]

@@ -1,7 +1,4 @@
-"""The AsyncAPI document of the topics, from the types that describe their messages.
-
-`make reference` writes it to docs/asyncapi.json.
-"""
+"""The AsyncAPI document of the topics, from the types that describe their messages."""
 
 from typing import Any, Final
 
