@@ -60,7 +60,7 @@ class Lifecycle:
             running.push_async_callback(database.pool.close)
             await start(self._in_background(database.listeners.run()))
             await start(self._in_background(database.listeners.watch()))
-            await start(self._in_background(parts.statistics.poll_dependencies()))
+            await start(self._in_background(parts.stats.poll_dependencies()))
             if parts.key_reloader:
                 await start(self._in_background(self._reload_keys(parts.key_reloader)))
             await start(self._in_background(parts.cache.warm_up.run(parts.cache.changes.listening)))

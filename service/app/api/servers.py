@@ -31,7 +31,7 @@ def public_server(parts: ApiParts, health: Health) -> Server:
         dead_letters=parts.dead_letters,
         replay=parts.replay,
         broadcaster=parts.broadcaster,
-        stats=parts.statistics.read,
+        stats=parts.stats.read,
         health=health,
     )
     app = create_app(

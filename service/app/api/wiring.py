@@ -9,9 +9,9 @@ from confluent_kafka import Consumer
 from confluent_kafka.admin import AdminClient
 from structlog.typing import FilteringBoundLogger
 
-from service.app.api.group_statistics import GroupReaders, GroupStatistics
+from service.app.api.group_stats import GroupReaders, GroupStatsReader
 from service.app.api.parts import Database, OrderCache
-from service.app.api.statistics import ApiStatistics
+from service.app.api.stats import StatsReader
 from service.app.build_info import build_info
 from service.app.database import ApplicationName, connection_settings
 from service.app.decoding import document_decoder
@@ -56,7 +56,7 @@ class ApiParts:
     broadcaster: EventBroadcaster
     dead_letters: KafkaDeadLetterReader
     replay: ReplayBackend
-    statistics: ApiStatistics
+    stats: StatsReader
 
 
 def build(settings: Settings) -> ApiParts:
@@ -86,7 +86,7 @@ def build(settings: Settings) -> ApiParts:
         broadcaster=broadcaster,
         dead_letters=_dead_letters(settings.kafka),
         replay=_replay(settings, metrics),
-        statistics=ApiStatistics(_process_info(settings), database, cache, broadcaster, _group(settings.kafka)),
+        stats=StatsReader(_process_info(settings), database, cache, broadcaster, _group(settings.kafka)),
     )
 
 
@@ -190,7 +190,7 @@ def _process_info(settings: Settings) -> ProcessInfo:
     )
 
 
-def _group(kafka: KafkaSettings) -> GroupStatistics:
+def _group(kafka: KafkaSettings) -> GroupStatsReader:
     # Without logs: an unreachable Kafka would log every second, although the API does not depend on it.
     client = properties.common(kafka) | {"log_level": 0}
     admin = partial(AdminClient, client)
@@ -200,4 +200,4 @@ def _group(kafka: KafkaSettings) -> GroupStatistics:
         members=GroupMembers(admin, group_id=kafka.group_id, topic=kafka.topic),
         next_timestamps=partial(next_timestamps, lambda: Consumer(properties.order_peeker(kafka)), kafka.topic),
     )
-    return GroupStatistics(readers)
+    return GroupStatsReader(readers)

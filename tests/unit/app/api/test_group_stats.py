@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from service.app.api.group_statistics import GroupReaders, GroupStatistics, GroupStats
+from service.app.api.group_stats import GroupReaders, GroupStats, GroupStatsReader
 from service.errors import KafkaRequestFailed
 from service.handler.http.routes.stats import ConsumerMember, PartitionLag
 from service.handler.kafka.client.group_lag import PartitionDepth, TopicDepths
@@ -41,7 +41,7 @@ def read(depths: Any = DEPTHS, members: Any = None, timestamps: Any = None) -> t
         members=Reads(members),  # type: ignore[arg-type]
         next_timestamps=next_.next_timestamps,
     )
-    return asyncio.run(GroupStatistics(readers, now=lambda: NOW).read()), next_
+    return asyncio.run(GroupStatsReader(readers, now=lambda: NOW).read()), next_
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ class GroupStats:
     kafka: DependencyStatus | None
 
 
-class GroupStatistics:
+class GroupStatsReader:
     """Belongs to one event loop. Each part is read by one thread at a time, and independently of the others."""
 
     def __init__(self, readers: GroupReaders, now: Callable[[], float] = time) -> None:

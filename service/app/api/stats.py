@@ -4,7 +4,7 @@ import asyncio
 from typing import Final
 
 from service.app.api.dependencies import Dependency
-from service.app.api.group_statistics import GroupStatistics
+from service.app.api.group_stats import GroupStatsReader
 from service.app.api.parts import Database, OrderCache
 from service.app.api.refreshing import refreshing
 from service.errors import StorageUnavailable
@@ -24,7 +24,7 @@ from service.usecases.warm_up import WarmUp
 DEPENDENCY_POLL_INTERVAL_SECONDS: Final = 0.5
 
 
-class ApiStatistics:
+class StatsReader:
     """Belongs to one event loop."""
 
     def __init__(
@@ -33,7 +33,7 @@ class ApiStatistics:
         database: Database,
         cache: OrderCache,
         broadcaster: EventBroadcaster,
-        group: GroupStatistics,
+        group: GroupStatsReader,
     ) -> None:
         self._process = process
         self._database = database
