@@ -14,6 +14,7 @@ Run = Callable[[argparse.Namespace, "Settings", ShutdownEvent], int]
 """Runs a command and returns its exit code.
 
 A command that ends by itself when the event is set calls `set_at_signals`. Others are ended by Ctrl-C at any time.
+`orders api` handles the signals on its event loop instead.
 """
 
 

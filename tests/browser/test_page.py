@@ -40,7 +40,7 @@ def test_enter_looks_up_an_order_and_shows_all_its_fields(visit: "Visit", shared
     expect(order.get_by_text('"internal_signature": ""')).to_be_visible()
     order.get_by_text('"delivery":').click()
     expect(order.get_by_text("Test Testov")).to_be_hidden()
-    order.get_by_role("button", name="As answered").click()
+    order.get_by_role("button", name="Raw response").click()
     assert '"internal_signature":""' in order.locator("pre").inner_text().replace(": ", ":")
     page.reload()
     expect(order.get_by_text('"internal_signature": ""')).to_be_visible()
@@ -152,7 +152,7 @@ def test_document_and_link_are_copied(visit: "Visit", context: BrowserContext, s
     expect(page.get_by_role("status", name="Copy as curl")).to_have_text("Copied")
     assert page.evaluate("navigator.clipboard.readText()") == f"curl -sS '{shared_service.url}/orders/{UID}'"
     page.get_by_text("JSON document").click()
-    page.get_by_role("button", name="As answered").click()
+    page.get_by_role("button", name="Raw response").click()
     page.get_by_role("button", name="Copy JSON").click()
     expect(page.get_by_role("status", name="Copy JSON")).to_have_text("Copied")
     assert page.evaluate("navigator.clipboard.readText()") == page.locator("article pre").inner_text()

@@ -2,7 +2,7 @@ import { isTemporary, type Api, type Result } from "./api";
 import { JsonSyntaxError, findPaths, parseTree, placeOf } from "./json-tree";
 import { REPLAY, failureMessage } from "./messages";
 import type { Coordinates } from "./route";
-import type { ReplayAnswer } from "./types";
+import type { ReplayResponse } from "./types";
 
 /** A violated rule: a path of the document, or "" for the whole document. */
 export interface Violation {
@@ -39,9 +39,9 @@ export function replay(
   request: ReplayRequest,
   requestKey: string | null,
   signal: AbortSignal,
-): Promise<Result<ReplayAnswer>> {
+): Promise<Result<ReplayResponse>> {
   const headers: Record<string, string> = requestKey === null ? {} : { "idempotency-key": requestKey };
-  return api.post<ReplayAnswer>("dead-letters/replay", replayBody(request), headers, signal);
+  return api.post<ReplayResponse>("dead-letters/replay", replayBody(request), headers, signal);
 }
 
 /** Browsers offer crypto.randomUUID only over HTTPS and on localhost. */
@@ -79,8 +79,8 @@ export function rangeOf(text: string, path: string): [number, number] {
   }
 }
 
-/** Return what the answer to a dry run says about the document. */
-export function validationOf(result: Result<ReplayAnswer>): Validation {
+/** Return what the response to a dry run says about the document. */
+export function validationOf(result: Result<ReplayResponse>): Validation {
   if (result.ok) {
     const refusal = refusalOf(result.body);
     return refusal === null ? { kind: "possible" } : { kind: "refused", message: refusal };
@@ -93,6 +93,6 @@ export function validationOf(result: Result<ReplayAnswer>): Validation {
 }
 
 /** Return why the only dead letter was refused, as a sentence, or null. */
-export function refusalOf({ dead_letters: [only] }: ReplayAnswer): string | null {
+export function refusalOf({ dead_letters: [only] }: ReplayResponse): string | null {
   return only?.outcome === "refused" ? `${only.detail ?? only.refusal ?? "The API refused it"}.` : null;
 }

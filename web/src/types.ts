@@ -19,7 +19,7 @@ export type DeadLetter = DeadLetterPage["dead_letters"][number];
 export type OrderHistory = Body<"/orders/{order_uid}/history">;
 export type WholeDeadLetter = Body<"/dead-letters/{partition}/{offset}">;
 export type DeadLetterCounts = Body<"/dead-letters/counts">;
-export type ReplayAnswer = components["schemas"]["ReplayedDeadLetters"];
+export type ReplayResponse = components["schemas"]["ReplayedDeadLetters"];
 
 /** What `/readyz?verbose` says, with 200 or 503. */
 export interface Readiness {

@@ -5,8 +5,8 @@ import { memoryStorage } from "./storage";
 
 const never = new AbortController().signal;
 
-function apiThatAnswers(answer: () => Promise<Response>) {
-  const fetched = vi.fn<typeof fetch>(answer);
+function apiThatResponds(respond: () => Promise<Response>) {
+  const fetched = vi.fn<typeof fetch>(respond);
   vi.stubGlobal("fetch", fetched);
   return { api: new Api(new Access(memoryStorage)), fetched };
 }
@@ -14,7 +14,7 @@ function apiThatAnswers(answer: () => Promise<Response>) {
 afterEach(() => void vi.unstubAllGlobals());
 
 test("a success has the document, its text and the headers", async () => {
-  const { api } = apiThatAnswers(async () => new Response('{"amount": 1}', { headers: { "x-cache": "hit" } }));
+  const { api } = apiThatResponds(async () => new Response('{"amount": 1}', { headers: { "x-cache": "hit" } }));
   const result = await api.get("orders/a1", never);
   expect(result).toMatchObject({ ok: true, body: { amount: 1 }, text: '{"amount": 1}' });
   expect(result.ok && result.headers.get("x-cache")).toBe("hit");
@@ -22,7 +22,7 @@ test("a success has the document, its text and the headers", async () => {
 
 test("a failure has the members of the problem", async () => {
   const problem = { title: "Not Found", detail: "there is none", request_id: "r1" };
-  const { api } = apiThatAnswers(async () => Response.json(problem, { status: 404, headers: { "retry-after": "2" } }));
+  const { api } = apiThatResponds(async () => Response.json(problem, { status: 404, headers: { "retry-after": "2" } }));
   expect(await api.get("orders/a1", never)).toMatchObject({
     ok: false,
     status: 404,
@@ -33,17 +33,17 @@ test("a failure has the members of the problem", async () => {
 });
 
 test("a gateway's page is a failure without details", async () => {
-  const { api } = apiThatAnswers(async () => new Response("<html>", { status: 502, statusText: "Bad Gateway" }));
+  const { api } = apiThatResponds(async () => new Response("<html>", { status: 502, statusText: "Bad Gateway" }));
   expect(await api.get("stats", never)).toMatchObject({ ok: false, status: 502, title: "Bad Gateway", detail: "" });
 });
 
 test("no response is a failure with status 0", async () => {
-  const { api } = apiThatAnswers(() => Promise.reject(new TypeError("failed to fetch")));
+  const { api } = apiThatResponds(() => Promise.reject(new TypeError("failed to fetch")));
   expect(await api.get("stats", never)).toMatchObject({ ok: false, status: 0 });
 });
 
 test("every request sends the key in a header", async () => {
-  const { api, fetched } = apiThatAnswers(async () => new Response("{}"));
+  const { api, fetched } = apiThatResponds(async () => new Response("{}"));
   await api.get("stats", never);
   api.access.use("secret");
   await api.get("stats", never);
@@ -54,7 +54,7 @@ test("every request sends the key in a header", async () => {
 });
 
 test("a text is posted as it is, with the key", async () => {
-  const { api, fetched } = apiThatAnswers(async () => new Response("{}"));
+  const { api, fetched } = apiThatResponds(async () => new Response("{}"));
   api.access.use("secret");
   await api.post("dead-letters/replay", '{"value":1.0}', { "idempotency-key": "k" }, never);
   expect(fetched.mock.calls[0]).toMatchObject([
@@ -68,7 +68,7 @@ test("a text is posted as it is, with the key", async () => {
 });
 
 test("a 401 requires a key", async () => {
-  const { api } = apiThatAnswers(async () => new Response("", { status: 401 }));
+  const { api } = apiThatResponds(async () => new Response("", { status: 401 }));
   await api.get("stats", never);
   expect(api.access.state).toBe("required");
 });

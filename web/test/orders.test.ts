@@ -9,12 +9,12 @@ const found: Success<unknown> = { ok: true, body: {}, text: "{}", headers: new H
 const missing = failure(404);
 const erased = failure(404, { type: ERASED, detail: "the order was erased at 2026-03-01T12:00:00.000Z" });
 
-/** Reads the order "a" with these answers by path, and returns the requested paths and the result. */
-async function read(answers: Record<string, Result<unknown>>): Promise<[string[], Result<unknown>]> {
+/** Reads the order "a" with these results by path, and returns the requested paths and the result. */
+async function read(results: Record<string, Result<unknown>>): Promise<[string[], Result<unknown>]> {
   const paths: string[] = [];
   const get = <T>(path: string): Promise<Result<T>> => {
     paths.push(path);
-    return Promise.resolve((answers[path] ?? failure(0)) as Result<T>);
+    return Promise.resolve((results[path] ?? failure(0)) as Result<T>);
   };
   return [paths, await readOrder({ get }, "a", never)];
 }

@@ -2,13 +2,13 @@ import { expect, test } from "vitest";
 import type { Result } from "../src/api";
 import { JsonSyntaxError } from "../src/json-tree";
 import { newRequestKey, rangeOf, replayBody, syntaxViolation, validationOf, violationsIn } from "../src/replay";
-import type { ReplayAnswer } from "../src/types";
+import type { ReplayResponse } from "../src/types";
 import { deadLetter } from "./dead-letters";
 import { failure } from "./failures";
 
 const LETTER = deadLetter({ partition: 3, offset: 15 });
 
-function answer(more: Partial<ReplayAnswer["dead_letters"][number]>): Result<ReplayAnswer> {
+function response(more: Partial<ReplayResponse["dead_letters"][number]>): Result<ReplayResponse> {
   const only = { partition: 3, offset: 15, outcome: "would-be-sent" as const, refusal: null, detail: null, ...more };
   const body = { dry_run: true, sent: 0, refused: 0, dead_letters: [only] };
   return { ok: true, body, text: "", headers: new Headers(), milliseconds: 1 };
@@ -68,8 +68,8 @@ test("violations have the paths of the document", () => {
 });
 
 test("a refusal, a missing scope and an outage are different", () => {
-  expect(validationOf(answer({}))).toEqual({ kind: "possible" });
-  const refused = answer({ outcome: "refused", refusal: "no-origin", detail: "3/15 has no origin headers" });
+  expect(validationOf(response({}))).toEqual({ kind: "possible" });
+  const refused = response({ outcome: "refused", refusal: "no-origin", detail: "3/15 has no origin headers" });
   expect(validationOf(refused)).toEqual({ kind: "refused", message: "3/15 has no origin headers." });
   expect(validationOf(failure(403))).toMatchObject({ kind: "refused", message: expect.stringContaining("scope replay") });
   expect(validationOf(failure(503, { detail: "no Kafka" }))).toMatchObject({ kind: "unchecked" });

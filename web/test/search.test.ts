@@ -10,8 +10,8 @@ function page(count: number, next: string | null): Result<DeadLetterPage> {
   return { ok: true, body, text: "", headers: new Headers(), milliseconds: 1 };
 }
 
-function pages(...answers: Result<DeadLetterPage>[]) {
-  return vi.fn(async (_cursor: string | null) => answers.shift() ?? page(0, "more"));
+function pages(...results: Result<DeadLetterPage>[]) {
+  return vi.fn(async (_cursor: string | null) => results.shift() ?? page(0, "more"));
 }
 
 test("it stops at a page with dead letters", async () => {
@@ -35,8 +35,8 @@ test("it reads at most five pages", async () => {
 test.each([
   ["the last page", page(0, null)],
   ["a failure", failure(503)],
-])("%s ends the search", async (_name, answer) => {
-  const load = pages(answer);
-  expect(await firstNonEmptyPage(load, null)).toBe(answer);
+])("%s ends the search", async (_name, result) => {
+  const load = pages(result);
+  expect(await firstNonEmptyPage(load, null)).toBe(result);
   expect(load).toHaveBeenCalledTimes(1);
 });

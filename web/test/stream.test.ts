@@ -2,7 +2,7 @@ import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import type { ServerEvent } from "../src/sse";
 import { EventStream, type StreamState } from "../src/stream";
 
-/** Answers each attempt with the next of `answers`; after the last one, never. */
+/** Answers each attempt with the next of `responses`; after the last one, never. */
 class Server {
   readonly sent: Record<string, string>[] = [];
   readonly events: ServerEvent[] = [];
@@ -21,7 +21,7 @@ class Server {
   });
 
   constructor(
-    private readonly answers: (() => Response | Promise<Response>)[],
+    private readonly responses: (() => Response | Promise<Response>)[],
     private readonly jitter = 1,
   ) {}
 
@@ -35,8 +35,8 @@ class Server {
 
   private async open(headers: Record<string, string>, signal: AbortSignal): Promise<Response> {
     this.sent.push(headers);
-    const answer = this.answers.shift();
-    return answer ? aborting(await answer(), signal) : new Promise(() => undefined);
+    const respond = this.responses.shift();
+    return respond ? aborting(await respond(), signal) : new Promise(() => undefined);
   }
 }
 

@@ -29,7 +29,7 @@ STOP_TIMEOUT_SECONDS: Final = 5
 def admin_app(
     health: probes.Health, registry: CollectorRegistry, build_info: Mapping[str, str], log: FilteringBoundLogger
 ) -> Starlette:
-    """Return the application of the admin port. `build_info` is the answer of `/version`."""
+    """Return the application of the admin port. `/version` returns `build_info`."""
 
     async def metrics(request: Request) -> Response:
         encode, media_type = choose_encoder(request.headers.get("accept", ""))

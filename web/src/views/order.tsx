@@ -127,16 +127,16 @@ function Payment({ order: { payment } }: { order: Order }): JSX.Element {
 }
 
 function Document({ text }: { text: string }): JSX.Element {
-  const [isAsAnswered, setAsAnswered] = useState(false);
+  const [isRaw, setRaw] = useState(false);
   return (
     <>
       <p class="title">
-        <button type="button" aria-pressed={isAsAnswered} onClick={() => setAsAnswered(!isAsAnswered)}>
-          As answered
+        <button type="button" aria-pressed={isRaw} onClick={() => setRaw(!isRaw)}>
+          Raw response
         </button>
         <Copy label="Copy JSON" text={text} />
       </p>
-      <Scroll label="JSON">{isAsAnswered ? <pre class="wrap">{text}</pre> : <Json text={text} root={parseTree(text)} />}</Scroll>
+      <Scroll label="JSON">{isRaw ? <pre class="wrap">{text}</pre> : <Json text={text} root={parseTree(text)} />}</Scroll>
     </>
   );
 }

@@ -14,7 +14,7 @@ import { FateMessage, ValidationMessage } from "./replay-messages";
 
 type State =
   | { kind: "editing" | "sending" | "following" }
-  | { kind: "refused" | "unanswered"; reason: string }
+  | { kind: "refused" | "no-response"; reason: string }
   | { kind: "over"; fate: Fate };
 
 const MAX_ROWS = 24;
@@ -91,7 +91,7 @@ interface Replaying {
   reset: () => void;
 }
 
-/** A request without an answer is repeated with the same key, so that it is never sent twice. */
+/** A request without a response is repeated with the same key, so that it is never sent twice. */
 function useReplay(deadLetter: WholeDeadLetter, text: string, value: string | null): Replaying {
   const api = useApi();
   const [state, setState] = useState<State>({ kind: "editing" });
@@ -105,7 +105,7 @@ function useReplay(deadLetter: WholeDeadLetter, text: string, value: string | nu
     requestKey.current ??= newRequestKey();
     const result = await replay(api, { deadLetter, value, dryRun: false }, requestKey.current, running.signal);
     if (!result.ok) {
-      const kind = isTemporary(result) ? "unanswered" : "refused";
+      const kind = isTemporary(result) ? "no-response" : "refused";
       return setState({ kind, reason: failureMessage(result, REPLAY) });
     }
     requestKey.current = null;
@@ -142,7 +142,7 @@ function StateMessage({ state, uid }: { state: State; uid: string | null }): JSX
       return <>Sent. Waiting until a consumer has stored it …</>;
     case "refused":
       return <span class="bad">Not replayed: {state.reason}</span>;
-    case "unanswered":
+    case "no-response":
       return <span class="warn">{state.reason} It may have been sent. To replay again is safe.</span>;
     case "over":
       return <FateMessage fate={state.fate} uid={uid} />;

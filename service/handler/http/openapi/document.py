@@ -35,7 +35,7 @@ HEADERS: Final = {
     "Link": "The next page, with the request's filters, as a relative reference (RFC 8288). None on the last page, and "
     "none for a list of one customer: headers contain no personal data.",
     "X-Cache": "`hit`: served from memory; `miss`: read from the database.",
-    "Idempotency-Replayed": "`true`: the answer to an earlier request with this Idempotency-Key.",
+    "Idempotency-Replayed": "`true`: the response to an earlier request with this Idempotency-Key.",
     _REQUEST_ID: "The id in the log: that of the request's `X-Request-ID`, or a new one.",
     "Retry-After": "Seconds after which to retry.",
 }

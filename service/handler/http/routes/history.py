@@ -72,7 +72,7 @@ def router(reader: OrderReader) -> Router:
 
 
 def _not_stored(erased_at: datetime | None) -> Problem:
-    """Only here are erased orders told from unknown ones: `GET` of an order spares the second query."""
+    """`GET` of an order returns order-not-found for both: it avoids the second query."""
     if erased_at is None:
         return Problem(ProblemType.ORDER_NOT_FOUND, "no order with this order_uid")
     return Problem(ProblemType.ORDER_ERASED, f"the order was erased at {rfc3339(erased_at)}")
