@@ -20,7 +20,7 @@ from reference import (
 Files = Mapping[str, Callable[[], str]]
 
 OF_CHART: Final[Files] = {
-    ".ci/compose/prometheus/alerts.yml": chart.render_alerts,
+    "local/compose/prometheus/alerts.yml": chart.render_alerts,
     "chart/README.md": chart.render_readme,
 }
 """Need Helm and helm-docs."""

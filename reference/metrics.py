@@ -65,7 +65,7 @@ def _readers(metric: str) -> Iterator[str]:
 @cache
 def _alerts() -> dict[str, str]:
     """Return each alert's query."""
-    rules = yaml.safe_load((ROOT / ".ci/compose/prometheus/alerts.yml").read_text(encoding="utf-8"))
+    rules = yaml.safe_load((ROOT / "local/compose/prometheus/alerts.yml").read_text(encoding="utf-8"))
     return {rule["alert"]: rule["expr"] for group in rules["groups"] for rule in group["rules"] if "alert" in rule}
 
 

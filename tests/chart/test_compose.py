@@ -18,7 +18,7 @@ from tests.chart.helm import CHART, ROOT, Manifest, one, render
 from tests.chart.schemas import module
 
 SPECIFICATION: Final = "github.com/compose-spec/compose-go/v2@v2.16.2"
-CONFIGURATION: Final = ROOT / ".ci" / "compose"
+CONFIGURATION: Final = ROOT / "local" / "compose"
 PROMETHEUS: Final = CONFIGURATION / "prometheus" / "prometheus.yml"
 ALERTS: Final = CONFIGURATION / "prometheus" / "alerts.yml"
 LOOPBACK: Final = "127.0.0.1"
