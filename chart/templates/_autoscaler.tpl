@@ -7,7 +7,7 @@ apiVersion: autoscaling/v2
 kind: HorizontalPodAutoscaler
 metadata:
   name: {{ include "orders.fullname" $root }}-{{ $component }}
-  labels: {{- include "orders.labels" . | nindent 4 }}
+  {{- include "orders.metadata" . | nindent 2 }}
 spec:
   scaleTargetRef:
     apiVersion: apps/v1

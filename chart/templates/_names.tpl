@@ -23,6 +23,35 @@ app.kubernetes.io/managed-by: {{ $root.Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_" }}
 {{- end }}
 
+{{- /* Labels and annotations of an object. (root, component[, dict of own labels and annotations]) */}}
+{{- define "orders.metadata" -}}
+{{- $values := (index . 0).Values -}}
+{{- $own := index (append . dict) 2 -}}
+labels:
+  {{- include "orders.labels" . | nindent 2 }}
+  {{- with merge dict ($own.labels | default dict) $values.commonLabels }}{{ include "orders.entries" . | nindent 2 }}{{ end }}
+{{- with merge dict ($own.annotations | default dict) $values.commonAnnotations }}
+annotations: {{- include "orders.entries" . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{- /* Labels and annotations of a pod. (root, component, own annotations) */}}
+{{- define "orders.podMetadata" -}}
+{{- $values := (index . 0).Values -}}
+{{- $group := get $values (include "orders.podGroup" .) -}}
+labels:
+  {{- include "orders.labels" . | nindent 2 }}
+  {{- with merge dict $group.podLabels $values.podLabels $values.commonLabels }}{{ include "orders.entries" . | nindent 2 }}{{ end }}
+{{- with merge dict (index . 2) $group.podAnnotations $values.podAnnotations }}
+annotations: {{- include "orders.entries" . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{- /* The group of values with a component's pod values. The migration shares its group with the other short-lived pods. (root, component) */}}
+{{- define "orders.podGroup" -}}
+{{ ternary "migrations" (index . 1) (has (index . 1) (list "migration" "prune" "test")) }}
+{{- end }}
+
 {{- /* The user's labels or annotations; toYaml would leave keys such as << unquoted. (map) */}}
 {{- define "orders.entries" -}}
 {{- range $name, $value := . }}

@@ -22,6 +22,7 @@ enableServiceLinks: false
 imagePullSecrets: {{ toJson . }}
 {{- end }}
 {{- include "orders.securityContext" (append . "podSecurityContext") | nindent 0 }}
+{{- include "orders.scheduling" . }}
 {{- end }}
 
 {{- define "orders.containerSecurity" -}}
@@ -34,36 +35,29 @@ nulls. (root, component, value) */}}
 {{- $values := (index . 0).Values -}}
 {{- $name := index . 2 -}}
 {{- $fields := dict -}}
-{{- range list (get $values $name) (get (get $values (index . 1)) $name) }}
+{{- range list (get $values $name) (get (get $values (include "orders.podGroup" .)) $name) }}
 {{- range $field, $value := . }}{{ if not (kindIs "invalid" $value) }}{{ $_ := set $fields $field $value }}{{ end }}{{ end }}
 {{- end -}}
 securityContext: {{ toJson $fields }}
 {{- end }}
 
-{{- /* Scheduling of pods. A single pod needs no topology spread. (root, component, whether it is a single pod) */}}
+{{- /* Where pods run: as their group of values says, or else the chart's. The migration's group defaults to the consumer's. (root, component) */}}
 {{- define "orders.scheduling" -}}
-{{- $root := index . 0 -}}
-{{- $component := index . 1 -}}
-{{- $values := index $root.Values $component -}}
-{{- with $values.nodeSelector }}
-nodeSelector: {{ toJson . }}
-{{- end }}
-{{- with $values.tolerations }}
-tolerations: {{ toJson . }}
-{{- end }}
-{{- with $values.affinity }}
-affinity: {{ toJson . }}
-{{- end }}
-{{- with $values.priorityClassName }}
-priorityClassName: {{ quote . }}
-{{- end }}
-{{- if not (index . 2) }}
-{{- with $values.topologySpreadConstraints }}
-{{- $own := dict "labelSelector" (dict "matchLabels" (include "orders.selectorLabels" (list $root $component) | fromYaml)) }}
+{{- $values := (index . 0).Values -}}
+{{- $group := include "orders.podGroup" . -}}
+{{- $own := get $values $group -}}
+{{- $consumer := ternary $values.consumer dict (eq $group "migrations") -}}
+{{- range $field := list "nodeSelector" "tolerations" "affinity" "priorityClassName" "topologySpreadConstraints" }}
+{{- with coalesce (get $own $field) (get $consumer $field) (get $values $field) }}
+{{- if eq $field "topologySpreadConstraints" }}
+{{- $selector := dict "labelSelector" (dict "matchLabels" (include "orders.selectorLabels" $ | fromYaml)) }}
 topologySpreadConstraints:
   {{- range . }}
-  - {{ toJson (merge (deepCopy .) $own) }}
+  - {{ toJson (merge (deepCopy .) $selector) }}
   {{- end }}
+{{- else }}
+{{ $field }}: {{ toJson . }}
+{{- end }}
 {{- end }}
 {{- end }}
 {{- end }}

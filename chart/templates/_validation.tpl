@@ -129,9 +129,13 @@
 {{- define "orders.validateNames" -}}
 {{- $v := .Values -}}
 {{- $metrics := $v.metrics -}}
-{{- range $path, $labels := dict "api.podLabels" $v.api.podLabels "consumer.podLabels" $v.consumer.podLabels "metrics.serviceMonitor.additionalLabels" $metrics.serviceMonitor.additionalLabels "metrics.prometheusRule.additionalLabels" $metrics.prometheusRule.additionalLabels "metrics.dashboards.additionalLabels" $metrics.dashboards.additionalLabels "api.podAnnotations" $v.api.podAnnotations "consumer.podAnnotations" $v.consumer.podAnnotations }}
+{{- $maps := dict "commonLabels" $v.commonLabels "commonAnnotations" $v.commonAnnotations "podLabels" $v.podLabels "podAnnotations" $v.podAnnotations }}
+{{- range $group := list "api" "consumer" "migrations" "kafka" "postgresql" }}
+{{- range $name := list "podLabels" "podAnnotations" }}{{ $_ := set $maps (printf "%s.%s" $group $name) (get (get $v $group) $name) }}{{ end }}
+{{- end }}
+{{- range $path, $labels := merge $maps (dict "metrics.serviceMonitor.additionalLabels" $metrics.serviceMonitor.additionalLabels "metrics.prometheusRule.additionalLabels" $metrics.prometheusRule.additionalLabels "metrics.dashboards.additionalLabels" $metrics.dashboards.additionalLabels) }}
 {{- range $name, $_ := $labels }}
-{{- if regexMatch "^(app[.]kubernetes[.]io/(name|instance|component|version|part-of|managed-by)|helm[.]sh/chart|grafana_dashboard|checksum/(settings|passwords))$" $name }}{{ fail (printf "%s: %s is set by the chart" $path $name) }}{{ end }}
+{{- if regexMatch "^(app[.]kubernetes[.]io/(name|instance|component|version|part-of|managed-by)|helm[.]sh/chart|grafana_dashboard|checksum/(settings|passwords|scripts)|orders/metrics|helm[.]sh/hook(-[a-z-]+)?)$" $name }}{{ fail (printf "%s: %s is set by the chart" $path $name) }}{{ end }}
 {{- end }}
 {{- end }}
 {{- $reserved := dict "extraEnv" list "extraVolumes" (list "tmp" "api-keys") "extraVolumeMounts" (list "/tmp" "/etc/orders/auth") -}}

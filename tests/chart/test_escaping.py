@@ -23,6 +23,7 @@ AWKWARD_TEXTS: Final = (
 ODD_NAMES: Final = ("null", "true", "1e3", "0x1f", "12", "off", "7.0", "y", "my.shop", "r" * 53)
 SCHEMA: Final = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
 LIMITS: Final = {"limits": {"memory": "640Mi"}}
+SCHEDULING: Final = ("nodeSelector", "tolerations", "affinity", "topologySpreadConstraints", "priorityClassName")
 MODES: Final[dict[str, dict[str, Any]]] = {
     "inside": {
         "kafka": {"enabled": True, "bootstrapServers": "", "sasl": None, "tls": None},
@@ -39,6 +40,7 @@ MODES: Final[dict[str, dict[str, Any]]] = {
         "retention": {"maxAge": "400d"},
     },
     "outside": {
+        "api": dict.fromkeys(SCHEDULING),  # so that the chart's is used
         "kafka": {"enabled": False, "securityProtocol": "SASL_SSL", "sasl": {"mechanism": "PLAIN"}},
         "postgresql": {"enabled": False, "tls": {"mode": "verify-full"}},
         "consumer": {"keda": {"enabled": True}, "autoscaling": {"enabled": False}},

@@ -8,10 +8,9 @@ podFailurePolicy:
 activeDeadlineSeconds: {{ add .Values.migrations.timeout 60 }}
 template:
   metadata:
-    labels: {{- include "orders.labels" (list . "migration") | nindent 6 }}
+    {{- include "orders.podMetadata" (list . "migration" dict) | nindent 4 }}
   spec:
-    {{- include "orders.podSpec" (list . "migrations") | nindent 4 }}
-    {{- include "orders.scheduling" (list . "consumer" true) | nindent 4 }}
+    {{- include "orders.podSpec" (list . "migration") | nindent 4 }}
     restartPolicy: Never
     containers:
       - name: migrate
@@ -25,7 +24,7 @@ template:
           {{- end }}
           {{- include "orders.loginEnv" (list . "migrate" "PGUSER" "PGPASSWORD") | nindent 10 }}
           {{- include "orders.secretEnv" . | nindent 10 }}
-        {{- include "orders.containerSecurity" (list . "migrations") | nindent 8 }}
+        {{- include "orders.containerSecurity" (list . "migration") | nindent 8 }}
         resources: {{ toJson .Values.migrations.resources }}
         {{- include "orders.volumeMounts" . | nindent 8 }}
     {{- include "orders.volumes" . | nindent 4 }}
