@@ -155,8 +155,26 @@ def is_of_empty_object(request: Request) -> bool:
     return '"value":{}' in (request.post_data or "")
 
 
+def test_an_edit_is_discarded_when_another_dead_letter_is_selected(
+    visit: "Visit", service: Service, harness: Harness
+) -> None:
+    page = visit.page
+    for offset, uid in enumerate(["first", "second"]):
+        harness.produce_dead_letter(order_document(order_uid=uid), offset)
+    document = open_repair(page, service, text="first")
+    document.fill(document.input_value().replace("USD", "EUR"))
+    expect(page.get_by_role("button", name="Replay the edited document")).to_be_enabled()
+    page.get_by_role("row").filter(has_text="second").get_by_role("link").click()
+    expect(document).to_have_value(re.compile('"order_uid": "second"'))
+    expect(document).to_have_value(re.compile("USD"))
+    page.get_by_role("button", name="Replay unchanged").click()
+    expect(outcome(page)).to_have_text(FOLLOWING)
+    sent = [json.loads(each.value() or b"") for each in harness.messages(harness.topic)]
+    assert sent == [order_document(order_uid="second")]
+
+
 @pytest.mark.usefixtures("dead_letter")
-def test_a_replay_without_an_answer_is_repeated_with_its_key(
+def test_a_replay_without_a_response_is_repeated_with_its_key(
     visit: "Visit", service: Service, harness: Harness
 ) -> None:
     page = visit.page
