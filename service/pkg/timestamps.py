@@ -19,6 +19,11 @@ def from_milliseconds(milliseconds: int) -> datetime:
     return UNIX_EPOCH + timedelta(milliseconds=milliseconds)
 
 
+def from_microseconds(microseconds: int) -> datetime:
+    """Return the UTC datetime of microseconds since the Unix epoch. Raises OverflowError beyond its range."""
+    return UNIX_EPOCH + timedelta(microseconds=microseconds)
+
+
 def to_milliseconds(timestamp: datetime) -> int:
     """Return milliseconds since the Unix epoch, as in Kafka."""
     return round(timestamp.timestamp() * 1_000)

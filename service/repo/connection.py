@@ -114,7 +114,7 @@ class BoundedAsyncConnection(psycopg.AsyncConnection[tuple[Any, ...]]):
     """
 
     call_timeout: float = 30
-    may_be_behind = False
+    may_be_standby = False
     """Whether queries may run on a standby."""
 
     async def wait(  # psycopg's interface

@@ -5,10 +5,8 @@ same. `concat` takes three quarters of the time of `row_to_json`, and leaves an 
 """
 
 from collections.abc import Collection, Iterable
-from datetime import datetime, timedelta
 from typing import Final
 
-from service.pkg.timestamps import UNIX_EPOCH
 from service.repo.columns import DELIVERIES, ITEMS, ORDERS, PAYMENTS, TableColumns
 
 Member = tuple[str, str]
@@ -18,11 +16,6 @@ Member = tuple[str, str]
 def rfc3339_expression(column: str) -> str:
     """Return an expression that formats a timestamp in UTC, with a fraction only if it is not zero."""
     return f"""rtrim(rtrim(to_char({column} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US'), '0'), '.') || 'Z'"""
-
-
-def created_at(created_us: int) -> datetime:
-    """Return the time that CREATED_US gives in microseconds. Raises OverflowError beyond the range of datetime."""
-    return UNIX_EPOCH + timedelta(microseconds=created_us)
 
 
 def json_object(members: Iterable[Member], optional: Collection[str] = ()) -> str:

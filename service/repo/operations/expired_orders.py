@@ -8,8 +8,9 @@ from datetime import datetime
 from functools import partial
 from typing import Final
 
+from service.pkg.timestamps import from_microseconds
 from service.repo.connection import BoundedConnection
-from service.repo.document import CREATED_US, created_at
+from service.repo.document import CREATED_US
 from service.repo.notifications import NOTIFY, payload_lines
 from service.repo.operations.erasures import exclusively
 from service.repo.transactions import Transactions
@@ -69,4 +70,4 @@ class PostgresExpiredOrders:
         for statement in (*DELETE_CHILDREN, DELETE_HISTORIES, DELETE_BY_ID):
             connection.execute(statement, keys)
         connection.execute(NOTIFY, [payload_lines([], uids)])
-        return len(uids), created_at(created_us[-1])
+        return len(uids), from_microseconds(created_us[-1])

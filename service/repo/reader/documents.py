@@ -29,7 +29,7 @@ async def results_by_uid(
 ) -> dict[str, ReadResult]:
     """Return the results of DOCUMENTS_OF or SUMMARIES_OF."""
     values = document_values(uids)
-    if not connection.may_be_behind:
+    if not connection.may_be_standby:
         rows = await (await connection.cursor(binary=True).execute(statement, values)).fetchall()
         return _results(uids, None, rows)
     cursor = AsyncClientCursor(connection)

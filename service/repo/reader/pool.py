@@ -169,7 +169,7 @@ class ReadPool:
         connection.add_notify_handler(ignore_notify)
         [(backend_pid, is_standby)] = await (await connection.execute(SERVER)).fetchall()
         through_pooler = is_pooled(connection, backend_pid)
-        connection.may_be_behind = is_standby or through_pooler  # a pooler may switch servers
+        connection.may_be_standby = is_standby or through_pooler  # a pooler may switch servers
         if through_pooler and self._settings.prepared_statements is None:
             connection.prepare_threshold = None
         if not through_pooler:

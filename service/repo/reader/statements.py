@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, Final, LiteralString
 
+from service.pkg.timestamps import from_microseconds
 from service.repo.connection import PLANNER_SETTINGS
 from service.repo.document import (
     BY_ORDER_UID,
@@ -15,7 +16,6 @@ from service.repo.document import (
     JOIN_PAYMENTS,
     STORED_AT,
     columns,
-    created_at,
     json_object,
     microseconds,
 )
@@ -165,6 +165,6 @@ def page_values(query: PageQuery) -> dict[str, Any]:
 def _timestamp(microseconds: int) -> datetime:
     """Return the time, limited to the range of datetime."""
     try:
-        return created_at(microseconds)
+        return from_microseconds(microseconds)
     except OverflowError:
         return datetime.max.replace(tzinfo=UTC) if microseconds > 0 else datetime.min.replace(tzinfo=UTC)

@@ -5,7 +5,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from service.entities.version import RecordCoordinates
-from service.repo.document import created_at
+from service.pkg.timestamps import from_microseconds
 from service.usecases.ports.reads import OrderHistory, OrderVersion
 
 
@@ -33,7 +33,7 @@ def history_of(found: Sequence[tuple[Any, ...]]) -> OrderHistory | None:
 
 def _version(row: _Row, before: _Row | None) -> OrderVersion:
     source = RecordCoordinates(row.timestamp_ms, row.partition, row.offset, row.topic.decode())
-    return OrderVersion(source, created_at(row.stored_us), before and _changed_fields(row, before))
+    return OrderVersion(source, from_microseconds(row.stored_us), before and _changed_fields(row, before))
 
 
 def _changed_fields(row: _Row, before: _Row) -> list[str] | None:

@@ -95,7 +95,7 @@ class ReplayResult(NamedTuple):
 
 class DeadLetterReplayer(Protocol):
     async def replay(self, request: ReplayRequest) -> Sequence[ReplayResult]:
-        """Replay at most MAX_CHOSEN dead letters; return a result for each.
+        """Replay at most MAX_SELECTED dead letters; return a result for each.
 
         Raises TooManyDeadLetters before anything is sent, and KafkaRequestFailed, after which some may have been sent.
         """

@@ -1,4 +1,4 @@
-"""`POST /dead-letters/replay`: sends chosen dead letters, one of them possibly edited, to the order topic."""
+"""`POST /dead-letters/replay`: sends selected dead letters, one of them possibly edited, to the order topic."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -25,12 +25,12 @@ from service.handler.http.responses.json_response import NO_STORE, json_response
 from service.handler.http.responses.problem_types import ProblemType
 from service.handler.http.responses.problems import Problem, invalid_body, request_id_of
 from service.handler.http.security.auth import key_holder_of
-from service.usecases.chosen_replay import MAX_CHOSEN, MIN_RATE
 from service.usecases.ports.replay import DeadLetterReplayer, EditedValue, ReplayRequest, ReplayResult
+from service.usecases.selected_replay import MAX_SELECTED, MIN_RATE
 
 PATH: Final = "/dead-letters/replay"
 MAX_BODY_OVERHEAD_BYTES: Final = 64 * 2**10
-"""Size of a body without its value: coordinates of MAX_CHOSEN dead letters, or an order."""
+"""Size of a body without its value: coordinates of MAX_SELECTED dead letters, or an order."""
 _REPLAYED: Final = {**NO_STORE, "idempotency-replayed": "true"}
 
 IdempotencyKey = Annotated[
@@ -58,10 +58,10 @@ class DeadLetterReference(Struct, frozen=True, forbid_unknown_fields=True):
 class ReplayDeadLetters(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """Exactly one of `dead_letters` and `order_uid` is required."""
 
-    dead_letters: Annotated[list[DeadLetterReference], Meta(min_length=1, max_length=MAX_CHOSEN)] | None = None
+    dead_letters: Annotated[list[DeadLetterReference], Meta(min_length=1, max_length=MAX_SELECTED)] | None = None
     order_uid: Annotated[
         Annotated[str, Meta(min_length=1, max_length=1_024)] | None,
-        Meta(description=f"All dead letters of this order, by key and content; at most {MAX_CHOSEN}."),
+        Meta(description=f"All dead letters of this order, by key and content; at most {MAX_SELECTED}."),
     ] = None
     dry_run: bool = False
     max_replays: Annotated[
@@ -190,22 +190,22 @@ def _parse(body: bytes, backend: ReplayBackend, replayed_by: str) -> ReplayReque
     """Raise Problem if the body is invalid, or the edited value is not a valid order."""
     parsed = decode_json(body, ReplayDeadLetters)
     references = parsed.dead_letters
-    chosen = None if references is None else [DeadLetterId(each.partition, each.offset) for each in references]
-    if (chosen is None) == (parsed.order_uid is None):
+    selected = None if references is None else [DeadLetterId(each.partition, each.offset) for each in references]
+    if (selected is None) == (parsed.order_uid is None):
         raise invalid_body([Violation("", "exactly one of dead_letters and order_uid is required")])
     return ReplayRequest(
-        chosen,
+        selected,
         parsed.order_uid or "",
         replayed_by,
         parsed.max_replays,
-        None if parsed.value is UNSET else _edited(bytes(parsed.value), chosen or [], backend),
+        None if parsed.value is UNSET else _edited(bytes(parsed.value), selected or [], backend),
         parsed.dry_run,
         parsed.rate or 0,
     )
 
 
-def _edited(value: bytes, chosen: Sequence[DeadLetterId], backend: ReplayBackend) -> EditedValue:
-    if len(chosen) != 1:
+def _edited(value: bytes, selected: Sequence[DeadLetterId], backend: ReplayBackend) -> EditedValue:
+    if len(selected) != 1:
         raise invalid_body([Violation("value", "requires exactly one dead letter")])
     try:
         return EditedValue(value, backend.decode(value).order_uid)

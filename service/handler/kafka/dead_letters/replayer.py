@@ -1,4 +1,4 @@
-"""Replays chosen dead letters for the API."""
+"""Replays selected dead letters for the API."""
 
 import asyncio
 import threading
@@ -17,8 +17,8 @@ from service.handler.kafka.dead_letters.replay import KafkaReplaySource, ReplayP
 from service.pkg.acquire import acquired_within
 from service.pkg.run_with_timeout import run_in_daemon_thread
 from service.pkg.shutdown_event import ShutdownEvent
-from service.usecases.chosen_replay import MAX_CHOSEN, replay_chosen
 from service.usecases.ports.replay import ReplayRequest, ReplayResult
+from service.usecases.selected_replay import MAX_SELECTED, replay_selected
 
 REPLAY_TIMEOUT_SECONDS: Final = 15.0
 """How long a replay may take to read the dead letters, without the pauses that its rate requires; it then sends no
@@ -52,7 +52,7 @@ class Replayer:
 
     def _replay(self, request: ReplayRequest) -> Sequence[ReplayResult]:
         try:
-            pauses = MAX_CHOSEN / request.rate if request.rate else 0
+            pauses = MAX_SELECTED / request.rate if request.rate else 0
             with translated(), _stop_after(REPLAY_TIMEOUT_SECONDS + pauses) as stop:
                 return self._read_and_send(request, stop)
         except KafkaRequestFailed as error:
@@ -74,7 +74,7 @@ class Replayer:
             delivery_timeout=API_DELIVERY_TIMEOUT_SECONDS,
         )
         try:
-            return replay_chosen(request, self._topic, source, target, stop)
+            return replay_selected(request, self._topic, source, target, stop)
         finally:
             self._consumer.unassign()  # otherwise the client keeps fetching
 

@@ -22,8 +22,8 @@ from service.handler.kafka.dead_letters import replayer as replayer_module
 from service.handler.kafka.dead_letters.delivery import ReplaceableProducer
 from service.handler.kafka.dead_letters.replayer import Replayer
 from service.pkg.shutdown_event import ShutdownEvent
-from service.usecases.chosen_replay import MAX_CHOSEN
 from service.usecases.ports.replay import EditedValue, ReplayRefusal, ReplayRequest, ReplayResult
+from service.usecases.selected_replay import MAX_SELECTED
 from tests.kit.dlq import Sent, dead_letter, produce
 
 MAX_REPLAYS = 3
@@ -169,7 +169,7 @@ def test_successive_replays_keep_to_the_rate(topics: Topics) -> None:
 
 
 def test_an_order_with_too_many_dead_letters_is_refused_whole(topics: Topics) -> None:
-    topics.add([Generated(0, "a", 0, {})] * (MAX_CHOSEN + 1))
+    topics.add([Generated(0, "a", 0, {})] * (MAX_SELECTED + 1))
     with pytest.raises(TooManyDeadLetters):
         topics.replay(request(dead_letters=None, order_uid="a"))
     assert topics.arrived() == []

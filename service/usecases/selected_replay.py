@@ -1,4 +1,4 @@
-"""Replays dead letters that someone has chosen, one of them possibly edited, and reports on each.
+"""Replays dead letters that a user has selected, one of them possibly edited, and reports on each.
 
 The rules are those of every replay: see `replay.py`.
 """
@@ -15,11 +15,11 @@ from service.usecases.ports.dead_letter_filters import DeadLetterFilters
 from service.usecases.ports.replay import ReplayRefusal, ReplayRequest, ReplayResult, ReplaySource, ReplayTarget
 from service.usecases.replay import Replay, ReplayPlan
 
-MAX_CHOSEN: Final = 100
+MAX_SELECTED: Final = 100
 """Dead letters of one request."""
 MIN_RATE: Final = 10.0
-"""Dead letters per second: MAX_CHOSEN of them take at most ten seconds."""
-MAX_CHOSEN_BYTES: Final = 8 * 2**20
+"""Dead letters per second: MAX_SELECTED of them take at most ten seconds."""
+MAX_SELECTED_BYTES: Final = 8 * 2**20
 """Values in the memory of the API at a time, which the client holds a second time."""
 
 
@@ -36,23 +36,23 @@ class _Results:
         self.collected.append(ReplayResult(dead_letter, refusal))
 
 
-def replay_chosen(
+def replay_selected(
     request: ReplayRequest, target_topic: str, source: ReplaySource, target: ReplayTarget, stop: ShutdownEvent
 ) -> Sequence[ReplayResult]:
     """Block until the dead letters are sent, or would be in a dry run; return the results in the order of the request.
 
     Raises TooManyDeadLetters, and KafkaRequestFailed, also if `stop` was set before all were read.
     """
-    chosen = _chosen(request, source)
+    selected = _selected(request, source)
     _raise_if_timed_out(stop)
     plan = ReplayPlan(
         target_topic,
         DeadLetterFilters(),
         max_replays=request.max_replays,
         rate=request.rate,
-        named=chosen,
+        named=selected,
         edited=request.edited,
-        max_chunk_bytes=MAX_CHOSEN_BYTES,
+        max_chunk_bytes=MAX_SELECTED_BYTES,
     )
     results = _Results()
     replay = Replay(plan, source, results, stop)
@@ -61,16 +61,16 @@ def replay_chosen(
     else:
         replay.run(target)
     _raise_if_timed_out(stop)
-    place = {each: number for number, each in enumerate(chosen)}
+    place = {each: number for number, each in enumerate(selected)}
     return sorted(results.collected, key=lambda result: place[result.dead_letter])
 
 
-def _chosen(request: ReplayRequest, source: ReplaySource) -> Sequence[DeadLetterId]:
+def _selected(request: ReplayRequest, source: ReplaySource) -> Sequence[DeadLetterId]:
     if request.dead_letters is not None:
         return [*dict.fromkeys(request.dead_letters)]
-    found = sorted(islice(source.find_order(request.order_uid), MAX_CHOSEN + 1))
-    if len(found) > MAX_CHOSEN:
-        raise TooManyDeadLetters(MAX_CHOSEN)
+    found = sorted(islice(source.find_order(request.order_uid), MAX_SELECTED + 1))
+    if len(found) > MAX_SELECTED:
+        raise TooManyDeadLetters(MAX_SELECTED)
     return found
 
 
