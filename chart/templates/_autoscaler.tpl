@@ -20,4 +20,7 @@ spec:
       resource:
         name: cpu
         target: {type: Utilization, averageUtilization: {{ $autoscaling.targetCPU }}}
+  {{- with $autoscaling.behavior }}
+  behavior: {{ toJson . }}
+  {{- end }}
 {{- end }}

@@ -62,9 +62,12 @@ topologySpreadConstraints:
 {{- end }}
 {{- end }}
 
-{{- /* The init container that waits for the schema. (root, mode, login) */}}
-{{- define "orders.waitForMigrations" -}}
+{{- /* The user's init containers, then one that waits for the schema. (root, mode, login) */}}
+{{- define "orders.initContainers" -}}
 {{- $root := index . 0 -}}
+{{- range $root.Values.initContainers }}
+- {{ toJson . }}
+{{- end }}
 - name: wait-for-migrations
   {{- include "orders.image" $root | nindent 2 }}
   args: [wait-for-migrations]

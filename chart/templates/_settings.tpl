@@ -81,7 +81,11 @@ ssl.key.location: /etc/orders/kafka-client/tls.key
 {{- /* The environment of a container of Orders. (root, mode; write, read or "" for no login to PostgreSQL) */}}
 {{- define "orders.environment" -}}
 {{- $root := index . 0 -}}
+# The last source of a variable wins.
 envFrom:
+  {{- range $root.Values.envFrom }}
+  - {{ toJson . }}
+  {{- end }}
   - configMapRef: {name: {{ include "orders.fullname" $root | quote }}}
 env:
   - {name: ORDERS_MODE, value: {{ index . 1 }}}

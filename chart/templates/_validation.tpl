@@ -67,6 +67,9 @@
 {{- if and $v.retention.enabled (not $v.retention.maxAge) }}
 {{- fail "retention.maxAge is required if retention.enabled is true" }}
 {{- end }}
+{{- if and $v.api.service.nodePort (eq $v.api.service.type "ClusterIP") }}
+{{- fail "api.service.nodePort requires api.service.type NodePort or LoadBalancer" }}
+{{- end }}
 {{- if and $v.ingress.enabled (not $v.ingress.hosts) }}
 {{- fail "ingress.hosts is required if ingress.enabled is true" }}
 {{- end }}

@@ -207,6 +207,7 @@ def test_alerts_and_dashboard_can_be_enabled() -> None:
         ),
         (["api.autoscaling.enabled=true", "api.autoscaling.minReplicas=9"], "api.autoscaling.minReplicas is greater"),
         (["retention.enabled=true"], "retention.maxAge is required"),
+        (["api.service.nodePort=30080"], "api.service.nodePort requires api.service.type NodePort"),
         (["ingress.enabled=true"], "ingress.hosts is required"),
         (["httpRoute.enabled=true"], "httpRoute.parentRefs is required"),
         (["api.resources.limits.memory=512Mi"], "api.resources.limits.memory is 512Mi, too small for cache.maxBytes"),

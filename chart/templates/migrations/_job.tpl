@@ -12,12 +12,18 @@ template:
   spec:
     {{- include "orders.podSpec" (list . "migration") | nindent 4 }}
     restartPolicy: Never
+    {{- with .Values.initContainers }}
+    initContainers: {{ toJson . }}
+    {{- end }}
     containers:
       - name: migrate
         {{- include "orders.image" . | nindent 8 }}
         args: [migrate]
         # Inlined, because a hook runs before the release's ConfigMap exists, and so that the Job's name depends on the settings.
         # Kubernetes expands $(NAME) here, but not in a ConfigMap: $$ is a literal $.
+        {{- with .Values.envFrom }}
+        envFrom: {{ toJson . }}
+        {{- end }}
         env:
           {{- range $name, $value := include "orders.settings" . | fromYaml }}
           - {name: {{ quote $name }}, value: {{ $value | replace "$" "$$" | quote }}}
