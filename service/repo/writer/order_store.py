@@ -9,11 +9,9 @@ An order that is older than the retention is not inserted. If it is stored, a gr
 that readers never get an older version; `orders prune` deletes it.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from itertools import chain, islice
-from operator import attrgetter
 from typing import Final, NamedTuple
 
 import psycopg
@@ -22,15 +20,15 @@ from service.entities.changes import changed_fields
 from service.entities.order import Order
 from service.entities.version import CompareBy, RecordCoordinates, VersionedOrder
 from service.errors import OrderRejected
-from service.repo.columns import DELIVERIES, ITEMS, ORDERS, PAYMENTS
 from service.repo.notifications import NOTIFY_STORED, payload_lines
 from service.repo.transactions import Transactions
-from service.repo.translate import copy_line, translate
+from service.repo.translate import translate
 from service.repo.writer.erased import SHARE_ERASURE_LOCK
 from service.repo.writer.history import record_replaced
 from service.repo.writer.ids import Ids
-from service.repo.writer.rows import CopyRows, PreparedOrder, blocks, copy_rows, copy_statement, order_key
+from service.repo.writer.rows import PreparedOrder, copy_rows
 from service.repo.writer.stored_orders import Cursor, StoredVersion, stored_documents, stored_versions
+from service.repo.writer.table_copies import TableCopies
 from service.repo.writer.updates import Update, replace, update_versions
 from service.usecases.ports.ingest import StoreCounts
 from service.usecases.retention import KEEP_FOREVER, RetentionPolicy
@@ -38,17 +36,8 @@ from service.usecases.retention import KEEP_FOREVER, RetentionPolicy
 LOCK_NOT_AVAILABLE: Final = "55P03"
 MAX_PREPARED_ITEMS: Final = 100
 """Orders with more items are not prepared ahead of the write: two batches of them would take too much memory."""
-PREPARED_BLOCKS: Final = 4
-"""Blocks of a table that are prepared while the server processes the previous table."""
-
 _JSON_ESCAPE: Final = b"\\"
 """JSON without a backslash has texts without backslashes and control characters, which COPY would escape."""
-
-COPY: Final = {table.name: copy_statement(table) for table in (ORDERS, DELIVERIES, PAYMENTS, ITEMS)}
-
-
-IdentifiedOrder = tuple[int, VersionedOrder]
-"""An order, and its `orders.id`."""
 
 
 class WritePlan(NamedTuple):
@@ -91,13 +80,13 @@ class PostgresOrderStore:
 
     def store(self, orders: Sequence[VersionedOrder]) -> StoreCounts:
         newest, duplicates = self._newest(orders)
-        copied: dict[str, list[VersionedOrder]] = {}
+        copies = TableCopies()
         try:
             with self._transactions.begin(SHARE_ERASURE_LOCK) as connection:
-                return duplicates + self._write(connection.cursor(), newest, copied)
+                return duplicates + self._write(connection.cursor(), newest, copies)
         except psycopg.Error as error:
             self._ids.discard()
-            failure = translate(error, _rejected_index(error, copied, orders))
+            failure = translate(error, copies.rejected_index(error, orders))
             if not isinstance(failure, OrderRejected):
                 self._transactions.close()  # or after a failover it stays connected to the demoted server
             if error.sqlstate == LOCK_NOT_AVAILABLE:
@@ -125,9 +114,7 @@ class PostgresOrderStore:
                 stale += other.order != versioned.order
         return _sorted(newest), StoreCounts(unchanged=unchanged, stale=stale)
 
-    def _write(
-        self, cursor: Cursor, newest: dict[str, VersionedOrder], copied: dict[str, list[VersionedOrder]]
-    ) -> StoreCounts:
+    def _write(self, cursor: Cursor, newest: dict[str, VersionedOrder], copies: TableCopies) -> StoreCounts:
         plan = self._plan(cursor, newest)
         if updates := plan.unchanged + plan.replaced:
             update_versions(cursor, updates)
@@ -135,7 +122,8 @@ class PostgresOrderStore:
             if self._max_versions:
                 record_replaced(cursor, plan.replaced, self._max_versions)
             replace(cursor, plan.replaced)
-        self._copy(cursor, plan, copied)
+        new = [*zip(self._ids.take(cursor, len(plan.new)), plan.new, strict=True)]
+        copies.copy(cursor, new, [(update.stored.id, update.new) for update in plan.replaced])
         _notify(cursor, plan)
         return StoreCounts(
             new=len(plan.new),
@@ -189,50 +177,9 @@ class PostgresOrderStore:
     def _is_newer(self, new: VersionedOrder, stored: StoredVersion) -> bool:
         return new.source.is_newer_than(stored.source, self._compare_by)
 
-    def _copy(self, cursor: Cursor, plan: WritePlan, copied: dict[str, list[VersionedOrder]]) -> None:
-        """Copy new orders, and the child rows of new and replaced ones. `copied` records the rows of each COPY.
-
-        The first blocks of a table are prepared while the server processes the previous table.
-        """
-        new = list(zip(self._ids.take(cursor, len(plan.new)), plan.new, strict=True))
-        tables = _tables(new, [(stored.id, versioned) for versioned, stored, _ in plan.replaced])
-        upcoming = next(tables, None)
-        while upcoming:
-            table, orders, table_blocks = upcoming
-            copied[table] = orders
-            with cursor.copy(COPY[table]) as copy:
-                for block in table_blocks:
-                    copy.write(block)
-                upcoming = next(tables, None)
-
 
 def _sorted(orders: dict[str, VersionedOrder]) -> dict[str, VersionedOrder]:
     return {uid: orders[uid] for uid in sorted(orders)}
-
-
-def _tables(
-    new: list[IdentifiedOrder], replaced: list[IdentifiedOrder]
-) -> Iterator[tuple[str, list[VersionedOrder], Iterable[bytes]]]:
-    """Yield the name of each table that has rows to copy, their orders, and their blocks (the first ones prepared)."""
-    inserted = with_children = _with_keys(new)
-    if replaced:
-        with_children = _with_keys(sorted(new + replaced, key=lambda identified: identified[1].order.order_uid))
-    for table in COPY:
-        orders, keys = inserted if table == ORDERS.name else with_children
-        if orders:
-            table_blocks = blocks(map(str.join, keys, map(attrgetter(table), map(_copy_rows, orders))))
-            yield table, orders, chain(list(islice(table_blocks, PREPARED_BLOCKS)), table_blocks)
-
-
-def _with_keys(identified: list[IdentifiedOrder]) -> tuple[list[VersionedOrder], list[str]]:
-    return (
-        [versioned for _, versioned in identified],
-        [order_key(order_id, versioned.order.order_uid) for order_id, versioned in identified],
-    )
-
-
-def _copy_rows(versioned: VersionedOrder) -> CopyRows:
-    return versioned.rows if isinstance(versioned, PreparedOrder) else copy_rows(versioned.order, versioned.source)
 
 
 def _notify(cursor: Cursor, plan: WritePlan) -> None:
@@ -240,18 +187,3 @@ def _notify(cursor: Cursor, plan: WritePlan) -> None:
     changed = {update.new.order.order_uid: update.new.source.version for update in plan.replaced}
     if lines := payload_lines([*new], [*changed], new | changed):
         cursor.execute(NOTIFY_STORED, [lines])
-
-
-def _rejected_index(
-    error: psycopg.Error, copied: dict[str, list[VersionedOrder]], orders: Sequence[VersionedOrder]
-) -> int | None:
-    """Return the index in `orders` of the one whose line COPY failed on."""
-    failed = copy_line(error)
-    if failed is None or failed[0] not in copied:
-        return None
-    table, line = failed
-    by_line = copied[table]
-    if table == ITEMS.name:
-        by_line = [versioned for versioned in by_line for _ in versioned.order.items]
-    rejected = by_line[line - 1] if line <= len(by_line) else None
-    return next((index for index, versioned in enumerate(orders) if versioned is rejected), None)

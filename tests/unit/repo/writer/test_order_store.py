@@ -1,17 +1,14 @@
-"""Which version of an order a batch writes, and which order PostgreSQL has rejected. Neither needs PostgreSQL."""
+"""Which version of an order a batch writes. That does not need PostgreSQL."""
 
 from collections.abc import Sequence
-from types import SimpleNamespace
-from typing import Any
 
-import psycopg
 import pytest
 
 from service.entities.version import CompareBy, VersionedOrder
 from service.repo.transactions import Transactions
-from service.repo.writer.order_store import PostgresOrderStore, _rejected_index
+from service.repo.writer.order_store import PostgresOrderStore
 from service.usecases.ports.ingest import StoreCounts
-from tests.kit.factories import SAMPLE, connection_settings, versioned
+from tests.kit.factories import connection_settings, versioned
 
 
 def newest(
@@ -19,9 +16,6 @@ def newest(
 ) -> tuple[dict[str, VersionedOrder], StoreCounts]:
     transactions = Transactions(connection_settings("host=127.0.0.1 port=1", "test"))  # connects on first use
     return PostgresOrderStore(transactions, compare_by)._newest(orders)
-
-
-# The greatest version
 
 
 def test_different_orders_are_sorted_by_uid_so_that_writers_lock_in_the_same_order() -> None:
@@ -60,46 +54,3 @@ def test_the_setting_decides_whether_time_or_offset_comes_first(compare_by: Comp
         versioned(1, timestamp_ms=1_000, order_uid="a", sm_id=1),
     ]
     assert newest(orders, compare_by)[0] == {"a": orders[winner]}
-
-
-# The rejected order
-
-
-def rejection(context: str) -> psycopg.Error:
-    class Rejection(psycopg.DataError):
-        diag: Any = SimpleNamespace(context=context)
-
-    return Rejection()
-
-
-@pytest.fixture
-def orders() -> list[VersionedOrder]:
-    """Four orders, with 1, 2, 3 and 4 items."""
-    (item,) = SAMPLE["items"]
-    return [versioned(order_uid=f"uid-{count}", items=[item] * count) for count in range(1, 5)]
-
-
-@pytest.mark.parametrize("table", ["orders", "deliveries", "payments"])
-@pytest.mark.parametrize("line", [1, 2, 3, 4])
-def test_a_line_of_copy_is_that_of_one_order(orders: list[VersionedOrder], table: str, line: int) -> None:
-    copied = {table: orders}
-    assert _rejected_index(rejection(f"COPY {table}, line {line}, column x"), copied, orders) == line - 1
-
-
-@pytest.mark.parametrize(
-    ("line", "index"), [(1, 0), (2, 1), (3, 1), (4, 2), (5, 2), (6, 2), (7, 3), (8, 3), (9, 3), (10, 3)]
-)
-def test_an_order_has_a_line_for_each_item(orders: list[VersionedOrder], line: int, index: int) -> None:
-    assert _rejected_index(rejection(f"COPY items, line {line}, column x"), {"items": orders}, orders) == index
-
-
-def test_the_index_is_that_in_the_batch_not_in_the_copy(orders: list[VersionedOrder]) -> None:
-    copied = {"deliveries": [orders[3], orders[1]]}
-    assert _rejected_index(rejection("COPY deliveries, line 1"), copied, orders) == 3
-
-
-@pytest.mark.parametrize(
-    "context", ["", "SQL statement", "COPY orders, line 5", "COPY items, line 1", "COPY other, line 1"]
-)
-def test_an_error_elsewhere_names_no_order(orders: list[VersionedOrder], context: str) -> None:
-    assert _rejected_index(rejection(context), {"orders": orders}, orders) is None

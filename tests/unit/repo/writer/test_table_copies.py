@@ -1,0 +1,60 @@
+"""Which order PostgreSQL has rejected. That COPY inserts all rows is tests/integration/test_writes.py."""
+
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import psycopg
+import pytest
+
+from service.entities.version import VersionedOrder
+from service.repo.writer.table_copies import TableCopies
+from tests.kit.factories import SAMPLE, versioned
+
+
+def rejected_index(
+    error: psycopg.Error, copied: dict[str, list[VersionedOrder]], orders: Sequence[VersionedOrder]
+) -> int | None:
+    copies = TableCopies()
+    copies._copied = copied
+    return copies.rejected_index(error, orders)
+
+
+def rejection(context: str) -> psycopg.Error:
+    class Rejection(psycopg.DataError):
+        diag: Any = SimpleNamespace(context=context)
+
+    return Rejection()
+
+
+@pytest.fixture
+def orders() -> list[VersionedOrder]:
+    """Four orders, with 1, 2, 3 and 4 items."""
+    (item,) = SAMPLE["items"]
+    return [versioned(order_uid=f"uid-{count}", items=[item] * count) for count in range(1, 5)]
+
+
+@pytest.mark.parametrize("table", ["orders", "deliveries", "payments"])
+@pytest.mark.parametrize("line", [1, 2, 3, 4])
+def test_a_line_of_copy_is_that_of_one_order(orders: list[VersionedOrder], table: str, line: int) -> None:
+    copied = {table: orders}
+    assert rejected_index(rejection(f"COPY {table}, line {line}, column x"), copied, orders) == line - 1
+
+
+@pytest.mark.parametrize(
+    ("line", "index"), [(1, 0), (2, 1), (3, 1), (4, 2), (5, 2), (6, 2), (7, 3), (8, 3), (9, 3), (10, 3)]
+)
+def test_an_order_has_a_line_for_each_item(orders: list[VersionedOrder], line: int, index: int) -> None:
+    assert rejected_index(rejection(f"COPY items, line {line}, column x"), {"items": orders}, orders) == index
+
+
+def test_the_index_is_that_in_the_batch_not_in_the_copy(orders: list[VersionedOrder]) -> None:
+    copied = {"deliveries": [orders[3], orders[1]]}
+    assert rejected_index(rejection("COPY deliveries, line 1"), copied, orders) == 3
+
+
+@pytest.mark.parametrize(
+    "context", ["", "SQL statement", "COPY orders, line 5", "COPY items, line 1", "COPY other, line 1"]
+)
+def test_an_error_elsewhere_names_no_order(orders: list[VersionedOrder], context: str) -> None:
+    assert rejected_index(rejection(context), {"orders": orders}, orders) is None
