@@ -28,7 +28,7 @@ from tests.kit.servers import Kafka
 UNTIL = datetime(2026, 3, 1, 12, 30, tzinfo=UTC)
 PLAN = Plan(count=300, seed=5, invalid=0.2, duplicates=0.1, stale=0.1, updates=0.1, tombstones=0.05, until=UNTIL)
 OPTIONS = shlex.split("--count 300 --seed 5 --invalid .2 --duplicates .1 --stale .1 --updates .1 --tombstones .05")
-FLUSH_SECONDS = 30.0
+KAFKA_TIMEOUT_SECONDS = 30.0
 
 # Missing optional fields stay NULL, which distinguishes absent from empty.
 INSERTS = (
@@ -95,15 +95,14 @@ class Harness:
     ) -> None:
         producer = Producer({"bootstrap.servers": self.bootstrap_servers})
         producer.produce(topic, value, key, headers=headers or [])
-        assert producer.flush(FLUSH_SECONDS) == 0
+        assert producer.flush(KAFKA_TIMEOUT_SECONDS) == 0
 
     def commit(self, left: int = 0) -> None:
         consumer = Consumer({"bootstrap.servers": self.bootstrap_servers, "group.id": self.topic})
-        partitions = [
-            TopicPartition(self.topic, n) for n in consumer.list_topics(self.topic).topics[self.topic].partitions
-        ]
+        topic = consumer.list_topics(self.topic, timeout=KAFKA_TIMEOUT_SECONDS).topics[self.topic]
+        partitions = [TopicPartition(self.topic, number) for number in topic.partitions]
         for partition in partitions:
-            partition.offset = consumer.get_watermark_offsets(partition)[1] - left
+            partition.offset = consumer.get_watermark_offsets(partition, timeout=KAFKA_TIMEOUT_SECONDS)[1] - left
         consumer.commit(offsets=partitions, asynchronous=False)
         consumer.close()
 
