@@ -36,9 +36,9 @@ class Reader:
         match self.state.current:
             case ConsumerState.RUNNING:
                 self._fill_batch()
-            case ConsumerState.WAITING_FOR_STORE:
-                self._wait_for_outage()
-            case ConsumerState.BREAKER_OPEN:
+            case ConsumerState.WAITING_FOR_STORE | ConsumerState.PROBE_WAITING_FOR_STORE:
+                self._wait_for_store()
+            case ConsumerState.BREAKER_OPEN | ConsumerState.REREADING:
                 self._wait_for_breaker()
             case ConsumerState.PROBING if self.worker.is_free:
                 self._probe()
@@ -62,12 +62,12 @@ class Reader:
     def _wait_for_write(self) -> None:
         """Wait for the end of a write, which takes well under a second. A longer one is an outage: pause fetching."""
         if not self.worker.wait_finished(PAUSE_AFTER_SECONDS):
-            self.state.wait_for_outage()
+            self.state.wait_for_store()
 
-    def _wait_for_outage(self) -> None:
+    def _wait_for_store(self) -> None:
         """Poll until the batch that is written has finished; then submit the full one, and fetch again."""
         self.pipeline.submit()
-        if self.state.current is ConsumerState.WAITING_FOR_STORE:
+        if not self.state.is_fetching:
             self.receiver.add_messages(1, PAUSED_POLL_SECONDS)
 
     def _wait_for_breaker(self) -> None:

@@ -9,7 +9,7 @@ from structlog.typing import FilteringBoundLogger
 from service.handler.kafka.consumer.flow_control.breaker_pause import BreakerPause
 from service.handler.kafka.consumer.flow_control.probe import Probe
 from service.handler.kafka.consumer.flow_control.settings import ConsumerSettings
-from service.handler.kafka.consumer.flow_control.state import ConsumerState, ConsumerStateMachine
+from service.handler.kafka.consumer.flow_control.state import ConsumerStateMachine
 from service.usecases.circuit_breaker import BreakerState
 from service.usecases.ingest import Decision, Outcome
 from service.usecases.ports.batch import Batch, BatchLimits
@@ -42,7 +42,7 @@ class BreakerControl:
 
     @property
     def limits(self) -> BatchLimits:
-        if not self._state.next_batch_is_probe:
+        if not self._state.is_breaker_open:
             return self._settings.limits
         size = self._probe.size if self._probe else self._settings.breaker_probe_messages
         return replace(self._settings.limits, messages=size)
@@ -52,10 +52,9 @@ class BreakerControl:
 
         The pause is over immediately if all messages that were held back must be read again.
         """
-        was_open = self._state.next_batch_is_probe
-        self._state.breaker = outcome.breaker
+        was_open = self._state.is_breaker_open
         if outcome.decision is Decision.COMMIT:
-            self._on_commit(batch, next_batch)
+            self._on_commit(batch, outcome, next_batch)
         elif outcome.decision is Decision.REREAD:
             self._on_reread(batch, next_batch)
         elif outcome.breaker is BreakerState.OPEN_FOR_MESSAGES:
@@ -63,7 +62,7 @@ class BreakerControl:
         else:
             self._probe = self._extended_probe(batch, next_batch)
             self._open(outcome.problem, FIX_SCHEMA, dict(self._probe.next))
-        if was_open and not self._state.next_batch_is_probe:
+        if was_open and not self._state.is_breaker_open:
             self._close()
 
     def start_probe(self) -> None:
@@ -86,23 +85,23 @@ class BreakerControl:
             partition: offset for partition, offset in self.probed_offsets.items() if partition not in partitions
         }
 
-    def _on_commit(self, batch: Batch, next_batch: Batch) -> None:
+    def _on_commit(self, batch: Batch, outcome: Outcome, next_batch: Batch) -> None:
         committed = batch.commit_offsets
         self.probed_offsets = {
             partition: offset
             for partition, offset in self.probed_offsets.items()
             if committed.get(partition, 0) < offset
         }
-        if self._state.next_batch_is_probe:
+        if outcome.breaker is BreakerState.CLOSED:
+            self._state.close_breaker()
+        else:
             self._open("most of the probed messages are bad", FIX_PRODUCER, next_batch.start_offsets)
-        elif self._state.current is ConsumerState.PROBING:
-            self._state.resume_fetching()
 
     def _on_reread(self, batch: Batch, next_batch: Batch) -> None:
         """Read all messages that were held back again. If PostgreSQL rejects an order now, the order is at fault."""
         probe, self._probe = self._extended_probe(batch, next_batch), None
         self.probed_offsets = probe.tried_until
-        self._state.open_breaker(BreakerPause(monotonic(), probe.held_back))
+        self._state.reread(BreakerPause(monotonic(), probe.held_back))
 
     def _extended_probe(self, batch: Batch, next_batch: Batch) -> Probe:
         if self._probe is None:

@@ -6,7 +6,6 @@ from typing import Final
 
 from service.handler.kafka.consumer.flow_control.breaker_pause import BreakerPause
 from service.handler.kafka.consumer.flow_control.fetch import FetchControl
-from service.usecases.circuit_breaker import BreakerState
 
 
 class ConsumerState(Enum):
@@ -14,66 +13,113 @@ class ConsumerState(Enum):
     """One batch is filled while the previous one is written."""
     WAITING_FOR_STORE = "waiting for the store"
     """A full batch waits for the end of an outage. Fetching is paused, and polling continues."""
-    BREAKER_OPEN = "circuit breaker open"
-    """Messages are ignored until the pause of the circuit breaker ends."""
+    BREAKER_OPEN = "paused by the circuit breaker"
+    """Messages are skipped until the pause of the circuit breaker ends."""
     PROBING = "probing"
     """A few messages are tried, to find out whether the circuit breaker can close."""
+    PROBE_WAITING_FOR_STORE = "waiting for the store with a probe"
+    """As WAITING_FOR_STORE, while the circuit breaker is open."""
+    REREADING = "about to reread"
+    """The circuit breaker has closed. Messages are skipped until reading continues at those that were held back."""
 
 
-TRANSITIONS: Final[Mapping[ConsumerState, frozenset[ConsumerState]]] = {
-    ConsumerState.RUNNING: frozenset({ConsumerState.WAITING_FOR_STORE, ConsumerState.BREAKER_OPEN}),
-    ConsumerState.WAITING_FOR_STORE: frozenset(
-        {ConsumerState.RUNNING, ConsumerState.PROBING, ConsumerState.BREAKER_OPEN}
-    ),
-    ConsumerState.BREAKER_OPEN: frozenset({ConsumerState.PROBING, ConsumerState.RUNNING}),
-    ConsumerState.PROBING: frozenset(
-        {ConsumerState.RUNNING, ConsumerState.WAITING_FOR_STORE, ConsumerState.BREAKER_OPEN}
-    ),
+class ConsumerEvent(Enum):
+    FETCH = "fetch again"
+    OUTAGE = "wait for the store"
+    COMMIT = "close the circuit breaker"
+    """A batch was committed. Closes the circuit breaker if it was a probe."""
+    OPEN = "open the circuit breaker"
+    REREAD = "reread"
+    """A probe was stored, although the database had rejected the orders before it."""
+
+
+TRANSITIONS: Final[Mapping[ConsumerEvent, Mapping[ConsumerState, ConsumerState]]] = {
+    ConsumerEvent.FETCH: {
+        ConsumerState.RUNNING: ConsumerState.RUNNING,
+        ConsumerState.WAITING_FOR_STORE: ConsumerState.RUNNING,
+        ConsumerState.BREAKER_OPEN: ConsumerState.PROBING,
+        ConsumerState.PROBING: ConsumerState.PROBING,
+        ConsumerState.PROBE_WAITING_FOR_STORE: ConsumerState.PROBING,
+        ConsumerState.REREADING: ConsumerState.RUNNING,
+    },
+    ConsumerEvent.OUTAGE: {
+        ConsumerState.RUNNING: ConsumerState.WAITING_FOR_STORE,
+        ConsumerState.PROBING: ConsumerState.PROBE_WAITING_FOR_STORE,
+    },
+    ConsumerEvent.COMMIT: {
+        ConsumerState.RUNNING: ConsumerState.RUNNING,
+        ConsumerState.WAITING_FOR_STORE: ConsumerState.WAITING_FOR_STORE,
+        ConsumerState.PROBING: ConsumerState.RUNNING,
+        ConsumerState.PROBE_WAITING_FOR_STORE: ConsumerState.WAITING_FOR_STORE,
+    },
+    ConsumerEvent.OPEN: {
+        ConsumerState.RUNNING: ConsumerState.BREAKER_OPEN,
+        ConsumerState.WAITING_FOR_STORE: ConsumerState.BREAKER_OPEN,
+        ConsumerState.PROBING: ConsumerState.BREAKER_OPEN,
+        ConsumerState.PROBE_WAITING_FOR_STORE: ConsumerState.BREAKER_OPEN,
+    },
+    ConsumerEvent.REREAD: {
+        ConsumerState.PROBING: ConsumerState.REREADING,
+        ConsumerState.PROBE_WAITING_FOR_STORE: ConsumerState.REREADING,
+    },
 }
 FETCHING: Final = frozenset({ConsumerState.RUNNING, ConsumerState.PROBING})
 """States in which messages are fetched. Fetching is paused in the others."""
+BREAKER_IS_OPEN: Final = frozenset(
+    {ConsumerState.BREAKER_OPEN, ConsumerState.PROBING, ConsumerState.PROBE_WAITING_FOR_STORE}
+)
+"""States in which the circuit breaker is open: the next batch is a probe."""
 
 
 class ConsumerStateMachine:
-    """Owns the state, and pauses and resumes fetching as it requires. Belongs to the reading thread."""
+    """Owns the state, and pauses and resumes fetching as it requires. Belongs to the reading thread.
+
+    Each method raises ValueError if TRANSITIONS does not allow the change.
+    """
 
     def __init__(self, fetch: FetchControl) -> None:
         self.current = ConsumerState.RUNNING
         self.breaker_pause: BreakerPause | None = None
-        """Set in BREAKER_OPEN, and None in every other state."""
-        self.breaker = BreakerState.CLOSED
-        """The circuit breaker's state after the last finished batch."""
+        """Set in BREAKER_OPEN and REREADING, and None in every other state."""
         self._fetch = fetch
 
     @property
-    def next_batch_is_probe(self) -> bool:
-        """Whether the circuit breaker has yet to close."""
-        return self.breaker is not BreakerState.CLOSED
+    def is_fetching(self) -> bool:
+        return self.current in FETCHING
+
+    @property
+    def is_breaker_open(self) -> bool:
+        return self.current in BREAKER_IS_OPEN
 
     @property
     def must_reread(self) -> bool:
         """Whether messages before the position of a partition have yet to be read again."""
-        return self.next_batch_is_probe or self.breaker_pause is not None
+        return self.is_breaker_open or self.current is ConsumerState.REREADING
 
     def resume_fetching(self) -> None:
         """Fetch messages: for a probe if the circuit breaker is open."""
-        self._become(ConsumerState.PROBING if self.next_batch_is_probe else ConsumerState.RUNNING)
+        self._on(ConsumerEvent.FETCH)
 
-    def wait_for_outage(self) -> None:
-        self._become(ConsumerState.WAITING_FOR_STORE)
+    def wait_for_store(self) -> None:
+        self._on(ConsumerEvent.OUTAGE)
+
+    def close_breaker(self) -> None:
+        """Record a committed batch. Closes the circuit breaker if it was a probe."""
+        self._on(ConsumerEvent.COMMIT)
 
     def open_breaker(self, pause: BreakerPause) -> None:
-        self._become(ConsumerState.BREAKER_OPEN, pause)
+        self._on(ConsumerEvent.OPEN, pause)
 
-    def _become(self, state: ConsumerState, pause: BreakerPause | None = None) -> None:
-        """Change the state, or only the pause. Raises ValueError for a change that is not in TRANSITIONS."""
-        if state is not self.current and state not in TRANSITIONS[self.current]:
-            raise ValueError(f"a consumer that is {self.current.value} cannot become {state.value}")
-        self.breaker_pause = pause
-        if state is self.current:
-            return
-        self.current = state
-        if state in FETCHING:
+    def reread(self, pause: BreakerPause) -> None:
+        """Close the circuit breaker. The messages that it held back are read again."""
+        self._on(ConsumerEvent.REREAD, pause)
+
+    def _on(self, event: ConsumerEvent, pause: BreakerPause | None = None) -> None:
+        state = TRANSITIONS[event].get(self.current)
+        if state is None:
+            raise ValueError(f"a consumer that is {self.current.value} cannot {event.value}")
+        self.current, self.breaker_pause = state, pause
+        if self.is_fetching:
             self._fetch.resume()
         else:
             self._fetch.pause()

@@ -71,7 +71,7 @@ def batch_of(*offsets: int, partition: int = 0) -> Batch:
 def test_a_batch_that_is_done_pauses_nothing(control: BreakerControl, state: ConsumerStateMachine) -> None:
     control.on_outcome(batch_of(0, 1), DONE, batch_of(2))
     assert state.breaker_pause is None
-    assert (state.next_batch_is_probe, state.must_reread, control.limits.messages) == (False, False, 1_000)
+    assert (state.is_breaker_open, state.must_reread, control.limits.messages) == (False, False, 1_000)
 
 
 def test_a_flood_is_read_again_from_where_it_began(
@@ -82,7 +82,7 @@ def test_a_flood_is_read_again_from_where_it_began(
     assert state.breaker_pause is not None
     assert state.breaker_pause.reread_offsets == {0: 5}
     assert RETRY_AFTER_SECONDS - 1 < state.breaker_pause.until - monotonic() <= RETRY_AFTER_SECONDS
-    assert (state.next_batch_is_probe, state.must_reread, control.limits.messages) == (True, True, 10)
+    assert (state.is_breaker_open, state.must_reread, control.limits.messages) == (True, True, 10)
     assert metrics.consumption.circuit_breaker_open._value.get() == 1
     assert "fix the producer" in logged[0]["hint"]
 
@@ -109,7 +109,7 @@ def test_a_good_probe_ends_a_flood(
     with capture_logs() as logged:
         control.on_outcome(batch_of(5), DONE, batch_of(6))
         control.on_outcome(batch_of(6), DONE, batch_of(7))
-    assert (state.breaker_pause, state.next_batch_is_probe, state.must_reread) == (None, False, False)
+    assert (state.breaker_pause, state.is_breaker_open, state.must_reread) == (None, False, False)
     assert [each["event"] for each in logged] == ["the circuit breaker is closed: consumption continues"]
     assert metrics.consumption.circuit_breaker_open._value.get() == 0
 
@@ -128,12 +128,14 @@ def test_once_an_order_is_stored_everything_is_read_again_at_once(
     control: BreakerControl, state: ConsumerStateMachine, metrics: ConsumerMetrics
 ) -> None:
     control.on_outcome(batch_of(0, 1), REJECTING, batch_of(2))
+    end_pause(state)
     control.on_outcome(batch_of(0, 1), REJECTING, batch_of(2, 3))
+    end_pause(state)
     control.on_outcome(batch_of(2, 3), STORED_AGAIN, batch_of(4))
     assert state.breaker_pause is not None
     assert (state.breaker_pause.reread_offsets, state.breaker_pause.is_over) == ({0: 0}, True)
     assert control.probed_offsets == {0: 4}
-    assert (state.next_batch_is_probe, metrics.consumption.circuit_breaker_open._value.get()) == (False, 0)
+    assert (state.is_breaker_open, metrics.consumption.circuit_breaker_open._value.get()) == (False, 0)
     assert state.must_reread
     end_pause(state)
     assert not state.must_reread
@@ -141,6 +143,7 @@ def test_once_an_order_is_stored_everything_is_read_again_at_once(
 
 def test_probed_offsets_are_kept_until_they_are_committed(control: BreakerControl, state: ConsumerStateMachine) -> None:
     control.on_outcome(batch_of(0, 1), REJECTING, batch_of(2))
+    end_pause(state)
     control.on_outcome(batch_of(0, 1), STORED_AGAIN, batch_of(2))
     end_pause(state)
     control.on_outcome(batch_of(0), DONE, batch_of(1))
@@ -154,8 +157,7 @@ def test_a_revoked_partition_is_neither_probed_nor_read_again(
 ) -> None:
     control.on_outcome(batch_of(5), REJECTING, batch_of(3, partition=1))
     control.forget(frozenset({0}))
-    assert state.breaker_pause is not None
-    assert state.breaker_pause.reread_offsets == {1: 3}
+    assert end_pause(state) == {1: 3}
     control.on_outcome(Batch(), STORED_AGAIN, Batch())
     assert end_pause(state) == {1: 3}
     assert 0 not in control.probed_offsets

@@ -9,32 +9,61 @@ from prometheus_client import CollectorRegistry
 
 from service.handler.kafka.consumer.flow_control.breaker_pause import BreakerPause
 from service.handler.kafka.consumer.flow_control.fetch import FetchControl
-from service.handler.kafka.consumer.flow_control.state import TRANSITIONS, ConsumerState, ConsumerStateMachine
+from service.handler.kafka.consumer.flow_control.state import (
+    TRANSITIONS,
+    ConsumerEvent,
+    ConsumerState,
+    ConsumerStateMachine,
+)
 from service.metrics import ConsumerMetrics
-from service.usecases.circuit_breaker import BreakerState
 from tests.kit.fake_consumer import FakeConsumer
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer
 
-CHANGES = [(before, after) for before, after in product(ConsumerState, ConsumerState) if before is not after]
+RUNNING, WAITING, OPEN, PROBING, PROBE_WAITING, REREADING = ConsumerState
+EXPECTED = {
+    (RUNNING, ConsumerEvent.FETCH): RUNNING,
+    (RUNNING, ConsumerEvent.OUTAGE): WAITING,
+    (RUNNING, ConsumerEvent.COMMIT): RUNNING,
+    (RUNNING, ConsumerEvent.OPEN): OPEN,
+    (WAITING, ConsumerEvent.FETCH): RUNNING,
+    (WAITING, ConsumerEvent.COMMIT): WAITING,
+    (WAITING, ConsumerEvent.OPEN): OPEN,
+    (OPEN, ConsumerEvent.FETCH): PROBING,
+    (PROBING, ConsumerEvent.FETCH): PROBING,
+    (PROBING, ConsumerEvent.OUTAGE): PROBE_WAITING,
+    (PROBING, ConsumerEvent.COMMIT): RUNNING,
+    (PROBING, ConsumerEvent.OPEN): OPEN,
+    (PROBING, ConsumerEvent.REREAD): REREADING,
+    (PROBE_WAITING, ConsumerEvent.FETCH): PROBING,
+    (PROBE_WAITING, ConsumerEvent.COMMIT): WAITING,
+    (PROBE_WAITING, ConsumerEvent.OPEN): OPEN,
+    (PROBE_WAITING, ConsumerEvent.REREAD): REREADING,
+    (REREADING, ConsumerEvent.FETCH): RUNNING,
+}
+"""The table that TRANSITIONS has to equal, by state instead of by event."""
+FORBIDDEN = [each for each in product(ConsumerState, ConsumerEvent) if each not in EXPECTED]
+PAUSE = BreakerPause(0, {})
 
 
-def change(consumer: ConsumerStateMachine, state: ConsumerState) -> None:
-    """Make the change to a state that the consumer's parts make."""
-    match state:
-        case ConsumerState.WAITING_FOR_STORE:
-            consumer.wait_for_outage()
-        case ConsumerState.BREAKER_OPEN:
-            consumer.open_breaker(BreakerPause(0, {}))
-        case ConsumerState.PROBING | ConsumerState.RUNNING:
-            is_probe = state is ConsumerState.PROBING
-            consumer.breaker = BreakerState.OPEN_FOR_MESSAGES if is_probe else BreakerState.CLOSED
+def send(consumer: ConsumerStateMachine, event: ConsumerEvent) -> None:
+    """Call the method of an event."""
+    match event:
+        case ConsumerEvent.FETCH:
             consumer.resume_fetching()
+        case ConsumerEvent.OUTAGE:
+            consumer.wait_for_store()
+        case ConsumerEvent.COMMIT:
+            consumer.close_breaker()
+        case ConsumerEvent.OPEN:
+            consumer.open_breaker(PAUSE)
+        case ConsumerEvent.REREAD:
+            consumer.reread(PAUSE)
 
 
-def in_state(state: ConsumerState) -> ConsumerStateMachine:
-    consumer = ConsumerStateMachine(fetch_control())
+def in_state(state: ConsumerState, fetch: FetchControl | None = None) -> ConsumerStateMachine:
+    consumer = ConsumerStateMachine(fetch or fetch_control())
     consumer.current = state
     return consumer
 
@@ -46,52 +75,51 @@ def fetch_control() -> FetchControl:
 
 
 def test_a_consumer_starts_by_running() -> None:
-    assert ConsumerStateMachine(fetch_control()).current is ConsumerState.RUNNING
+    consumer = ConsumerStateMachine(fetch_control())
+    assert (consumer.current, consumer.breaker_pause) == (RUNNING, None)
 
 
-def test_fetching_is_paused_while_the_state_requires_it() -> None:
+@pytest.mark.parametrize(("before", "event"), EXPECTED)
+def test_an_event_changes_the_state_and_whether_messages_are_fetched(
+    before: ConsumerState, event: ConsumerEvent
+) -> None:
     fetch = fetch_control()
-    consumer, is_paused = ConsumerStateMachine(fetch), []
-    for state in (
-        ConsumerState.WAITING_FOR_STORE,
-        ConsumerState.BREAKER_OPEN,
-        ConsumerState.PROBING,
-        ConsumerState.RUNNING,
-    ):
-        change(consumer, state)
-        is_paused.append(fetch.is_paused)
-    assert is_paused == [True, True, False, False]
-
-
-@pytest.mark.parametrize(("before", "after"), [each for each in CHANGES if each[1] in TRANSITIONS[each[0]]])
-def test_a_change_that_is_allowed_is_made(before: ConsumerState, after: ConsumerState) -> None:
-    consumer = in_state(before)
-    change(consumer, after)
+    consumer, after = in_state(before, fetch), EXPECTED[before, event]
+    send(consumer, event)
     assert consumer.current is after
+    assert fetch.is_paused is (after not in (RUNNING, PROBING))
 
 
-@pytest.mark.parametrize(("before", "after"), [each for each in CHANGES if each[1] not in TRANSITIONS[each[0]]])
-def test_any_other_change_is_an_error(before: ConsumerState, after: ConsumerState) -> None:
+@pytest.mark.parametrize(("before", "event"), FORBIDDEN)
+def test_any_other_event_is_an_error(before: ConsumerState, event: ConsumerEvent) -> None:
     consumer = in_state(before)
-    with pytest.raises(ValueError, match=f"{before.value} cannot become {after.value}"):
-        change(consumer, after)
+    with pytest.raises(ValueError, match=f"{before.value} cannot {event.value}"):
+        send(consumer, event)
     assert consumer.current is before
 
 
-@pytest.mark.parametrize("state", ConsumerState)
-def test_the_same_state_is_no_change(state: ConsumerState) -> None:
+def test_every_allowed_change_is_tested() -> None:
+    assert {(before, event) for event, changes in TRANSITIONS.items() for before in changes} == EXPECTED.keys()
+
+
+@pytest.mark.parametrize(
+    ("state", "is_open", "must_reread"),
+    [
+        (RUNNING, False, False), (WAITING, False, False), (OPEN, True, True),
+        (PROBING, True, True), (PROBE_WAITING, True, True), (REREADING, False, True),
+    ],
+)  # fmt: skip
+def test_the_state_includes_whether_the_circuit_breaker_is_open(
+    state: ConsumerState, *, is_open: bool, must_reread: bool
+) -> None:
     consumer = in_state(state)
-    change(consumer, state)
-    assert consumer.current is state
+    assert (consumer.is_breaker_open, consumer.must_reread) == (is_open, must_reread)
 
 
-def test_a_paused_fetch_is_no_way_out_of_an_open_circuit_breaker() -> None:
-    assert ConsumerState.WAITING_FOR_STORE not in TRANSITIONS[ConsumerState.BREAKER_OPEN]
-
-
-def test_only_an_open_circuit_breaker_has_a_pause() -> None:
-    consumer, pause = ConsumerStateMachine(fetch_control()), BreakerPause(0, {})
-    consumer.open_breaker(pause)
-    assert consumer.breaker_pause is pause
+@pytest.mark.parametrize("event", [ConsumerEvent.OPEN, ConsumerEvent.REREAD])
+def test_a_pause_ends_when_messages_are_fetched_again(event: ConsumerEvent) -> None:
+    consumer = in_state(PROBING)
+    send(consumer, event)
+    assert consumer.breaker_pause is PAUSE
     consumer.resume_fetching()
     assert consumer.breaker_pause is None
