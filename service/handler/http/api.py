@@ -13,7 +13,7 @@ from structlog.typing import FilteringBoundLogger
 
 from service.entities.order import Order
 from service.handler.http.events.event_broadcaster import EventBroadcaster
-from service.handler.http.openapi.document import openapi_factory, operation_id
+from service.handler.http.openapi.document import HEADERS, openapi_factory, operation_id
 from service.handler.http.responses.compression import CompressionMiddleware
 from service.handler.http.responses.middleware import ResponseHeadersMiddleware
 from service.handler.http.responses.problems import HANDLERS
@@ -155,5 +155,5 @@ def _allow_cross_origin(app: FastAPI, origins: Sequence[str]) -> None:
             "Last-Event-ID",
             "X-Request-ID",
         ],
-        expose_headers=["ETag", "Link", "Retry-After", "X-Cache", "X-Request-ID"],
+        expose_headers=[*HEADERS],
     )

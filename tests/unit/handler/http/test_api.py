@@ -254,14 +254,22 @@ def test_cors_allows_only_listed_origins() -> None:
         assert "access-control-allow-origin" not in closed.get(URL, headers=origin).headers
         response = opened.get(URL, headers=origin)
         assert response.headers["access-control-allow-origin"] == "https://shop.example"
-        assert "ETag" in response.headers["access-control-expose-headers"]
+        exposed = {*response.headers["access-control-expose-headers"].split(", ")}
+        assert exposed == opened.get("/openapi.json").json()["components"]["headers"].keys()
         other = opened.get(URL, headers={"origin": "https://other.example"})
         assert "access-control-allow-origin" not in other.headers
 
 
-def test_a_listed_origin_may_send_a_lookup() -> None:
-    asked = {"access-control-request-method": "POST", "access-control-request-headers": "content-type,x-api-key"}
+@pytest.mark.parametrize(
+    ("path", "headers"),
+    [
+        ("/orders/lookup", "content-type,x-api-key"),
+        ("/dead-letters/replay", "authorization,content-type,idempotency-key"),
+    ],
+)
+def test_a_listed_origin_may_post(path: str, headers: str) -> None:
+    asked = {"access-control-request-method": "POST", "access-control-request-headers": headers}
     with InMemoryApi(cors_origins=["https://shop.example"]).client as opened:
-        preflight = opened.options("/orders/lookup", headers={"origin": "https://shop.example", **asked})
+        preflight = opened.options(path, headers={"origin": "https://shop.example", **asked})
     assert preflight.status_code == 200
     assert "POST" in preflight.headers["access-control-allow-methods"]
