@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# images.sh: builds the base images of the tests, for machines that cannot reach an image registry. Existing images are not rebuilt.
+# images.sh: builds the base images of the tests, for machines that cannot reach an image registry. Existing images are not rebuilt,
+# except those of servers whose folder has changed.
 # They have the tags of the official images, and their layout as far as the tests and the chart depend on it. For tests only.
 # Needs root, a running engine, debootstrap, mvn and unzip. Takes one to two minutes without caches.
 set -euo pipefail
@@ -15,18 +16,31 @@ trap clean_up EXIT
 main() {
   build_missing debian:bookworm-slim debian_image
   build_missing python:3.11-slim-bookworm python_image
-  build_missing "apache/kafka:$kafka_version" kafka_image
-  build_missing "postgres:${postgres_version%%.*}" postgres_image
+  build_missing "apache/kafka:$kafka_version" kafka_image kafka
+  build_missing "postgres:${postgres_version%%.*}" postgres_image postgres
 }
 
-build_missing() { # TAG FUNCTION
+build_missing() { # TAG FUNCTION [FOLDER]
   local started=$SECONDS
-  if docker image inspect "$1" >/dev/null 2>&1; then
+  if exists "$1" "${3:-}"; then
     echo "images: $1 exists"
     return
   fi
   "$2" "$1" >"$work/log" 2>&1
   echo "images: $1 built in $((SECONDS - started)) s"
+}
+
+# An image with a digest comes from a registry.
+exists() { # TAG FOLDER
+  local digests sources
+  digests=$(docker image inspect --format '{{join .RepoDigests " "}}' "$1" 2>/dev/null) || return 1
+  [ -z "$digests" ] && [ -n "$2" ] || return 0
+  sources=$(docker image inspect --format '{{index .Config.Labels "sources"}}' "$1")
+  [ "$sources" = "$(checksum "$2")" ]
+}
+
+checksum() { # FOLDER
+  (cd "$1" && find . -type f -print0 | sort -z | xargs -0 sha256sum) | sha256sum | cut -d ' ' -f 1
 }
 
 clean_up() {
@@ -64,7 +78,7 @@ kafka_image() {
   cp -r kafka "$work/kafka"
   mvn -q -B -f kafka/pom.xml -Dkafka.version="$kafka_version" \
     org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies -DoutputDirectory="$work/kafka/libs" -DincludeScope=runtime
-  docker build -t "$1" "$work/kafka"
+  docker build -t "$1" --label sources="$(checksum kafka)" "$work/kafka"
 }
 
 postgres_image() {
@@ -74,7 +88,7 @@ postgres_image() {
   unzip -q "$work"/embedded-postgres-binaries-*.jar '*.txz' -d "$work"
   mkdir "$work/postgres/server"
   tar -C "$work/postgres/server" -xJf "$work"/*.txz
-  docker build -t "$1" "$work/postgres"
+  docker build -t "$1" --label sources="$(checksum postgres)" "$work/postgres"
 }
 
 main

@@ -19,6 +19,7 @@ from tests.cluster.loader import Loader
 from tests.cluster.release import CHART, ROOT, Release, run
 from tests.kit.waiting import eventually
 
+COMPONENTS = {"api": "deployment", "consumer": "deployment", "kafka": "statefulset", "postgresql": "statefulset"}
 COUNT = 5_000
 PLAN = Plan(count=COUNT, seed=7, invalid=0.02, duplicates=0.05, stale=0.02)
 CHANGED = str(Path(__file__).with_name("changed.yaml"))
@@ -145,15 +146,22 @@ def test_another_helm_version_installs_upgrades_and_tests_a_release(release_of_a
     release.uninstall()
 
 
-def test_rendered_manifests_can_be_applied_twice_with_kubectl(release: Release) -> None:
-    for _ in range(2):
-        rendered = release.helm("template", release.name, CHART, "--skip-tests", "--kube-version", server_version())
-        release.kubectl("apply", "--filename", "-", stdin=rendered)
-        for component in ("api", "consumer"):
-            release.wait_for_rollout(component)
+def test_rendered_manifests_applied_twice_with_kubectl_leave_the_pods_as_they_are(release: Release) -> None:
+    pods = [apply_rendered(release) for _ in range(2)]
+    assert pods[0] == pods[1]
+    assert len(pods[0]) >= 4, "consumer, API, Kafka and PostgreSQL"
     release.generate(100)
     release.wait_for_generator()
     release.check(100)
+
+
+def apply_rendered(release: Release) -> set[str]:
+    """Render and apply the chart. Return the ids of its pods after the rollout."""
+    rendered = release.helm("template", release.name, CHART, "--skip-tests", "--kube-version", server_version())
+    release.kubectl("apply", "--filename", "-", stdin=rendered)
+    for component, kind in COMPONENTS.items():
+        release.wait_for_rollout(component, kind)
+    return {pod["metadata"]["uid"] for component in COMPONENTS for pod in release.pods(component)}
 
 
 def server_version() -> str:

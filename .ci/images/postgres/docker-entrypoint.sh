@@ -1,11 +1,25 @@
 #!/bin/bash
 # Supports these variables of the official image: POSTGRES_USER, POSTGRES_PASSWORD and POSTGRES_DB (each also as _FILE),
-# POSTGRES_INITDB_ARGS, POSTGRES_HOST_AUTH_METHOD and PGDATA.
+# POSTGRES_INITDB_ARGS, POSTGRES_HOST_AUTH_METHOD and PGDATA; and any user id.
 set -e
 
 from_file() { # VARIABLE: set it from the file in VARIABLE_FILE
   local file=$1_FILE
   [ -z "${!file:-}" ] || export "$1=$(<"${!file}")"
+}
+
+# initdb requires that its user id has a name.
+named() { # COMMAND...
+  if getent passwd "$(id -u)" >/dev/null; then
+    "$@"
+    return
+  fi
+  local work
+  work=$(mktemp -d)
+  echo "postgres:x:$(id -u):$(id -g):PostgreSQL:$PGDATA:/bin/false" >"$work/passwd"
+  echo "postgres:x:$(id -g):" >"$work/group"
+  LD_PRELOAD=$(echo /usr/lib/*/libnss_wrapper.so) NSS_WRAPPER_PASSWD=$work/passwd NSS_WRAPPER_GROUP=$work/group "$@"
+  rm -r "$work"
 }
 
 initialize() {
@@ -16,7 +30,7 @@ initialize() {
   fi
   # The arguments must be split into words.
   # shellcheck disable=SC2086
-  initdb --username "$POSTGRES_USER" --pwfile <(printf '%s\n' "$POSTGRES_PASSWORD") $POSTGRES_INITDB_ARGS
+  named initdb --username "$POSTGRES_USER" --pwfile <(printf '%s\n' "$POSTGRES_PASSWORD") $POSTGRES_INITDB_ARGS
   echo "host all all all $auth" >>"$PGDATA/pg_hba.conf"
   printf '%s\n' "listen_addresses = '*'" "unix_socket_directories = '/var/run/postgresql'" >>"$PGDATA/postgresql.conf"
   pg_ctl -o "-c listen_addresses=''" -w start
