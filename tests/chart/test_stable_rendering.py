@@ -1,11 +1,12 @@
 """Equal values render equal bytes, also without access to a cluster, as Argo CD requires."""
 
+import subprocess
 from pathlib import Path
 from typing import Final
 
 import pytest
 
-from tests.chart.helm import ROOT, render, render_yaml
+from tests.chart.helm import CHART, ROOT, render, render_yaml
 from tests.chart.test_pods import RELEASES, chart_secrets
 
 VALUES: Final = {**RELEASES, **{file.stem: file for file in sorted((ROOT / "k8s" / "values").glob("*.yaml"))}}
@@ -18,10 +19,24 @@ def passwords(*settings: str, name: str = "orders", namespace: str = "shop") -> 
     return [secrets[login.replace("orders", name, 1)]["password"] for login in LOGINS]
 
 
+def secret_lines(*options: str) -> list[str]:
+    output = subprocess.check_output(["helm", "template", "orders", str(CHART), *options], text=True)  # noqa: S603, S607 - helm of the PATH
+    return [line for line in output.splitlines() if "password:" in line]
+
+
 @pytest.mark.parametrize("values", VALUES.values(), ids=VALUES)
 def test_equal_values_render_equal_bytes(values: Path) -> None:
     render_again = render_yaml.__wrapped__
     assert render_again((values,)) == render_again((values,))
+
+
+def test_the_passwords_are_random_if_helm_is_connected_to_a_cluster_and_no_seed_is_set() -> None:
+    connected = ("--api-versions", "v1/Secret")  # as in the API versions of a cluster
+    first, second = (secret_lines(*connected) for _ in "ab")
+    assert len(first) == len(LOGINS)
+    assert not set(first) & set(second)
+    seeded = (*connected, "--set", "postgresql.passwordSeed=a")
+    assert secret_lines(*seeded) == secret_lines(*seeded)
 
 
 def test_a_seed_changes_every_password() -> None:

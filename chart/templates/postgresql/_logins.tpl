@@ -1,7 +1,11 @@
-{{- /* Secrets that the chart creates, by name. Passwords of existing Secrets are kept. New ones are derived, not random, because tools
-such as Argo CD render repeatedly and without access to the cluster. */}}
+{{- /* Secrets that the chart creates, by name. Passwords of existing Secrets are kept. New ones are derived from the seed. It is random only
+if Helm is connected to a cluster, whose API versions include kinds: otherwise, each rendering would have new passwords. It is kept in the
+values, so that all templates get the same one. */}}
 {{- define "orders.databaseSecrets" -}}
 {{- $postgresql := .Values.postgresql -}}
+{{- if and (not $postgresql.passwordSeed) (.Capabilities.APIVersions.Has "v1/Secret") }}
+{{- $_ := set $postgresql "passwordSeed" (randAlphaNum 32) }}
+{{- end }}
 {{- $keys := $postgresql.existingSecretKeys -}}
 {{- range $login, $user := dict "migrate" "orders" "write" "orders_write" "read" "orders_read" }}
 {{- $name := include "orders.databaseSecret" (list $ $login) }}
