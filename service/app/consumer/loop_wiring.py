@@ -58,89 +58,155 @@ class LoopDependencies:
     stop: ShutdownEvent
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _ClientConnection:
+    """The group's member, and what its callbacks use."""
+
+    client: Consumer
+    progress: Progress
+    offsets: OffsetCommitter
+    statistics: LatestStatistics
+    errors: ClientErrors
+    failure: ClientFailure
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _BatchParts:
+    """One batch is filled while the previous one is written."""
+
+    fetch: FetchControl
+    state: ConsumerStateMachine
+    breaker: BreakerControl
+    worker: BatchWorker
+    pipeline: BatchPipeline
+
+
 def build_consumer(dependencies: LoopDependencies) -> OrderConsumer:
     """Return a consumer whose `run` starts its loop. The parts are created in the order of the messages' path."""
-    group, topic, metrics, log = dependencies.group, dependencies.group.topic, dependencies.metrics, dependencies.log
+    connection = _connection(dependencies)
+    batches = _batches(dependencies, connection)
+    position_check = _position_check(dependencies, connection.client)
+    assignment = _assignment(dependencies, connection, batches, position_check)
+    receiver = _receiver(dependencies, connection, assignment)
+    return OrderConsumer(
+        client=connection.client,
+        group=dependencies.group,
+        pipeline=batches.pipeline,
+        reader=_reader(receiver, batches, assignment),
+        assignment=assignment,
+        offsets=connection.offsets,
+        rebalance=_rebalance(dependencies, connection, assignment),
+        shutdown=_shutdown(dependencies, connection, batches.pipeline),
+        failure=connection.failure,
+        stop=dependencies.stop,
+    )
+
+
+def _connection(dependencies: LoopDependencies) -> _ClientConnection:
+    """Create the client, which calls these parts back in its polls."""
+    log, topic = dependencies.log, dependencies.group.topic
     progress, statistics, failure = Progress(), LatestStatistics(), ClientFailure(log)
-
-    # The client calls these back in its polls.
+    offsets = OffsetCommitter(group=dependencies.group, progress=progress, metrics=dependencies.metrics, log=log)
     errors = ClientErrors(topic, failure, log)
-    offsets = OffsetCommitter(group=group, progress=progress, metrics=metrics, log=log)
     callbacks = {"on_commit": offsets.on_commit, "stats_cb": statistics.put, "error_cb": errors.on_error}
-    client = dependencies.connect(_PROPERTIES | callbacks)
+    return _ClientConnection(
+        client=dependencies.connect(_PROPERTIES | callbacks),
+        progress=progress,
+        offsets=offsets,
+        statistics=statistics,
+        errors=errors,
+        failure=failure,
+    )
 
-    # One batch is filled while the previous one is written.
-    fetch = FetchControl(client, metrics.consumption, log)
+
+def _batches(dependencies: LoopDependencies, connection: _ClientConnection) -> _BatchParts:
+    metrics, log = dependencies.metrics, dependencies.log
+    fetch = FetchControl(connection.client, metrics.consumption, log)
     state = ConsumerStateMachine(fetch)
     breaker = BreakerControl(settings=dependencies.settings, state=state, metrics=metrics.consumption, log=log)
     worker = BatchWorker(dependencies.ingest, dependencies.ingest.is_waiting_to_retry)
     pipeline = BatchPipeline(
         builder=dependencies.builder,
         worker=worker,
-        progress=progress,
+        progress=connection.progress,
         breaker=breaker,
         state=state,
         report=OutcomeReport(metrics, log),
         stop=dependencies.stop,
     )
-
-    # Messages of a partition count once its position is verified.
-    position_check = _position_check(dependencies, client)
-    assignment = Assignment(
-        client=client,
-        topic=topic,
-        progress=progress,
-        pipeline=pipeline,
-        position_check=position_check,
-        resets=OffsetResets(client=client, topic=topic, progress=progress, metrics=metrics.consumption, log=log),
-        fetch=fetch,
-        lag=Lag(PartitionEnds(client, topic), progress, metrics.partitions),
-    )
-    rebalance = Rebalance(
-        client=client,
-        topic=topic,
-        assignment=assignment,
-        pipeline=pipeline,
-        offsets=offsets,
-        statistics=statistics,
-        metrics=metrics.consumption,
-        log=log,
-        revoke_timeout=dependencies.settings.revoke_timeout,
-    )
-
-    # The loop receives messages, submits batches and commits offsets.
-    receiver = Receiver(
-        client=client,
-        pipeline=pipeline,
-        assignment=assignment,
-        position_check=position_check,
-        errors=errors,
-        stalled=StalledPartitions(log),
-        statistics=statistics,
-        metrics=metrics,
-    )
-    reader = Reader(
-        receiver=receiver, pipeline=pipeline, worker=worker, breaker=breaker, state=state, assignment=assignment
-    )
-    shutdown = Shutdown(client=client, pipeline=pipeline, progress=progress, offsets=offsets, log=log)
-    return OrderConsumer(
-        client=client,
-        group=group,
-        pipeline=pipeline,
-        reader=reader,
-        assignment=assignment,
-        offsets=offsets,
-        rebalance=rebalance,
-        shutdown=shutdown,
-        failure=failure,
-        stop=dependencies.stop,
-    )
+    return _BatchParts(fetch=fetch, state=state, breaker=breaker, worker=worker, pipeline=pipeline)
 
 
 def _position_check(dependencies: LoopDependencies, client: Consumer) -> PositionCheck:
+    """Create the part that withholds a partition's messages until its position is verified."""
     topic, log = dependencies.group.topic, dependencies.log
     lookup, timeout = TopicIdLookup(dependencies.admin, topic), dependencies.settings.topic_id_timeout
     identity = TopicIdentity(lookup, dependencies.group, log, timeout=timeout)
     return PositionCheck(
         client=client, topic=topic, identity=identity, metrics=dependencies.metrics.consumption, log=log
+    )
+
+
+def _assignment(
+    dependencies: LoopDependencies, connection: _ClientConnection, batches: _BatchParts, position_check: PositionCheck
+) -> Assignment:
+    client, topic, progress = connection.client, dependencies.group.topic, connection.progress
+    metrics, log = dependencies.metrics, dependencies.log
+    return Assignment(
+        client=client,
+        topic=topic,
+        progress=progress,
+        pipeline=batches.pipeline,
+        position_check=position_check,
+        resets=OffsetResets(client=client, topic=topic, progress=progress, metrics=metrics.consumption, log=log),
+        fetch=batches.fetch,
+        lag=Lag(PartitionEnds(client, topic), progress, metrics.partitions),
+    )
+
+
+def _receiver(dependencies: LoopDependencies, connection: _ClientConnection, assignment: Assignment) -> Receiver:
+    return Receiver(
+        client=connection.client,
+        pipeline=assignment.pipeline,
+        assignment=assignment,
+        position_check=assignment.position_check,
+        errors=connection.errors,
+        stalled=StalledPartitions(dependencies.log),
+        statistics=connection.statistics,
+        metrics=dependencies.metrics,
+    )
+
+
+def _reader(receiver: Receiver, batches: _BatchParts, assignment: Assignment) -> Reader:
+    return Reader(
+        receiver=receiver,
+        pipeline=batches.pipeline,
+        worker=batches.worker,
+        breaker=batches.breaker,
+        state=batches.state,
+        assignment=assignment,
+    )
+
+
+def _rebalance(dependencies: LoopDependencies, connection: _ClientConnection, assignment: Assignment) -> Rebalance:
+    return Rebalance(
+        client=connection.client,
+        topic=dependencies.group.topic,
+        assignment=assignment,
+        pipeline=assignment.pipeline,
+        offsets=connection.offsets,
+        statistics=connection.statistics,
+        metrics=dependencies.metrics.consumption,
+        log=dependencies.log,
+        revoke_timeout=dependencies.settings.revoke_timeout,
+    )
+
+
+def _shutdown(dependencies: LoopDependencies, connection: _ClientConnection, pipeline: BatchPipeline) -> Shutdown:
+    return Shutdown(
+        client=connection.client,
+        pipeline=pipeline,
+        progress=connection.progress,
+        offsets=connection.offsets,
+        log=dependencies.log,
     )
