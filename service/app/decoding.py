@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from service.handler.kafka.consumer.decoding.decode import Decoder, Rules
+from service.handler.kafka.consumer.decoding.decode import Decoder, DecodingRules
 
 if TYPE_CHECKING:
     from service.config import DocumentSettings
@@ -18,7 +18,7 @@ def document_decoder(
     on_unknown: Callable[[int], None] = _ignore,
     on_mismatch: Callable[[str], None] = _ignore,
 ) -> Decoder:
-    rules = Rules(
+    rules = DecodingRules(
         max_bytes=document.max_message_bytes,
         max_nesting=document.max_nesting,
         max_future=timedelta(seconds=document.max_future),

@@ -10,7 +10,7 @@ import pytest
 
 from service.entities.order import Order
 from service.errors import DocumentRejected
-from service.handler.kafka.consumer.decoding.decode import Decoder, Rules
+from service.handler.kafka.consumer.decoding.decode import Decoder, DecodingRules
 from tests.kit.factories import SAMPLE, Document, order_document
 from tests.kit.policies import decoding_rules
 
@@ -21,7 +21,7 @@ CITY = "delivery.city"
 class CountingDecoder:
     """A decoder and what it counted."""
 
-    def __init__(self, rules: Rules | None = None) -> None:
+    def __init__(self, rules: DecodingRules | None = None) -> None:
         self.unknown = 0
         self.mismatches: Counter[str] = Counter()
         self._decoder = Decoder(

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
-from service.handler.kafka.consumer.decoding.decode import Rules
+from service.handler.kafka.consumer.decoding.decode import DecodingRules
 from service.handler.kafka.consumer.flow_control.settings import ConsumerSettings
 from service.pkg.retry import Backoff
 from service.usecases.circuit_breaker import CircuitBreakerPolicy
@@ -31,11 +31,11 @@ def consumer_settings(**overrides: Any) -> ConsumerSettings:
     return ConsumerSettings(**defaults | overrides)
 
 
-def decoding_rules(**overrides: Any) -> Rules:
+def decoding_rules(**overrides: Any) -> DecodingRules:
     defaults: dict[str, Any] = {
         "max_bytes": 2**20,
         "max_nesting": 32,
         "max_future": timedelta(days=1),
         "amounts": "warn",
     }
-    return Rules(**defaults | overrides)
+    return DecodingRules(**defaults | overrides)

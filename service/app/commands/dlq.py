@@ -36,7 +36,7 @@ __all__ = ["add_arguments", "run"]
 _Command = Callable[[argparse.Namespace, "KafkaSettings", ShutdownEvent], None]
 
 _LIST_LIMITS: Final = ScanLimits(chunk=5_000)
-_FIRST_LISTED: Final = 100
+_FIRST_CHUNK: Final = 100
 """Dead letters of each partition that are read before their size is known."""
 _MAX_KEY_BYTES: Final = 1_024
 
@@ -54,7 +54,7 @@ def _list(args: argparse.Namespace, kafka: "KafkaSettings", stop: ShutdownEvent)
     print_list = print_json_lines if args.json else print_table
     with dead_letter_topic(kafka) as topic:
         scan = NewestFirst(
-            topic, _filters(args), _excerpt, _LIST_LIMITS, first_chunk=_FIRST_LISTED, should_stop=stop.is_set
+            topic, _filters(args), _excerpt, _LIST_LIMITS, first_chunk=_FIRST_CHUNK, should_stop=stop.is_set
         )
         print_list(_until_stopped(scan, stop), args.max)
 

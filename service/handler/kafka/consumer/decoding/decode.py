@@ -28,7 +28,7 @@ _ITEM_COUNT: Final = Annotated[list[Any], msgspec.Meta(min_length=1, max_length=
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class DecodingRules:
     """Limits beyond the schema, and the treatment of amounts that do not add up."""
 
     max_bytes: int
@@ -42,7 +42,7 @@ class Decoder:
 
     def __init__(
         self,
-        rules: Rules,
+        rules: DecodingRules,
         *,
         on_unknown: Callable[[int], None],
         on_mismatch: Callable[[str], None],
