@@ -148,7 +148,7 @@ def _windows(topic: TopicReader, filters: DeadLetterFilters, before: Offsets) ->
 
 
 def _end_offsets(topic: TopicReader, filters: DeadLetterFilters) -> Offsets:
-    """Return the offsets before which all dead letters are that match."""
+    """Return, by partition, an offset after the last dead letter that can match."""
     if filters.until is None:
         return topic.ends
     return topic.offsets_at(to_milliseconds(filters.until) + MAX_CLOCK_SKEW_MS)
