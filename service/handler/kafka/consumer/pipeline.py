@@ -54,7 +54,7 @@ class BatchPipeline:
         """Start writing the next batch; after a stop, submit nothing: the batch before it may have been abandoned."""
         if self.worker.is_free and self.builder.batch.next_offsets and not self.stop.is_set():
             self.worker.submit(self.builder.take(self.breaker.probed_offsets))
-            self.state.resume_fetching()
+            self.state.on_submit()
 
     def handle_result(self) -> BatchResult | None:
         """Handle and return the result of the batch that was written; None while it is written.

@@ -76,7 +76,7 @@ class Reader:
         if self.state.breaker_pause is not None and self.state.breaker_pause.is_over:
             self.assignment.seek(self.state.breaker_pause.reread_offsets)
             self.breaker.start_probe()
-            self.state.resume_fetching()
+            self.state.end_pause()
 
     def _probe(self) -> None:
         """Collect a whole probe, or all messages there are: the first message alone would prove nothing."""

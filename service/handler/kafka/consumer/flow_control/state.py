@@ -24,7 +24,9 @@ class ConsumerState(Enum):
 
 
 class ConsumerEvent(Enum):
-    FETCH = "fetch again"
+    SUBMIT = "submit a batch"
+    END_PAUSE = "end a pause"
+    """The time of a pause is over."""
     OUTAGE = "wait for the store"
     COMMIT = "close the circuit breaker"
     """A batch was committed. Closes the circuit breaker if it was a probe."""
@@ -34,12 +36,14 @@ class ConsumerEvent(Enum):
 
 
 TRANSITIONS: Final[Mapping[ConsumerEvent, Mapping[ConsumerState, ConsumerState]]] = {
-    ConsumerEvent.FETCH: {
+    ConsumerEvent.SUBMIT: {
         ConsumerState.RUNNING: ConsumerState.RUNNING,
         ConsumerState.WAITING_FOR_STORE: ConsumerState.RUNNING,
-        ConsumerState.BREAKER_OPEN: ConsumerState.PROBING,
         ConsumerState.PROBING: ConsumerState.PROBING,
         ConsumerState.PROBE_WAITING_FOR_STORE: ConsumerState.PROBING,
+    },
+    ConsumerEvent.END_PAUSE: {
+        ConsumerState.BREAKER_OPEN: ConsumerState.PROBING,
         ConsumerState.REREADING: ConsumerState.RUNNING,
     },
     ConsumerEvent.OUTAGE: {
@@ -96,9 +100,13 @@ class ConsumerStateMachine:
         """Whether messages before the position of a partition have yet to be read again."""
         return self.is_breaker_open or self.current is ConsumerState.REREADING
 
-    def resume_fetching(self) -> None:
+    def on_submit(self) -> None:
+        """Record that a batch is written: the next one can be filled."""
+        self._on(ConsumerEvent.SUBMIT)
+
+    def end_pause(self) -> None:
         """Fetch messages: for a probe if the circuit breaker is open."""
-        self._on(ConsumerEvent.FETCH)
+        self._on(ConsumerEvent.END_PAUSE)
 
     def wait_for_store(self) -> None:
         self._on(ConsumerEvent.OUTAGE)

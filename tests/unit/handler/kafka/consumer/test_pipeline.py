@@ -85,7 +85,7 @@ def test_the_end_of_a_partition_without_messages_is_committed(pipeline: BatchPip
 def test_ends_that_are_reached_while_the_circuit_breaker_pauses_do_not_count(pipeline: BatchPipeline) -> None:
     pipeline.state.open_breaker(BreakerPause(0, {}))
     pipeline.reach_end(0, 20)
-    pipeline.state.resume_fetching()
+    pipeline.state.end_pause()
     pipeline.state.close_breaker()
     pipeline.advance_to_ends()
     assert pipeline.progress.uncommitted == {0: 10}

@@ -57,7 +57,7 @@ def end_pause(state: ConsumerStateMachine) -> dict[int, int]:
     """Continue to read; return where."""
     assert state.breaker_pause is not None
     offsets = state.breaker_pause.reread_offsets
-    state.resume_fetching()
+    state.end_pause()
     return offsets
 
 

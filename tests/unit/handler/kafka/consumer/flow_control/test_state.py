@@ -23,24 +23,24 @@ if TYPE_CHECKING:
 
 RUNNING, WAITING, OPEN, PROBING, PROBE_WAITING, REREADING = ConsumerState
 EXPECTED = {
-    (RUNNING, ConsumerEvent.FETCH): RUNNING,
+    (RUNNING, ConsumerEvent.SUBMIT): RUNNING,
     (RUNNING, ConsumerEvent.OUTAGE): WAITING,
     (RUNNING, ConsumerEvent.COMMIT): RUNNING,
     (RUNNING, ConsumerEvent.OPEN): OPEN,
-    (WAITING, ConsumerEvent.FETCH): RUNNING,
+    (WAITING, ConsumerEvent.SUBMIT): RUNNING,
     (WAITING, ConsumerEvent.COMMIT): WAITING,
     (WAITING, ConsumerEvent.OPEN): OPEN,
-    (OPEN, ConsumerEvent.FETCH): PROBING,
-    (PROBING, ConsumerEvent.FETCH): PROBING,
+    (OPEN, ConsumerEvent.END_PAUSE): PROBING,
+    (PROBING, ConsumerEvent.SUBMIT): PROBING,
     (PROBING, ConsumerEvent.OUTAGE): PROBE_WAITING,
     (PROBING, ConsumerEvent.COMMIT): RUNNING,
     (PROBING, ConsumerEvent.OPEN): OPEN,
     (PROBING, ConsumerEvent.REREAD): REREADING,
-    (PROBE_WAITING, ConsumerEvent.FETCH): PROBING,
+    (PROBE_WAITING, ConsumerEvent.SUBMIT): PROBING,
     (PROBE_WAITING, ConsumerEvent.COMMIT): WAITING,
     (PROBE_WAITING, ConsumerEvent.OPEN): OPEN,
     (PROBE_WAITING, ConsumerEvent.REREAD): REREADING,
-    (REREADING, ConsumerEvent.FETCH): RUNNING,
+    (REREADING, ConsumerEvent.END_PAUSE): RUNNING,
 }
 """The table that TRANSITIONS has to equal, by state instead of by event."""
 FORBIDDEN = [each for each in product(ConsumerState, ConsumerEvent) if each not in EXPECTED]
@@ -50,8 +50,10 @@ PAUSE = BreakerPause(0, {})
 def send(consumer: ConsumerStateMachine, event: ConsumerEvent) -> None:
     """Call the method of an event."""
     match event:
-        case ConsumerEvent.FETCH:
-            consumer.resume_fetching()
+        case ConsumerEvent.SUBMIT:
+            consumer.on_submit()
+        case ConsumerEvent.END_PAUSE:
+            consumer.end_pause()
         case ConsumerEvent.OUTAGE:
             consumer.wait_for_store()
         case ConsumerEvent.COMMIT:
@@ -117,9 +119,9 @@ def test_the_state_includes_whether_the_circuit_breaker_is_open(
 
 
 @pytest.mark.parametrize("event", [ConsumerEvent.OPEN, ConsumerEvent.REREAD])
-def test_a_pause_ends_when_messages_are_fetched_again(event: ConsumerEvent) -> None:
+def test_a_pause_that_has_ended_is_forgotten(event: ConsumerEvent) -> None:
     consumer = in_state(PROBING)
     send(consumer, event)
     assert consumer.breaker_pause is PAUSE
-    consumer.resume_fetching()
+    consumer.end_pause()
     assert consumer.breaker_pause is None
