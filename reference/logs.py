@@ -18,8 +18,9 @@ Each line on standard error is a JSON object with `event` (a fixed sentence), `l
 and the fields below. On a terminal, except in the image, it is text that is easier to read.
 `--log-format` and `ORDERS_LOG__FORMAT` select one of the two (`json`, `text`), and
 `ORDERS_LOG__LEVEL` the minimum level. No line contains order data (except an `order_uid`), keys or
-passwords. An exception appears as `error` (its type) and `at` (its location). Messages of
-librdkafka appear unchanged.
+passwords. An exception appears as `error` (its type) and `at` (its location).
+librdkafka's connection failures appear as `cannot reach Kafka`, at most every 30 s; its other
+messages appear unchanged.
 
 | level | event | fields |
 |---|---|---|

@@ -50,7 +50,8 @@ PACKAGES: Final[Mapping[str, Package]] = {
         {ERRORS, "service.entities", "service.pkg"},
     ),
     "service.usecases": Package(
-        "ingest, lookup, warm-up, circuit breaker", {ERRORS, "service.entities", "service.pkg", PORTS}
+        "ingest, lookup, warm-up, circuit breaker, replay, erase, rewind, distribute, doctor",
+        {ERRORS, "service.entities", "service.pkg", PORTS},
     ),
     REPO: Package("PostgreSQL: connections, errors, the document's SQL, notifications", INWARDS),
     WRITER: Package("the consumer's writes", INWARDS | {REPO}),

@@ -8,9 +8,10 @@ import os
 import psycopg
 
 from service.config import MigrationSettings
+from service.repo import columns
 from service.repo.schema.migrate import migrate
 
-TABLES = ("orders", "deliveries", "payments", "items", "order_versions")
+TABLES = tuple(table.name for table in columns.TABLES if "shard" in table.key)
 REQUESTED = int(os.environ.get("ORDERS_TEST_PARTITIONS", "0"))
 
 

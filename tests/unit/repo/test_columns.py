@@ -1,4 +1,5 @@
-from service.repo.columns import DELIVERIES, ITEMS, ORDERS, PAYMENTS, SOURCE
+from service.repo.columns import DELIVERIES, ITEMS, ORDERS, PAYMENTS, SOURCE, TABLES
+from service.repo.schema.tables import metadata, schema_releases
 
 
 def test_a_column_is_a_field_that_is_not_a_document_itself() -> None:
@@ -19,3 +20,10 @@ def test_optional_fields_are_nullable_columns() -> None:
 
 def test_the_columns_of_all_tables_differ_from_their_keys() -> None:
     assert [table.name for table in (ORDERS, DELIVERIES, PAYMENTS, ITEMS) if {*table.key} & {*table.columns}] == []
+
+
+def test_the_keys_of_all_tables_that_consumers_write_are_known() -> None:
+    written = [table for table in metadata.sorted_tables if table is not schema_releases]
+    assert {table.name: {*table.key} for table in TABLES} == {
+        table.name: {*table.primary_key.columns.keys()} for table in written
+    }

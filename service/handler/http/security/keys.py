@@ -44,7 +44,7 @@ class KeyScope(StrEnum):
     DEAD_LETTERS = "dead-letters"
     """Dead letters, with their original bytes."""
     REPLAY = "replay"
-    """Sending dead letters, also edited ones, to the order topic. Needs a key with a name."""
+    """Sending original or edited dead letters to the order topic. Needs a key with a name."""
 
 
 class KeyHolder(NamedTuple):
