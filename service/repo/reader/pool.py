@@ -11,7 +11,7 @@ from typing import Any, Final, LiteralString, NamedTuple, TypeVar
 import psycopg
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from service.errors import ReadInterrupted, StatementTimedOut, StorageError, StorageUnavailable
+from service.errors import ReadInterrupted, StorageUnavailable
 from service.repo.connection import (
     PREPARED_STATEMENT_ERRORS,
     SERVER,
@@ -136,7 +136,7 @@ class ReadPool:
             raise StorageUnavailable(f"timed out after {timeout:g} s waiting for a connection to PostgreSQL") from error
         except psycopg.Error as error:
             self.is_reachable = False
-            raise translate(error) from error
+            raise _unavailable(error) from error
         try:
             if not self._uses_prepared_statements:
                 connection.prepare_threshold = None
@@ -147,7 +147,7 @@ class ReadPool:
         finally:
             await self._pool.putconn(connection)
 
-    async def _translate(self, connection: BoundedAsyncConnection, error: psycopg.Error) -> StorageError:
+    async def _translate(self, connection: BoundedAsyncConnection, error: psycopg.Error) -> StorageUnavailable:
         if connection.has_timed_out:
             self.is_reachable = False
             await connection.abandon()
@@ -158,10 +158,7 @@ class ReadPool:
             return ReadInterrupted(translate(error).problem, sqlstate=error.sqlstate or "")
         if connection.closed:
             return ReadInterrupted(CONNECTION_FAILED)
-        failure = translate(error)
-        if isinstance(failure, StatementTimedOut):  # a read cannot be halved
-            return StorageUnavailable(failure.problem, sqlstate=failure.sqlstate)
-        return failure
+        return _unavailable(error)
 
     async def _configure(self, connection: BoundedAsyncConnection) -> None:
         connection.call_timeout = self._settings.statement_timeout
@@ -174,3 +171,11 @@ class ReadPool:
             connection.prepare_threshold = None
         if not through_pooler:
             await connection.execute(SET_PLANNER)
+
+
+def _unavailable(error: psycopg.Error) -> StorageUnavailable:
+    """Return the error of a read, which cannot be halved or split like a batch of writes."""
+    failure = translate(error)
+    if isinstance(failure, StorageUnavailable):
+        return failure
+    return StorageUnavailable(failure.problem, sqlstate=failure.sqlstate)
