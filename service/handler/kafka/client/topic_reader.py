@@ -11,7 +11,7 @@ from confluent_kafka.admin import AdminClient
 from service.entities.record import Record
 from service.errors import KafkaRequestFailed
 from service.handler.kafka.client import error_codes
-from service.handler.kafka.client.record import coordinates, record_of
+from service.handler.kafka.client.record import position_of, record_of
 from service.handler.kafka.client.timeouts import call_within
 from service.handler.kafka.client.topic_id import NO_TOPIC_ID, TopicId, fetch_topic_id, offsets_to_commit
 from service.handler.kafka.client.translate import topic_error, translate, translated
@@ -73,7 +73,7 @@ class TopicReader:
         if not remaining:
             return
         for message in poll_messages(self._consumer, should_stop):
-            _, partition, offset = coordinates(message)
+            _, partition, offset = position_of(message)
             is_end = self._is_end(message)
             if is_end or offset >= ends[partition] - 1:
                 remaining.discard(partition)
@@ -88,7 +88,7 @@ class TopicReader:
         if error is None:
             return False
         if error.code() == error_codes.BAD_COMPRESSION:
-            _, partition, offset = coordinates(message)
+            _, partition, offset = position_of(message)
             raise KafkaRequestFailed(
                 f"cannot read {self.name}, partition {partition}, offset {offset}: "
                 "the batch cannot be decompressed; set a larger receive.message.max.bytes in ORDERS_KAFKA__PROPERTIES"

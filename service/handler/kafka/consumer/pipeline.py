@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from confluent_kafka import Message
 
 from service.errors import Stopped
-from service.handler.kafka.client.record import coordinates
+from service.handler.kafka.client.record import position_of
 from service.handler.kafka.consumer.decoding.batch_builder import BatchBuilder
 from service.handler.kafka.consumer.flow_control.breaker_control import BreakerControl
 from service.handler.kafka.consumer.flow_control.state import ConsumerStateMachine
@@ -47,7 +47,7 @@ class BatchPipeline:
         if self.state.breaker_pause is None:
             self.builder.add(messages)
         else:
-            for _, partition, offset in map(coordinates, messages):
+            for _, partition, offset in map(position_of, messages):
                 self.state.breaker_pause.skip(partition, offset)
 
     def submit(self) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from confluent_kafka import Consumer, KafkaError, Message
 
 from service.handler.kafka.client import error_codes
-from service.handler.kafka.client.record import coordinates
+from service.handler.kafka.client.record import position_of
 from service.handler.kafka.consumer.assignment import Assignment
 from service.handler.kafka.consumer.partitions.statistics import LatestStatistics, Statistics
 from service.handler.kafka.consumer.pipeline import BatchPipeline
@@ -46,7 +46,7 @@ class Receiver:
         return bool(messages)
 
     def _on_error(self, message: Message, error: KafkaError) -> None:
-        _, partition, offset = coordinates(message)
+        _, partition, offset = position_of(message)
         if error.code() == error_codes.PARTITION_EOF:
             if not self.position_check.withhold(partition, offset):  # otherwise messages before the end are read again
                 self.pipeline.reach_end(partition, offset)

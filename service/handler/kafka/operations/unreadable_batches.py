@@ -13,7 +13,7 @@ from msgspec.json import encode
 from service.errors import CommandFailed, KafkaRequestFailed
 from service.handler.kafka.client import error_codes, topics
 from service.handler.kafka.client.diagnostics import DiagnosticAdminClient
-from service.handler.kafka.client.record import coordinates, record_of
+from service.handler.kafka.client.record import position_of, record_of
 from service.handler.kafka.client.topic_reader import TopicReader, poll_messages
 from service.handler.kafka.client.translate import translate, translated
 from service.usecases.ports.operations import UnreadableRecordBatch
@@ -80,14 +80,14 @@ class UnreadableRecordBatches:
             return None
         if error.code() != error_codes.BAD_COMPRESSION:
             raise translate(error)
-        return coordinates(message)[-1]
+        return position_of(message)[-1]
 
     def _read(self, batch: UnreadableRecordBatch) -> Iterator[Message]:
         """Yield the messages of the batch. Raises KafkaRequestFailed if it exceeds --max-size."""
         consumer = self._large_consumer
         consumer.assign([TopicPartition(self._topic.name, batch.partition, batch.begin)])
         for message in poll_messages(consumer):
-            (_, _, offset), error = coordinates(message), message.error()
+            (_, _, offset), error = position_of(message), message.error()
             if offset >= batch.end:  # compaction removed the batch's last message
                 return
             if error is None:

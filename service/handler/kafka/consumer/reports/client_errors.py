@@ -10,7 +10,7 @@ from service.handler.kafka.client import error_codes
 from service.handler.kafka.client.client_log import LOG_INTERVAL_SECONDS, log_missing_topic
 from service.handler.kafka.client.error_phrases import error_fields
 from service.handler.kafka.client.fatal_errors import explanation, is_fatal
-from service.handler.kafka.client.record import coordinates
+from service.handler.kafka.client.record import position_of
 from service.handler.kafka.consumer.reports.client_failure import ClientFailure
 from service.pkg.log_throttle import LogThrottle
 
@@ -54,7 +54,7 @@ class ClientErrors:
     def _on_bad_compression(self, message: Message) -> None:
         # The client retries twice a second, and never skips the batch.
         if self._throttle.is_due("a batch that cannot be decompressed"):
-            _, partition, offset = coordinates(message)
+            _, partition, offset = position_of(message)
             self._log.error(
                 "a batch of messages cannot be decompressed: its partition is stalled",
                 partition=partition,

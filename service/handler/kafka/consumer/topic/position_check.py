@@ -11,7 +11,7 @@ from structlog.typing import FilteringBoundLogger
 
 from service.handler.kafka.client.error_phrases import error_fields
 from service.handler.kafka.client.reassign import reassign
-from service.handler.kafka.client.record import coordinates
+from service.handler.kafka.client.record import position_of
 from service.handler.kafka.client.topic_id import TopicId
 from service.handler.kafka.consumer.topic.identity import TopicIdentity
 
@@ -121,7 +121,7 @@ class PositionCheck:
         return [each for each in messages if not self._withhold(each)]
 
     def _withhold(self, message: Message) -> bool:
-        _, partition, offset = coordinates(message)
+        _, partition, offset = position_of(message)
         return self.withhold(partition, offset)
 
     def verify(self) -> list[TopicPartition]:
