@@ -31,13 +31,11 @@ class Record(NamedTuple):
 
     @property
     def coordinates(self) -> RecordCoordinates:
-        """The record's own coordinates. The timestamp is 0 if the record has none."""
-        return RecordCoordinates(max(self.timestamp_ms, 0), self.partition, self.offset, self.topic)
+        """The record's own coordinates."""
+        return RecordCoordinates.of(self.timestamp_ms, self.partition, self.offset, self.topic)
 
     @property
     def source(self) -> RecordCoordinates:
         """The coordinates that are the order's version. A replayed message has those of its original record."""
         origin = read_origin(self.headers)
-        if origin is None:
-            return RecordCoordinates.of(self.timestamp_ms, self.partition, self.offset, self.topic)
-        return RecordCoordinates.of(*origin)
+        return self.coordinates if origin is None else RecordCoordinates.of(*origin)

@@ -1,6 +1,6 @@
 from service.entities.dead_letter_headers import Header
 from service.entities.record import HEADER_BYTES, Record
-from service.entities.version import RecordCoordinates
+from service.entities.version import MAX_TIMESTAMP_MS, RecordCoordinates
 
 PLAIN = Record("orders", 2, 7, 1_000, b"key", b"value", [])
 
@@ -14,6 +14,11 @@ def test_the_size_includes_the_memory_of_each_header() -> None:
 def test_a_record_without_a_timestamp_has_the_timestamp_0() -> None:
     assert PLAIN.coordinates == RecordCoordinates(1_000, 2, 7, "orders")
     assert PLAIN._replace(timestamp_ms=-1).coordinates == RecordCoordinates(0, 2, 7, "orders")
+
+
+def test_a_timestamp_after_the_year_9999_is_clamped() -> None:
+    late = PLAIN._replace(timestamp_ms=2**63 - 1)
+    assert late.coordinates == late.source == RecordCoordinates(MAX_TIMESTAMP_MS, 2, 7, "orders")
 
 
 def test_a_replayed_message_has_the_version_of_its_original_record() -> None:
