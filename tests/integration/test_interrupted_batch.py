@@ -128,7 +128,7 @@ def consumer_of(harness: Harness, batches: Interruption, decoded: list[datetime]
         LoopDependencies(
             group=group,
             connect=lambda added: ObservedConsumer(batches.revoked, member | added),
-            admin=AdminClient(properties.without_logs(properties.common(kafka_of(harness)))),
+            admin=AdminClient(properties.silent_admin(kafka_of(harness))),
             builder=BatchBuilder(decoder, FakeStore.prepare, metrics),
             ingest=ingest,
             settings=consumer_settings(),

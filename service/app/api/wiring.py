@@ -191,10 +191,9 @@ def _process_info(settings: Settings) -> ProcessInfo:
 
 
 def _group(kafka: KafkaSettings) -> GroupStatsReader:
-    # Without logs: an unreachable Kafka would log every second, although the API does not depend on it.
-    client = properties.common(kafka) | {"log_level": 0}
-    admin = partial(AdminClient, client)
-    group = partial(Consumer, client | {"group.id": kafka.group_id, "enable.auto.commit": False})
+    # Silent: an unreachable Kafka would log every second, although the API does not depend on it.
+    admin = partial(AdminClient, properties.silent_admin(kafka))
+    group = partial(Consumer, properties.silent_consumer(kafka))
     readers = GroupReaders(
         lag=GroupLag(admin, group, topic=kafka.topic, dead_letter_topic=kafka.dead_letter_topic),
         members=GroupMembers(admin, group_id=kafka.group_id, topic=kafka.topic),

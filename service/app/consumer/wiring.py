@@ -100,7 +100,7 @@ def _member(kafka: KafkaSettings, log: FilteringBoundLogger, added: dict[str, An
 
 
 def _kafka_admin(kafka: KafkaSettings) -> AdminClient:
-    return AdminClient(properties.without_logs(properties.common(kafka)))  # the member logs connection errors
+    return AdminClient(properties.silent_admin(kafka))  # the member logs connection errors
 
 
 def _store(settings: Settings, end: TransactionEnd = "COMMIT") -> PostgresOrderStore:

@@ -68,27 +68,31 @@ def consumer(kafka: "KafkaSettings") -> Properties:
     }
 
 
+def silent_admin(kafka: "KafkaSettings") -> Properties:
+    """Return the properties of a silent AdminClient."""
+    return without_logs(common(kafka))
+
+
 def silent_consumer(kafka: "KafkaSettings") -> Properties:
     """Return the properties of a silent consumer with the group's id, which never joins the group."""
     return without_logs(consumer(kafka)) | {"statistics.interval.ms": 0}
 
 
 def without_logs(properties: Properties) -> Properties:
-    """Silence the client's log, because commands report one-line errors. The user's `log_level` takes precedence."""
+    """Silence the client's log: its errors are reported by the caller. The user's `log_level` takes precedence."""
     return {"log_level": 0} | properties
 
 
 def dead_letter_reader(kafka: "KafkaSettings") -> Properties:
     """Return the properties of a silent reader of the dead-letter topic that joins no group and prefetches little."""
     return {
-        **common(kafka),
+        **without_logs(common(kafka)),
         "group.id": f"{kafka.group_id}.dlq-browse",
         "enable.auto.commit": False,
         "enable.partition.eof": True,
         "isolation.level": "read_committed",
         "queued.max.messages.kbytes": 1_024,
         "fetch.queue.backoff.ms": _QUEUE_BACKOFF_MS,
-        "log_level": 0,
     }
 
 

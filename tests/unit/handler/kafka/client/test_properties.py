@@ -1,6 +1,6 @@
 """The configuration of librdkafka's clients."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from socket import gethostname
 
@@ -36,6 +36,17 @@ def test_a_property_that_librdkafka_rejects_is_named_without_its_value() -> None
 def test_properties_of_the_user_override_the_defaults() -> None:
     configuration = properties.consumer(KafkaSettings(properties=PASSED_THROUGH))
     assert {name: configuration[name] for name in PASSED_THROUGH} == PASSED_THROUGH
+
+
+@pytest.mark.parametrize(
+    "configuration",
+    [properties.silent_admin, properties.silent_consumer, properties.dead_letter_reader, properties.order_peeker],
+)
+def test_a_silent_client_logs_only_at_the_level_that_the_user_sets(
+    configuration: Callable[[KafkaSettings], properties.Properties],
+) -> None:
+    assert configuration(KafkaSettings())["log_level"] == 0
+    assert configuration(KafkaSettings(properties={"log_level": 6}))["log_level"] == 6
 
 
 def test_consumers_name_their_host_unless_the_user_names_them() -> None:
