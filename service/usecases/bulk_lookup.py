@@ -36,7 +36,7 @@ class BulkLookup:
             raise OrdersTooLarge
         missed = [uid for uid in uids if uid not in known and not self._cached.is_absent(uid)]
         if missed:
-            self._cached.misses += len(missed)
+            self._cached.count_misses(len(missed))
             known |= await self._find_missed(missed, unused)
         return {uid: split_etag(known[uid])[1] for uid in uids if uid in known}
 

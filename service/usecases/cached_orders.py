@@ -86,8 +86,7 @@ class CachedOrders:
         self.staleness = staleness
         self.minimum_lsn = MinimumLsn()
         self.hits = 0
-        self.misses = 0
-        """The orders that had to be queried. The lookups count them."""
+        self._misses = 0
 
     def get(self, uid: str) -> bytes | None:
         """Return the value, counted as a hit; None on a miss."""
@@ -95,6 +94,15 @@ class CachedOrders:
         if value is not None:
             self.hits += 1
         return value
+
+    @property
+    def misses(self) -> int:
+        """The orders that had to be queried."""
+        return self._misses
+
+    def count_misses(self, orders: int) -> None:
+        """Count orders that were neither cached nor known to be absent. A lookup calls this before it queries them."""
+        self._misses += orders
 
     def get_without_database(self, uid: str) -> bytes | None:
         """Return the best answer after a query failed: a value, unless it is older than the limit of staleness.

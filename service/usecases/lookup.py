@@ -43,7 +43,7 @@ class Lookup:
             return _result(value, is_hit=True)
         if self._cached.is_absent(uid):
             return None
-        self._cached.misses += 1
+        self._cached.count_misses(1)
         try:
             queried = await self._queries.get(uid)
         except StorageUnavailable:

@@ -24,7 +24,8 @@ def test_the_metrics_show_the_parts() -> None:
     parts = build(Settings())
     connect_metrics(parts)
     parts.cache.entries.put("a", b"{}")
-    parts.cache.orders.hits, parts.cache.orders.misses = 3, 2
+    parts.cache.orders.hits = 3
+    parts.cache.orders.count_misses(2)
     parts.cache.warm_up.orders = 5
     sample = parts.metrics.registry.get_sample_value
     assert (sample("orders_cache_entries"), sample("orders_cache_bytes")) == (1, parts.cache.entries.size)
