@@ -16,7 +16,7 @@ from starlette.types import ASGIApp
 from structlog.typing import FilteringBoundLogger
 
 from service.handler.http.responses.middleware import ResponseHeadersMiddleware
-from service.handler.http.responses.problems import HANDLERS
+from service.handler.http.responses.problems import EXCEPTION_HANDLERS
 from service.handler.http.routes import probes
 from service.handler.http.serve import Server, listen
 
@@ -45,7 +45,7 @@ def admin_app(
             Route("/version", version, methods=["GET"]),
         ],
         middleware=[Middleware(ResponseHeadersMiddleware, log=log)],
-        exception_handlers=dict(HANDLERS),
+        exception_handlers=dict(EXCEPTION_HANDLERS),
     )
 
 

@@ -16,7 +16,7 @@ from service.handler.http.events.event_broadcaster import EventBroadcaster
 from service.handler.http.openapi.document import HEADERS, openapi_factory, operation_id
 from service.handler.http.responses.compression import CompressionMiddleware
 from service.handler.http.responses.middleware import ResponseHeadersMiddleware
-from service.handler.http.responses.problems import HANDLERS
+from service.handler.http.responses.problems import EXCEPTION_HANDLERS
 from service.handler.http.responses.routing import METHODS
 from service.handler.http.routes import (
     dead_letter_replay,
@@ -104,7 +104,7 @@ def _empty_app(version: str) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,  # a redirect would copy the client's Host header into Location
         generate_unique_id_function=operation_id,
-        exception_handlers=dict(HANDLERS),
+        exception_handlers=dict(EXCEPTION_HANDLERS),
     )
 
 

@@ -14,7 +14,7 @@ from service.handler.http.responses.middleware import (
     with_standard_headers,
 )
 from service.handler.http.responses.problem_types import ProblemType
-from service.handler.http.responses.problems import problem
+from service.handler.http.responses.problems import problem_response
 
 _PROBLEMS: Final = {
     HTTPStatus.BAD_REQUEST: (ProblemType.MALFORMED_REQUEST, "not a valid HTTP/1.1 request"),
@@ -35,7 +35,7 @@ class Refusal:
 
     def __init__(self, status: HTTPStatus, default_headers: RawHeaders) -> None:
         request_id = new_request_id()
-        response = problem(*_PROBLEMS[status], request_id.decode(), headers={"connection": "close"})
+        response = problem_response(*_PROBLEMS[status], request_id.decode(), headers={"connection": "close"})
         headers = with_standard_headers([*default_headers, *response.raw_headers], request_id)
         self._response = serialize(status, headers, bytes(response.body))
 
@@ -48,6 +48,6 @@ class Refusal:
 async def overloaded(scope: Scope, receive: Receive, send: Send) -> None:
     """Answer 503, as an ASGI application."""
     request_id = request_id_from(scope["headers"])
-    response = problem(ProblemType.OVERLOADED, "too many concurrent requests", request_id.decode())
+    response = problem_response(ProblemType.OVERLOADED, "too many concurrent requests", request_id.decode())
     response.raw_headers = with_standard_headers(response.raw_headers, request_id)
     await response(scope, receive, send)

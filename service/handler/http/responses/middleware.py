@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.typing import FilteringBoundLogger
 
 from service.handler.http.responses.problem_types import ProblemType
-from service.handler.http.responses.problems import problem
+from service.handler.http.responses.problems import problem_response
 from service.handler.http.responses.routing import methods_of
 
 RawHeaders = Sequence[tuple[bytes, bytes]]
@@ -79,16 +79,16 @@ def _takes_no_body(scope: Scope) -> bool:
 
 
 def _body_not_accepted(request_id: bytes) -> ASGIApp:
-    return problem(ProblemType.BODY_NOT_ACCEPTED, "request bodies are not accepted", request_id.decode())
+    return problem_response(ProblemType.BODY_NOT_ACCEPTED, "request bodies are not accepted", request_id.decode())
 
 
 def _internal_error(request_id: bytes) -> ASGIApp:
     detail = "internal error; the server's log has the details under this request id"
-    return problem(ProblemType.INTERNAL_ERROR, detail, request_id.decode())
+    return problem_response(ProblemType.INTERNAL_ERROR, detail, request_id.decode())
 
 
 def _shutting_down(request_id: bytes) -> ASGIApp:
-    return problem(ProblemType.SHUTTING_DOWN, "the API is shutting down", request_id.decode())
+    return problem_response(ProblemType.SHUTTING_DOWN, "the API is shutting down", request_id.decode())
 
 
 def request_id_from(headers: RawHeaders) -> bytes:

@@ -84,7 +84,7 @@ _BOUNDS: Final = {
 """Members of pydantic's error context that are no value of the request, with their names in InvalidValue."""
 
 
-def problem(
+def problem_response(
     kind: ProblemType,
     detail: str,
     request_id: str,
@@ -113,17 +113,19 @@ def request_id_of(request: Request) -> str:
 
 
 async def _problem(request: Request, error: Problem) -> Response:
-    return problem(error.kind, error.detail, request_id_of(request), headers=error.headers, errors=error.errors)
+    return problem_response(
+        error.kind, error.detail, request_id_of(request), headers=error.headers, errors=error.errors
+    )
 
 
 async def _routing_error(request: Request, error: HTTPException) -> Response:
     """Answer for Starlette, which raises 405 for an unknown method of a known path, and 404 otherwise."""
     if error.status_code != HTTPStatus.METHOD_NOT_ALLOWED:
-        return problem(ProblemType.NOT_FOUND, "no resource has this path", request_id_of(request))
+        return problem_response(ProblemType.NOT_FOUND, "no resource has this path", request_id_of(request))
     allow = {"allow": ", ".join([*methods_of(request.scope), "OPTIONS"])}
     if request.method == "OPTIONS":
         return Response(status_code=HTTPStatus.NO_CONTENT, headers=allow)
-    return problem(
+    return problem_response(
         ProblemType.METHOD_NOT_ALLOWED,
         "the path does not support this method",
         request_id_of(request),
@@ -134,7 +136,7 @@ async def _routing_error(request: Request, error: HTTPException) -> Response:
 async def _validation_error(request: Request, error: RequestValidationError) -> Response:
     """List the invalid values and the violated rules, without pydantic's messages, which quote the input."""
     errors = [_invalid_value(each) for each in error.errors()]
-    return problem(ProblemType.INVALID_REQUEST, "invalid parameters", request_id_of(request), errors=errors)
+    return problem_response(ProblemType.INVALID_REQUEST, "invalid parameters", request_id_of(request), errors=errors)
 
 
 def _invalid_value(error: Mapping[str, Any]) -> InvalidValue:
@@ -149,14 +151,14 @@ def _name(location: Sequence[int | str]) -> str:
 
 async def _storage_unavailable(request: Request, error: StorageUnavailable) -> Response:
     """Return the problem, which is one of a few fixed phrases, without host names, roles or values."""
-    return problem(ProblemType.STORAGE_UNAVAILABLE, error.problem, request_id_of(request))
+    return problem_response(ProblemType.STORAGE_UNAVAILABLE, error.problem, request_id_of(request))
 
 
 async def _kafka_request_failed(request: Request, error: KafkaRequestFailed) -> Response:
-    return problem(ProblemType.KAFKA_UNAVAILABLE, str(error), request_id_of(request))
+    return problem_response(ProblemType.KAFKA_UNAVAILABLE, str(error), request_id_of(request))
 
 
-HANDLERS: Final[Mapping[Any, Handler]] = {
+EXCEPTION_HANDLERS: Final[Mapping[Any, Handler]] = {
     Problem: _problem,
     HTTPException: _routing_error,
     RequestValidationError: _validation_error,

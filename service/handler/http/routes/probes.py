@@ -15,7 +15,7 @@ from service.handler.http.openapi.document import Responses, errors, ok
 from service.handler.http.openapi.router import HeadRouter
 from service.handler.http.responses.json_response import json_response
 from service.handler.http.responses.problem_types import ProblemType
-from service.handler.http.responses.problems import problem, request_id_of
+from service.handler.http.responses.problems import problem_response, request_id_of
 
 Checks = Mapping[str, Callable[[], bool]]
 
@@ -92,7 +92,7 @@ def _endpoint(checks: Checks, informational: Checks) -> Callable[[Request], Awai
         if all(states.values()):
             return json_response(msgspec.json.encode(ProbeStatus("ok", parts)))
         failed = ", ".join(name for name, is_healthy in states.items() if not is_healthy)
-        return problem(ProblemType.NOT_READY, f"failed checks: {failed}", request_id_of(request), parts=parts)
+        return problem_response(ProblemType.NOT_READY, f"failed checks: {failed}", request_id_of(request), parts=parts)
 
     return probe
 
