@@ -7,6 +7,7 @@ from service.config.loading import load
 from service.config.settings import (
     CacheSettings,
     DocumentSettings,
+    HttpSettings,
     KafkaSettings,
     MigrationSettings,
     PostgresSettings,
@@ -17,6 +18,7 @@ from service.config.settings import (
 __all__ = [
     "CacheSettings",
     "DocumentSettings",
+    "HttpSettings",
     "KafkaSettings",
     "MigrationSettings",
     "PostgresSettings",

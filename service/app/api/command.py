@@ -39,11 +39,12 @@ async def _run(settings: Settings) -> None:
     connect_metrics(parts)
     http, admin = settings.http, settings.admin
     with listen(http.host, http.port) as api_port, listen(admin.host, admin.port) as admin_port:
-        await Lifecycle(parts).run(api_port, admin_port)
+        await Lifecycle(settings, parts).run(api_port, admin_port)
 
 
 class Lifecycle:
-    def __init__(self, parts: ApiParts) -> None:
+    def __init__(self, settings: Settings, parts: ApiParts) -> None:
+        self._settings = settings
         self._parts = parts
         self._stop = asyncio.Event()
         self._is_draining = False
@@ -52,7 +53,7 @@ class Lifecycle:
         """Start everything, wait for a stop signal, drain."""
         self._stop_at_signals()
         parts, database, log = self._parts, self._parts.database, self._parts.log
-        health = health_of(parts, lambda: self._is_draining)
+        health = health_of(self._settings.cache, parts, lambda: self._is_draining)
         async with AsyncExitStack() as running:
             start = running.enter_async_context
             await start(self._serving(admin_server(parts, health), admin_port))
@@ -64,7 +65,7 @@ class Lifecycle:
             if parts.key_reloader:
                 await start(self._in_background(self._reload_keys(parts.key_reloader)))
             await start(self._in_background(parts.cache.warm_up.run(parts.cache.changes.listening)))
-            await start(self._serving(public_server(parts, health), api_port))
+            await start(self._serving(public_server(self._settings.http, parts, health), api_port))
             log.info("serving", port=api_port.getsockname()[1], admin_port=admin_port.getsockname()[1])
             await self._stop.wait()
             log.info("draining")

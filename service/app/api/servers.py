@@ -5,15 +5,13 @@ from typing import Final
 
 from service.app.api.wiring import ApiParts
 from service.app.build_info import build_info
-from service.config import Settings
+from service.config import CacheSettings, HttpSettings
 from service.handler.http.admin import admin_app
 from service.handler.http.api import Backends, create_app
 from service.handler.http.fastpath.protocol import ConnectionLimits
 from service.handler.http.fastpath.responder import CacheResponder
 from service.handler.http.routes.probes import Health
 from service.handler.http.serve import Server
-from service.usecases.bulk_lookup import BulkLookup
-from service.usecases.lookup import Lookup
 
 MAX_CONCURRENT_REQUESTS: Final = 1_000
 """Concurrent requests of the application, without event streams and cache hits on the fast path."""
@@ -21,13 +19,12 @@ ADMIN_DRAIN_SECONDS: Final = 1.0
 """How long running requests of the admin port may take to finish."""
 
 
-def public_server(parts: ApiParts, health: Health) -> Server:
-    http, limits = parts.settings.http, _connection_limits(parts.settings)
-    cached, reader = parts.cache.orders, parts.database.reader
+def public_server(settings: HttpSettings, parts: ApiParts, health: Health) -> Server:
+    limits = _connection_limits(settings)
     backends = Backends(
-        lookup=Lookup(reader, cached),
-        bulk_lookup=BulkLookup(reader, cached),
-        reader=reader,
+        lookup=parts.lookup,
+        bulk_lookup=parts.bulk_lookup,
+        reader=parts.database.reader,
         dead_letters=parts.dead_letters,
         replay=parts.replay,
         broadcaster=parts.broadcaster,
@@ -39,12 +36,12 @@ def public_server(parts: ApiParts, health: Health) -> Server:
         parts.metrics,
         parts.log,
         version=build_info("api")["version"],
-        cors_origins=http.cors_origins,
+        cors_origins=settings.cors_origins,
         keys=parts.keys,
     )
-    responder = CacheResponder(cached, parts.metrics, limits.max_head_bytes, parts.keys)
+    responder = CacheResponder(parts.cache.orders, parts.metrics, limits.max_head_bytes, parts.keys)
     on_drop = parts.metrics.http.clients_dropped.inc
-    return Server(app, drain_seconds=http.drain_timeout, limits=limits, responder=responder, on_drop=on_drop)
+    return Server(app, drain_seconds=settings.drain_timeout, limits=limits, responder=responder, on_drop=on_drop)
 
 
 def admin_server(parts: ApiParts, health: Health) -> Server:
@@ -53,23 +50,22 @@ def admin_server(parts: ApiParts, health: Health) -> Server:
     return Server(app, drain_seconds=ADMIN_DRAIN_SECONDS, limits=ConnectionLimits(), on_drop=on_drop)
 
 
-def health_of(parts: ApiParts, is_draining: Callable[[], bool]) -> Health:
+def health_of(settings: CacheSettings, parts: ApiParts, is_draining: Callable[[], bool]) -> Health:
     database, warm_up = parts.database, parts.cache.warm_up
     informational = {"database": lambda: database.is_reachable, "notifications": lambda: database.listeners.is_verified}
     started = {"warm-up": lambda: warm_up.is_over}
     ready = started | {"not draining": lambda: not is_draining()}
-    if not parts.settings.cache.ready_without_database:
+    if not settings.ready_without_database:
         ready["database"] = lambda: database.is_reachable
     alive = {"loop": lambda: True}  # the response itself shows that the event loop runs
     return Health(live=alive, ready=ready, started=started, informational=informational)
 
 
-def _connection_limits(settings: Settings) -> ConnectionLimits:
-    http = settings.http
+def _connection_limits(settings: HttpSettings) -> ConnectionLimits:
     return ConnectionLimits(
-        max_head_bytes=http.max_header_bytes,
-        max_connections=http.max_connections,
-        keep_alive_seconds=http.keep_alive,
-        max_buffered_bytes=http.max_buffered_bytes,
-        max_requests=http.max_event_clients + MAX_CONCURRENT_REQUESTS,
+        max_head_bytes=settings.max_header_bytes,
+        max_connections=settings.max_connections,
+        keep_alive_seconds=settings.keep_alive,
+        max_buffered_bytes=settings.max_buffered_bytes,
+        max_requests=settings.max_event_clients + MAX_CONCURRENT_REQUESTS,
     )

@@ -36,9 +36,11 @@ from service.repo.listener.listeners import Listeners
 from service.repo.listener.merged import NotificationCallbacks
 from service.repo.reader.order_reader import PostgresOrderReader
 from service.repo.reader.pool import ReadPool
+from service.usecases.bulk_lookup import BulkLookup
 from service.usecases.cached_orders import CachedOrders
 from service.usecases.change_propagation import ChangePropagation
 from service.usecases.current_summaries import CurrentSummaries
+from service.usecases.lookup import Lookup
 from service.usecases.ports.reads import OrderReader
 from service.usecases.staleness import Staleness
 from service.usecases.warm_up import WarmUp
@@ -46,13 +48,14 @@ from service.usecases.warm_up import WarmUp
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiParts:
-    settings: Settings
     log: FilteringBoundLogger
     metrics: ApiMetrics
     keys: Keys | None
     key_reloader: KeyReloader | None
     database: Database
     cache: OrderCache
+    lookup: Lookup
+    bulk_lookup: BulkLookup
     broadcaster: EventBroadcaster
     dead_letters: KafkaDeadLetterReader
     replay: ReplayBackend
@@ -76,13 +79,14 @@ def build(settings: Settings) -> ApiParts:
     database = Database(pool=pool, reader=reader, listeners=_listeners(settings, pool, cache, log))
     keys = _keys(settings)
     return ApiParts(
-        settings=settings,
         log=log,
         metrics=metrics,
         keys=keys,
         key_reloader=None if keys is None else KeyReloader(keys, log),
         database=database,
         cache=cache,
+        lookup=Lookup(reader, cached),
+        bulk_lookup=BulkLookup(reader, cached),
         broadcaster=broadcaster,
         dead_letters=_dead_letters(settings.kafka),
         replay=_replay(settings, metrics),
