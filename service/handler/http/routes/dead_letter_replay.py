@@ -145,7 +145,7 @@ async def _replay(request: ReplayRequest, backend: ReplayBackend, log: Filtering
     except TooManyDeadLetters as error:
         raise Problem(ProblemType.TOO_MANY_DEAD_LETTERS, str(error)) from None
     except KafkaRequestFailed as error:
-        log.warning("replaying dead letters failed", replayed_by=request.replayed_by, reason=str(error))
+        log.warning("replaying dead letters failed", replayed_by=request.replayed_by, problem=str(error))
         raise
     if not request.is_dry_run:
         _report(request, results, backend, log)

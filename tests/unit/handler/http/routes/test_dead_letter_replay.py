@@ -190,7 +190,9 @@ def test_errors_are_answered_and_the_request_may_be_repeated(api: InMemoryApi) -
     api.replayer.error = KafkaUnavailable("Kafka is unreachable; dead letters may have been sent")
     with capture_logs() as logs:
         problem_of(post(api, ONE, idempotency_key="one"), 503)
-    assert [(log["event"], log["replayed_by"]) for log in logs] == [("replaying dead letters failed", "desk")]
+    assert [(log["event"], log["replayed_by"], log["problem"]) for log in logs] == [
+        ("replaying dead letters failed", "desk", "Kafka is unreachable; dead letters may have been sent")
+    ]
     api.replayer.error = TooManyDeadLetters(100)
     assert type_of(post(api, ONE, idempotency_key="one"), 422) == "too-many-dead-letters"
     api.replayer.error = None
