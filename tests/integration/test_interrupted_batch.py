@@ -28,7 +28,7 @@ from service.usecases.ports.batch import Batch
 from tests.kit.factories import order_document
 from tests.kit.fakes import FakeDeadLetters, FakeStore
 from tests.kit.harness import Harness, Sent, orders
-from tests.kit.policies import circuit_breaker_policy, consumer_settings, decoding_rules, retry_backoff
+from tests.kit.policies import breaker_settings, circuit_breaker_policy, decoding_rules, retry_backoff
 from tests.kit.temporary import PARTITIONS
 from tests.kit.waiting import eventually
 
@@ -131,7 +131,9 @@ def consumer_of(harness: Harness, batches: Interruption, decoded: list[datetime]
             admin=AdminClient(properties.silent_admin(kafka_of(harness))),
             builder=BatchBuilder(decoder, FakeStore.prepare, metrics),
             ingest=ingest,
-            settings=consumer_settings(),
+            breaker=breaker_settings(),
+            revoke_timeout=5,
+            topic_id_timeout=10,
             metrics=metrics,
             log=log,
             stop=batches.stop,

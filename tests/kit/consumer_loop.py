@@ -26,7 +26,7 @@ from service.usecases.ports.batch import Batch
 from tests.kit.factories import order_document
 from tests.kit.fake_consumer import TOPIC, FakeAdmin, FakeConsumer
 from tests.kit.fakes import FakeDeadLetters, FakeStore
-from tests.kit.policies import circuit_breaker_policy, consumer_settings, decoding_rules, retry_backoff
+from tests.kit.policies import breaker_settings, circuit_breaker_policy, decoding_rules, retry_backoff
 
 SECONDS = 10.0
 ORDER = encode(order_document())
@@ -90,7 +90,8 @@ class LoopSetup:
         *,
         dead_letters: FakeDeadLetters | None = None,
         policy: CircuitBreakerPolicy | None = None,
-        **settings: Any,
+        revoke_timeout: float = 5,
+        **breaker: Any,
     ) -> None:
         self.stop = ShutdownEvent()
         self.store = FakeStore()
@@ -120,7 +121,9 @@ class LoopSetup:
                 admin=cast("Any", self.admin),
                 builder=BatchBuilder(decoder, FakeStore.prepare, metrics),
                 ingest=self.ingest,
-                settings=consumer_settings(**settings),
+                breaker=breaker_settings(**breaker),
+                revoke_timeout=revoke_timeout,
+                topic_id_timeout=10,
                 metrics=metrics,
                 log=structlog.get_logger(),
                 stop=self.stop,

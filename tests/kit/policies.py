@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 from service.handler.kafka.consumer.decoding.decode import DecodingRules
-from service.handler.kafka.consumer.flow_control.settings import ConsumerSettings
+from service.handler.kafka.consumer.flow_control.settings import BreakerSettings
 from service.pkg.retry import Backoff
 from service.usecases.circuit_breaker import CircuitBreakerPolicy
 from service.usecases.ports.batch import BatchLimits
@@ -23,12 +23,9 @@ def circuit_breaker_policy(**overrides: Any) -> CircuitBreakerPolicy:
     return CircuitBreakerPolicy(**defaults | overrides)
 
 
-def consumer_settings(**overrides: Any) -> ConsumerSettings:
-    defaults: dict[str, Any] = {
-        "limits": batch_limits(), "revoke_timeout": 5, "topic_id_timeout": 10, "breaker_retry_after": 60,
-        "breaker_probe_messages": 10,
-    }  # fmt: skip
-    return ConsumerSettings(**defaults | overrides)
+def breaker_settings(**overrides: Any) -> BreakerSettings:
+    defaults: dict[str, Any] = {"limits": batch_limits(), "retry_after": 60, "probe_messages": 10}
+    return BreakerSettings(**defaults | overrides)
 
 
 def decoding_rules(**overrides: Any) -> DecodingRules:

@@ -13,7 +13,7 @@ from service.handler.kafka.consumer.assignment import Assignment
 from service.handler.kafka.consumer.decoding.batch_builder import BatchBuilder
 from service.handler.kafka.consumer.flow_control.breaker_control import BreakerControl
 from service.handler.kafka.consumer.flow_control.fetch import FetchControl
-from service.handler.kafka.consumer.flow_control.settings import ConsumerSettings
+from service.handler.kafka.consumer.flow_control.settings import BreakerSettings
 from service.handler.kafka.consumer.flow_control.state import ConsumerStateMachine
 from service.handler.kafka.consumer.loop import OrderConsumer
 from service.handler.kafka.consumer.partitions.lag import Lag
@@ -52,7 +52,11 @@ class LoopDependencies:
     admin: AdminClient
     builder: BatchBuilder
     ingest: Ingest
-    settings: ConsumerSettings
+    breaker: BreakerSettings
+    revoke_timeout: float
+    """Seconds."""
+    topic_id_timeout: float
+    """Seconds."""
     metrics: ConsumerMetrics
     log: FilteringBoundLogger
     stop: ShutdownEvent
@@ -123,7 +127,7 @@ def _batches(dependencies: LoopDependencies, connection: _ClientConnection) -> _
     metrics, log = dependencies.metrics, dependencies.log
     fetch = FetchControl(connection.client, metrics.consumption, log)
     state = ConsumerStateMachine(fetch)
-    breaker = BreakerControl(settings=dependencies.settings, state=state, metrics=metrics.consumption, log=log)
+    breaker = BreakerControl(settings=dependencies.breaker, state=state, metrics=metrics.consumption, log=log)
     worker = BatchWorker(dependencies.ingest, dependencies.ingest.is_waiting_to_retry)
     pipeline = BatchPipeline(
         builder=dependencies.builder,
@@ -140,7 +144,7 @@ def _batches(dependencies: LoopDependencies, connection: _ClientConnection) -> _
 def _position_check(dependencies: LoopDependencies, client: Consumer) -> PositionCheck:
     """Create the part that withholds a partition's messages until its position is verified."""
     topic, log = dependencies.group.topic, dependencies.log
-    lookup, timeout = TopicIdLookup(dependencies.admin, topic), dependencies.settings.topic_id_timeout
+    lookup, timeout = TopicIdLookup(dependencies.admin, topic), dependencies.topic_id_timeout
     identity = TopicIdentity(lookup, dependencies.group, log, timeout=timeout)
     return PositionCheck(
         client=client, topic=topic, identity=identity, metrics=dependencies.metrics.consumption, log=log
@@ -198,7 +202,7 @@ def _rebalance(dependencies: LoopDependencies, connection: _ClientConnection, as
         statistics=connection.statistics,
         metrics=dependencies.metrics.consumption,
         log=dependencies.log,
-        revoke_timeout=dependencies.settings.revoke_timeout,
+        revoke_timeout=dependencies.revoke_timeout,
     )
 
 

@@ -26,7 +26,7 @@ from service.handler.kafka.client.consumer_group import ConsumerGroup
 from service.handler.kafka.client.diagnostics import DiagnosticAdminClient
 from service.handler.kafka.consumer.decoding.batch_builder import BatchBuilder
 from service.handler.kafka.consumer.decoding.decode import Decoder
-from service.handler.kafka.consumer.flow_control.settings import ConsumerSettings
+from service.handler.kafka.consumer.flow_control.settings import BreakerSettings
 from service.handler.kafka.consumer.loop import OrderConsumer
 from service.handler.kafka.consumer.reports.retry_report import RetryReport
 from service.handler.kafka.consumer.topic.report import report_topics
@@ -80,7 +80,9 @@ def build(settings: Settings, stop: ShutdownEvent, middleware: BatchMiddleware) 
                 observer=report,
                 middleware=middleware,
             ),
-            settings=_consumer_settings(settings),
+            breaker=_breaker_settings(settings),
+            revoke_timeout=settings.rebalance.revoke_timeout,
+            topic_id_timeout=settings.kafka.topic_id_timeout,
             metrics=metrics,
             log=log,
             stop=stop,
@@ -162,14 +164,12 @@ def _backoff(settings: Settings) -> Backoff:
     )
 
 
-def _consumer_settings(settings: Settings) -> ConsumerSettings:
-    batch = settings.batch
-    return ConsumerSettings(
+def _breaker_settings(settings: Settings) -> BreakerSettings:
+    batch, breaker = settings.batch, settings.circuit_breaker
+    return BreakerSettings(
         limits=BatchLimits(messages=batch.max_messages, bytes=batch.max_bytes, items=batch.max_items),
-        revoke_timeout=settings.rebalance.revoke_timeout,
-        topic_id_timeout=settings.kafka.topic_id_timeout,
-        breaker_retry_after=settings.circuit_breaker.retry_after,
-        breaker_probe_messages=settings.circuit_breaker.probe_messages,
+        retry_after=breaker.retry_after,
+        probe_messages=breaker.probe_messages,
     )
 
 

@@ -8,7 +8,7 @@ from structlog.typing import FilteringBoundLogger
 
 from service.handler.kafka.consumer.flow_control.breaker_pause import BreakerPause
 from service.handler.kafka.consumer.flow_control.probe import Probe
-from service.handler.kafka.consumer.flow_control.settings import ConsumerSettings
+from service.handler.kafka.consumer.flow_control.settings import BreakerSettings
 from service.handler.kafka.consumer.flow_control.state import ConsumerStateMachine
 from service.usecases.circuit_breaker import BreakerState
 from service.usecases.ingest import Decision, Outcome
@@ -27,7 +27,7 @@ class BreakerControl:
     def __init__(
         self,
         *,
-        settings: ConsumerSettings,
+        settings: BreakerSettings,
         state: ConsumerStateMachine,
         metrics: "ConsumptionMetrics",
         log: FilteringBoundLogger,
@@ -44,7 +44,7 @@ class BreakerControl:
     def limits(self) -> BatchLimits:
         if not self._state.is_breaker_open:
             return self._settings.limits
-        size = self._probe.size if self._probe else self._settings.breaker_probe_messages
+        size = self._probe.size if self._probe else self._settings.probe_messages
         return replace(self._settings.limits, messages=size)
 
     def on_outcome(self, batch: Batch, outcome: Outcome, next_batch: Batch) -> None:
@@ -105,7 +105,7 @@ class BreakerControl:
 
     def _extended_probe(self, batch: Batch, next_batch: Batch) -> Probe:
         if self._probe is None:
-            return Probe.before(batch, next_batch, self._settings.breaker_probe_messages)
+            return Probe.before(batch, next_batch, self._settings.probe_messages)
         self._probe.add(batch, next_batch)
         self._probe.grow(self._settings.limits.messages)
         return self._probe
@@ -116,7 +116,7 @@ class BreakerControl:
 
     def _open(self, problem: str, hint: str, offsets: dict[int, int]) -> None:
         """Pause at these offsets: nothing from there on was committed or dead-lettered."""
-        retry_after = self._settings.breaker_retry_after
+        retry_after = self._settings.retry_after
         self._metrics.circuit_breaker_open.set(1)
         self._log.error(
             "the circuit breaker is open: consumption is paused",

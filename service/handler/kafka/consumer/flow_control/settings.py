@@ -1,4 +1,4 @@
-"""The settings of a consumer."""
+"""The settings of the circuit breaker's pauses and probes."""
 
 from dataclasses import dataclass
 
@@ -6,11 +6,10 @@ from service.usecases.ports.batch import BatchLimits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ConsumerSettings:
-    """Limits of batches, and durations in seconds."""
-
+class BreakerSettings:
     limits: BatchLimits
-    revoke_timeout: float
-    topic_id_timeout: float
-    breaker_retry_after: float
-    breaker_probe_messages: int
+    """Those of every batch; a probe has fewer messages."""
+    retry_after: float
+    """Seconds."""
+    probe_messages: int
+    """Maximum number of messages of the first probe."""

@@ -183,7 +183,7 @@ def test_fetching_is_paused_during_an_outage_and_resumed_after_it(make: Make, mo
 
 
 def test_messages_that_the_open_circuit_breaker_held_back_are_read_again(make: Make) -> None:
-    setup = make(policy=OPEN_AFTER_TWO, breaker_retry_after=0, limits=batch_limits(messages=2))
+    setup = make(policy=OPEN_AFTER_TWO, retry_after=0, limits=batch_limits(messages=2))
     setup.commit(0, 0)
 
     def script() -> Script:
@@ -199,7 +199,7 @@ def test_messages_that_the_open_circuit_breaker_held_back_are_read_again(make: M
 
 def test_messages_of_the_poll_in_which_the_circuit_breaker_opens_are_held_back(make: Make) -> None:
     """A revocation takes the outcome inside a poll, which then returns messages that the client had prefetched."""
-    setup = make(policy=OPEN_AFTER_TWO, breaker_retry_after=0)
+    setup = make(policy=OPEN_AFTER_TWO, retry_after=0)
     setup.commit(0, 0, 1)
 
     def script() -> Script:

@@ -24,7 +24,7 @@ from service.usecases.ports.batch import Batch
 from service.usecases.ports.ingest import StoreCounts
 from tests.kit.fake_consumer import FakeConsumer, message
 from tests.kit.fakes import FakeStore
-from tests.kit.policies import consumer_settings, decoding_rules
+from tests.kit.policies import breaker_settings, decoding_rules
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def pipeline(kafka: FakeConsumer, metrics: ConsumerMetrics, progress: Progress) 
         builder=BatchBuilder(decoder, FakeStore.prepare, metrics),
         worker=BatchWorker(lambda _: Outcome(StoreCounts()), Event()),
         progress=progress,
-        breaker=BreakerControl(settings=consumer_settings(), state=state, metrics=metrics.consumption, log=log),
+        breaker=BreakerControl(settings=breaker_settings(), state=state, metrics=metrics.consumption, log=log),
         state=state,
         report=OutcomeReport(metrics, log),
         stop=ShutdownEvent(),

@@ -18,15 +18,13 @@ from service.usecases.ports.batch import Batch
 from service.usecases.ports.ingest import StoreCounts
 from tests.kit.factories import record
 from tests.kit.fake_consumer import FakeConsumer
-from tests.kit.policies import batch_limits, consumer_settings
+from tests.kit.policies import batch_limits, breaker_settings
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer
 
 RETRY_AFTER_SECONDS = 60.0
-SETTINGS = consumer_settings(
-    limits=batch_limits(messages=1_000), breaker_retry_after=RETRY_AFTER_SECONDS, breaker_probe_messages=10
-)
+SETTINGS = breaker_settings(limits=batch_limits(messages=1_000), retry_after=RETRY_AFTER_SECONDS, probe_messages=10)
 DONE = Outcome(StoreCounts(new=1))
 PROBE_IS_BAD = DONE._replace(breaker=BreakerState.OPEN_FOR_MESSAGES)
 FLOOD = Outcome(StoreCounts(), decision=Decision.HOLD_BACK, breaker=BreakerState.OPEN_FOR_MESSAGES, problem="a flood")
