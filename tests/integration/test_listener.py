@@ -11,8 +11,9 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
+from service.repo.listener.callbacks import MergedCallbacks
 from service.repo.listener.listeners import Listeners
-from service.repo.listener.merged import NO_DATABASE, OTHER_DATABASE, SAME_DATABASE, NotificationCallbacks
+from service.repo.listener.merged import NO_DATABASE, OTHER_DATABASE, SAME_DATABASE
 from service.repo.notifications import payloads
 from service.repo.reader.pool import ReadPool
 from service.usecases.minimum_lsn import UNKNOWN_LSN
@@ -39,7 +40,7 @@ class RecordedListener:
         self.calls: list[str] = []
         self.verified_at: list[float] = []
         self.lsns: list[int] = []
-        callbacks = NotificationCallbacks(
+        callbacks = MergedCallbacks(
             on_listen=lambda _: self._record("listening"),
             on_lsn=self.lsns.append,
             on_verified=self.verified_at.append,

@@ -32,8 +32,8 @@ from service.handler.kafka.dead_letters.replayer import API_DELIVERY_TIMEOUT_SEC
 from service.metrics import ApiMetrics
 from service.pkg.lru import Lru
 from service.pkg.ttl_set import TTLSet
+from service.repo.listener.callbacks import MergedCallbacks
 from service.repo.listener.listeners import Listeners
-from service.repo.listener.merged import NotificationCallbacks
 from service.repo.reader.order_reader import PostgresOrderReader
 from service.repo.reader.pool import ReadPool
 from service.usecases.bulk_lookup import BulkLookup
@@ -140,7 +140,7 @@ def _freeze() -> None:
 
 def _listeners(settings: Settings, pool: ReadPool, cache: OrderCache, log: FilteringBoundLogger) -> Listeners:
     changes = cache.changes
-    callbacks = NotificationCallbacks(
+    callbacks = MergedCallbacks(
         on_listen=changes.on_listen,
         on_lsn=cache.orders.minimum_lsn.advance,
         on_verified=changes.on_verified,

@@ -8,9 +8,7 @@ are lost.
 
 import asyncio
 import secrets
-from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass
 from time import monotonic
 from typing import Final, Protocol
 
@@ -22,11 +20,11 @@ from service.errors import StorageUnavailable
 from service.pkg.log_throttle import LogThrottle
 from service.repo.connection import BoundedAsyncConnection, ignore_notify
 from service.repo.connection_errors import address, describe
+from service.repo.listener.callbacks import ListenerCallbacks
 from service.repo.listener.state import ListenerLifecycle, ListenerState
 from service.repo.notifications import parse
 from service.repo.scope import DATABASE, Identity
 from service.usecases.minimum_lsn import UNKNOWN_LSN
-from service.usecases.ports.reads import Notification
 
 LOG_INTERVAL_SECONDS: Final = 30.0
 """Minimum time between two log records of failed attempts to connect."""
@@ -36,28 +34,6 @@ CURRENT_LSN: Final = "(pg_current_wal_insert_lsn() - '0/0')::bigint"
 """Greater than the LSN of everything committed so far."""
 HEARTBEAT: Final = "SELECT pg_notify(%s, %s), {lsn}"
 """Sends a notification to this listener, and returns an LSN."""
-
-
-@dataclass(frozen=True, slots=True)
-class ListenerCallbacks:
-    """Called on the event loop; none may block."""
-
-    on_listen: Callable[[int], None]
-    """Notifications arrive from now on. Those of commits before this LSN may have been missed."""
-    on_lsn: Callable[[int], None]
-    """Every notification received so far was committed before this LSN."""
-    on_verified: Callable[[float], None]
-    """Every notification sent before this time of time.monotonic() has been received."""
-    on_notify: Callable[[Notification], None]
-    on_disconnect: Callable[[], None]
-    """Notifications may be missed until `on_listen`."""
-    on_repeated_timeouts: Callable[[], None]
-    """Consecutive heartbeats timed out although PostgreSQL answers: someone must fix the cause."""
-    database_problem: Callable[[str, Identity], str | None]
-    """Return why listening to this database does not suit reads from that one; None if it does.
-
-    Raises InvalidSettings if a retry cannot help.
-    """
 
 
 class ReadingConnections(Protocol):

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from structlog.typing import FilteringBoundLogger
 
+from service.repo.listener.callbacks import MergedCallbacks
 from service.repo.listener.listener import Listener, ReadingConnections
-from service.repo.listener.merged import MergedListeners, NotificationCallbacks
+from service.repo.listener.merged import MergedListeners
 
 if TYPE_CHECKING:
     from service.repo.scope import Identity
@@ -23,7 +24,7 @@ class Listeners:
         self,
         dsns: Sequence[str],
         reads: ReadingConnections,
-        callbacks: NotificationCallbacks,
+        callbacks: MergedCallbacks,
         log: FilteringBoundLogger,
         *,
         heartbeat: float,

@@ -1,16 +1,13 @@
 """Combines several listeners into one, which is verified only while all of them are."""
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
 from service.errors import InvalidSettings
-from service.repo.listener.listener import ListenerCallbacks
+from service.repo.listener.callbacks import ListenerCallbacks, MergedCallbacks
 from service.repo.scope import Identity
 from service.usecases.minimum_lsn import UNKNOWN_LSN
-from service.usecases.ports.reads import Notification
 
 OTHER_DATABASE: Final = "ORDERS_POSTGRES__LISTEN_DSN leads to another database than ORDERS_POSTGRES__DSN"
 NO_DATABASE: Final = "no entry of ORDERS_POSTGRES__LISTEN_DSN leads to the database of ORDERS_POSTGRES__DSN"
@@ -21,27 +18,10 @@ STANDBY: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class NotificationCallbacks:
-    """Called on the event loop; none may block. LSNs of several servers cannot be compared: they are UNKNOWN_LSN."""
-
-    on_listen: Callable[[int], None]
-    """Notifications of all servers arrive from now on. Those of commits before this LSN may have been missed."""
-    on_lsn: Callable[[int], None]
-    """Every notification received so far was committed before this LSN."""
-    on_verified: Callable[[float], None]
-    """Every notification sent before this time of time.monotonic() has been received."""
-    on_notify: Callable[[Notification], None]
-    on_disconnect: Callable[[bool], None]
-    """Notifications may be missed. Called repeatedly until `on_listen`, with whether the database can be read."""
-    on_repeated_timeouts: Callable[[], None]
-    """Notifications of a server do not arrive although it answers: someone must fix the cause."""
-
-
 class MergedListeners:
     """Turns the callbacks of `count` listeners into those of one. Belongs to one event loop."""
 
-    def __init__(self, count: int, callbacks: NotificationCallbacks) -> None:
+    def __init__(self, count: int, callbacks: MergedCallbacks) -> None:
         self._count = count
         self._callbacks = callbacks
         self._verified = set[int]()

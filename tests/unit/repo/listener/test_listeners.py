@@ -2,8 +2,8 @@
 
 import structlog
 
+from service.repo.listener.callbacks import MergedCallbacks
 from service.repo.listener.listeners import Listeners
-from service.repo.listener.merged import NotificationCallbacks
 from service.repo.scope import Identity
 
 
@@ -21,7 +21,14 @@ def ignore(*_: object) -> None:
 
 def test_a_listener_is_named_by_its_address_without_the_password() -> None:
     dsns = [f"postgresql://me:secret@node-{number}:5432/orders" for number in range(2)]
-    callbacks = NotificationCallbacks(ignore, ignore, ignore, ignore, ignore, ignore)
+    callbacks = MergedCallbacks(
+        on_listen=ignore,
+        on_lsn=ignore,
+        on_verified=ignore,
+        on_notify=ignore,
+        on_repeated_timeouts=ignore,
+        on_disconnect=ignore,
+    )
     log = structlog.get_logger()
     listeners = Listeners(dsns, NoReads(), callbacks, log, heartbeat=1, connect_timeout=1)
     assert [member.server for member in listeners.members] == ["node-0:5432", "node-1:5432"]

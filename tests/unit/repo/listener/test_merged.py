@@ -3,13 +3,8 @@
 import pytest
 
 from service.errors import InvalidSettings
-from service.repo.listener.merged import (
-    NO_DATABASE,
-    OTHER_DATABASE,
-    SAME_DATABASE,
-    MergedListeners,
-    NotificationCallbacks,
-)
+from service.repo.listener.callbacks import MergedCallbacks
+from service.repo.listener.merged import NO_DATABASE, OTHER_DATABASE, SAME_DATABASE, MergedListeners
 from service.repo.scope import Identity
 from service.usecases.minimum_lsn import UNKNOWN_LSN
 from service.usecases.ports.reads import Notification
@@ -22,7 +17,7 @@ class Setup:
 
     def __init__(self, count: int) -> None:
         self.calls: list[tuple[object, ...]] = []
-        callbacks = NotificationCallbacks(
+        callbacks = MergedCallbacks(
             on_listen=lambda lsn: self.calls.append(("listen", lsn)),
             on_lsn=lambda lsn: self.calls.append(("lsn", lsn)),
             on_verified=lambda at: self.calls.append(("verified", at)),
