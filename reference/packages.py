@@ -10,6 +10,7 @@ from reference import ROOT
 ERRORS: Final = "service.errors"
 PORTS: Final = "service.usecases.ports"
 INWARDS: Final = {ERRORS, "service.entities", "service.pkg", PORTS, "service.usecases"}
+DECODING: Final = "service.decoding"
 
 REPO: Final = "service.repo"
 WRITER, READER, LISTENER, SCHEMA = f"{REPO}.writer", f"{REPO}.reader", f"{REPO}.listener", f"{REPO}.schema"
@@ -25,15 +26,15 @@ HTTP_PARTS: Final = {RESPONSES, REQUESTS, SECURITY, OPENAPI, EVENTS}
 KAFKA: Final = "service.handler.kafka"
 CLIENT, CONSUMER, DEAD_LETTERS = f"{KAFKA}.client", f"{KAFKA}.consumer", f"{KAFKA}.dead_letters"
 KAFKA_OPERATIONS: Final = f"{KAFKA}.operations"
-FLOW_CONTROL, DECODING, PARTITIONS = f"{CONSUMER}.flow_control", f"{CONSUMER}.decoding", f"{CONSUMER}.partitions"
+FLOW_CONTROL, PARTITIONS = f"{CONSUMER}.flow_control", f"{CONSUMER}.partitions"
 REPORTS, TOPIC = f"{CONSUMER}.reports", f"{CONSUMER}.topic"
-CONSUMER_PARTS: Final = {FLOW_CONTROL, DECODING, PARTITIONS, REPORTS, TOPIC}
+CONSUMER_PARTS: Final = {FLOW_CONTROL, PARTITIONS, REPORTS, TOPIC}
 
 HANDLERS: Final = {
     *(HTTP, ROUTES, FASTPATH, *HTTP_PARTS),
     *(CLIENT, DEAD_LETTERS, KAFKA_OPERATIONS, CONSUMER, *CONSUMER_PARTS),
 }
-SERVICE: Final = INWARDS | REPOS | HANDLERS | {"service.config", "service.logs", "service.metrics"}
+SERVICE: Final = INWARDS | REPOS | HANDLERS | {DECODING, "service.config", "service.logs", "service.metrics"}
 
 
 class Package(NamedTuple):
@@ -53,6 +54,7 @@ PACKAGES: Final[Mapping[str, Package]] = {
         "ingest, lookup, warm-up, circuit breaker, replay, erase, rewind, distribute, doctor",
         {ERRORS, "service.entities", "service.pkg", PORTS},
     ),
+    DECODING: Package("documents to orders or rejections", {ERRORS, "service.entities"}),
     REPO: Package("PostgreSQL: connections, errors, the document's SQL, notifications", INWARDS),
     WRITER: Package("the consumer's writes", INWARDS | {REPO}),
     READER: Package("the API's reads", INWARDS | {REPO}),
@@ -72,12 +74,11 @@ PACKAGES: Final[Mapping[str, Package]] = {
         "the API's application, the admin port's, and the server of both", INWARDS | HTTP_PARTS | {ROUTES, FASTPATH}
     ),
     CLIENT: Package("the Kafka client: properties, errors, topics, groups", INWARDS),
-    DECODING: Package("messages to orders or rejections", INWARDS | {CLIENT}),
     FLOW_CONTROL: Package("pauses and the circuit breaker", INWARDS),
     PARTITIONS: Package("which offsets were read, written and committed", INWARDS | {CLIENT}),
     REPORTS: Package("metrics, log events and spans of the consumer", INWARDS | {CLIENT, PARTITIONS}),
     TOPIC: Package("the topic's identity, and the positions in it", INWARDS | {CLIENT}),
-    CONSUMER: Package("the reading and the writing thread", INWARDS | {CLIENT} | CONSUMER_PARTS),
+    CONSUMER: Package("the reading and the writing thread", INWARDS | {DECODING, CLIENT} | CONSUMER_PARTS),
     DEAD_LETTERS: Package("dead letters: encoding, producing, reading, replaying", INWARDS | {CLIENT}),
     KAFKA_OPERATIONS: Package("Kafka for commands: erase, rewind, skip, doctor", INWARDS | {CLIENT}),
     "service.config": Package("settings", {ERRORS, "service.entities", "service.pkg"}),

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from service.handler.kafka.consumer.decoding.decode import Decoder, DecodingRules
+from service.decoding.decoder import Decoder, DecodingRules
 
 if TYPE_CHECKING:
     from service.config import DocumentSettings

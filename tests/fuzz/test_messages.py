@@ -10,13 +10,13 @@ import psycopg
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from service.decoding.decoder import Decoder
 from service.entities.dead_letter import Reason
 from service.entities.dead_letter_headers import Header, read_origin, read_replays, without_dlq_headers
 from service.entities.dead_letter_record import DeadLetterRecord
 from service.entities.order import Order
 from service.entities.version import RecordCoordinates, VersionedOrder
 from service.errors import DocumentRejected
-from service.handler.kafka.consumer.decoding.decode import Decoder
 from service.repo.notifications import parse
 from service.repo.reader.statements import DOCUMENTS_OF, document_values
 from service.repo.writer.rows import CopyRows, copy_rows

@@ -13,11 +13,11 @@ from prometheus_client import CollectorRegistry
 
 from service.app.consumer.loop_wiring import LoopDependencies, build_consumer
 from service.config import KafkaSettings
+from service.decoding.decoder import Decoder
 from service.errors import StorageUnavailable
 from service.handler.kafka.client import properties
 from service.handler.kafka.client.consumer_group import ConsumerGroup
-from service.handler.kafka.consumer.decoding.batch_builder import BatchBuilder
-from service.handler.kafka.consumer.decoding.decode import Decoder
+from service.handler.kafka.consumer.batch_builder import BatchBuilder
 from service.handler.kafka.consumer.loop import OrderConsumer
 from service.handler.kafka.consumer.reports.retry_report import RetryReport
 from service.metrics import ConsumerMetrics

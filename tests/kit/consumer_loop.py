@@ -13,10 +13,10 @@ from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
 from service.app.consumer.loop_wiring import LoopDependencies, build_consumer
+from service.decoding.decoder import Decoder
 from service.handler.kafka.client.consumer_group import ConsumerGroup
 from service.handler.kafka.client.topic_id import NO_TOPIC_ID
-from service.handler.kafka.consumer.decoding.batch_builder import BatchBuilder
-from service.handler.kafka.consumer.decoding.decode import Decoder
+from service.handler.kafka.consumer.batch_builder import BatchBuilder
 from service.handler.kafka.consumer.reports.retry_report import RetryReport
 from service.metrics import ConsumerMetrics
 from service.pkg.shutdown_event import ShutdownEvent

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from service.decoding.decoder import Decoder, DecodingRules
 from service.entities.order import Order
 from service.errors import DocumentRejected
-from service.handler.kafka.consumer.decoding.decode import Decoder, DecodingRules
 from tests.kit.factories import SAMPLE, Document, order_document
 from tests.kit.policies import decoding_rules
 

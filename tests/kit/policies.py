@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
-from service.handler.kafka.consumer.decoding.decode import DecodingRules
+from service.decoding.decoder import DecodingRules
 from service.handler.kafka.consumer.flow_control.settings import BreakerSettings
 from service.pkg.retry import Backoff
 from service.usecases.circuit_breaker import CircuitBreakerPolicy

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from reference import ROOT
-from reference.packages import ERRORS, HANDLERS, INWARDS, PACKAGES, PORTS, REPO, REPOS
+from reference.packages import DECODING, ERRORS, HANDLERS, INWARDS, PACKAGES, PORTS, REPO, REPOS
 
 ROOTS = ("service", "generator", "migrations", "local", "bench", "reference")
 
@@ -20,7 +20,7 @@ MAY_NAME_TYPES_OF: Mapping[str, set[str]] = {
 }
 """Imports under `if TYPE_CHECKING`: of parameters that are passed in, but not created."""
 
-FREE_OF_DRIVERS = INWARDS
+FREE_OF_DRIVERS = INWARDS | {DECODING}
 DRIVERS = {"confluent_kafka", "fastapi", "sqlalchemy", "psycopg", "psycopg_pool", "prometheus_client"}
 
 
@@ -33,6 +33,7 @@ FORBIDDEN = {
     "service.errors": "from service.entities.dead_letter import DeadLetter",
     "service.usecases.ingest": "from service.repo.writer import order_store",
     "service.usecases.ports.batch": "from service.usecases import lookup",
+    "service.decoding.decoder": "import confluent_kafka",
     "service.repo.writer.order_store": "from service.handler.kafka.client import record",
     "service.repo.schema.migrate": "import migrations",
     "service.repo.columns": "from service.repo.writer import rows",
@@ -45,11 +46,11 @@ FORBIDDEN = {
     "service.handler.kafka.consumer.loop": "from service.config import Settings",
     "service.handler.kafka.client.topics": "from service.handler.kafka.consumer import loop",
     "service.handler.kafka.client.record": "from service.handler.kafka.dead_letters import encoder",
-    "service.handler.kafka.consumer.decoding.collect": "from service.handler.kafka.dead_letters import encoder",
+    "service.handler.kafka.consumer.batch_builder": "from service.handler.kafka.dead_letters import encoder",
     "service.handler.kafka.consumer.flow_control.fetch": "from service.handler.kafka.consumer import pipeline",
     "service.handler.kafka.consumer.topic.position_check": "from service.handler.kafka.consumer.partitions import lag",
     "service.handler.kafka.consumer.partitions.lag": "from service.handler.kafka.consumer.reports import retry_report",
-    "service.handler.kafka.dead_letters.encoder": "from service.handler.kafka.consumer.decoding import decode",
+    "service.handler.kafka.dead_letters.encoder": "from service.decoding import decoder",
     "service.handler.kafka.operations.kafka_checks": "from service.handler.kafka.consumer.partitions import progress",
     "service.entities.order": "import psycopg.errors",
     "service.pkg.network": "import psycopg",

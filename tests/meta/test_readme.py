@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from local import postgres as postgres_processes
-from service.handler.kafka.consumer.decoding.decode import Decoder
+from service.decoding.decoder import Decoder
 from service.pkg.etag import split_etag, with_etag
 from tests.faults.table import HEADINGS
 from tests.kit import servers

@@ -10,7 +10,7 @@ from structlog.typing import FilteringBoundLogger
 
 from service.handler.kafka.client.consumer_group import ConsumerGroup
 from service.handler.kafka.consumer.assignment import Assignment
-from service.handler.kafka.consumer.decoding.batch_builder import BatchBuilder
+from service.handler.kafka.consumer.batch_builder import BatchBuilder
 from service.handler.kafka.consumer.flow_control.breaker_control import BreakerControl
 from service.handler.kafka.consumer.flow_control.fetch import FetchControl
 from service.handler.kafka.consumer.flow_control.settings import BreakerSettings

@@ -18,14 +18,14 @@ from service.app.database import ApplicationName, connection_settings
 from service.app.decoding import document_decoder
 from service.app.metrics_registry import new_metrics
 from service.config import KafkaSettings, Settings
+from service.decoding.decoder import Decoder
 from service.handler.http.admin import AdminServer, admin_app
 from service.handler.http.routes.probes import Health
 from service.handler.kafka.client import properties
 from service.handler.kafka.client.client_log import client_logger
 from service.handler.kafka.client.consumer_group import ConsumerGroup
 from service.handler.kafka.client.diagnostics import DiagnosticAdminClient
-from service.handler.kafka.consumer.decoding.batch_builder import BatchBuilder
-from service.handler.kafka.consumer.decoding.decode import Decoder
+from service.handler.kafka.consumer.batch_builder import BatchBuilder
 from service.handler.kafka.consumer.flow_control.settings import BreakerSettings
 from service.handler.kafka.consumer.loop import OrderConsumer
 from service.handler.kafka.consumer.reports.retry_report import RetryReport

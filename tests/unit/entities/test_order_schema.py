@@ -10,9 +10,9 @@ import pytest
 from jsonschema import Draft202012Validator, ValidationError, validators
 from sqlalchemy import BigInteger, DateTime, SmallInteger, String, UniqueConstraint
 
+from service.decoding.decoder import Decoder
 from service.entities.order import MAX_BIGINT, json_schema
 from service.errors import DocumentRejected
-from service.handler.kafka.consumer.decoding.decode import Decoder
 from service.repo.schema import tables
 from tests.kit.factories import SAMPLE, Document, order_document
 from tests.kit.policies import decoding_rules

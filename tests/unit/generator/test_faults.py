@@ -8,10 +8,10 @@ import pytest
 from generator.faults import CATALOG, FULL_CATALOG, MAX_VALUE_BYTES, Fault
 from generator.orders import Orders
 from generator.stream import Plan
+from service.decoding.decoder import Decoder
 from service.entities.dead_letter import Reason
 from service.errors import DocumentRejected
-from service.handler.kafka.consumer.decoding.collect import is_tombstone
-from service.handler.kafka.consumer.decoding.decode import Decoder
+from service.handler.kafka.consumer.add_record import is_tombstone
 from tests.kit.policies import decoding_rules
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

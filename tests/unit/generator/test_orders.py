@@ -8,7 +8,7 @@ from statistics import mean
 import pytest
 
 from generator.orders import DATE_RANGE, Document, Orders, encode
-from service.handler.kafka.consumer.decoding.decode import Decoder
+from service.decoding.decoder import Decoder
 from tests.kit.policies import decoding_rules
 
 ORDERS = 2_000

@@ -10,8 +10,8 @@ from tempfile import TemporaryDirectory
 
 import msgspec
 
+from service.decoding.decoder import Decoder
 from service.errors import CommandFailed, DocumentRejected
-from service.handler.kafka.consumer.decoding.decode import Decoder
 from service.pkg.output import echo
 from service.pkg.prompt import require_confirmation
 from service.usecases.ports.replay import EditedValue, ReplayRefusal, ReplaySource

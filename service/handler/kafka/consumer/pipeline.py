@@ -7,7 +7,7 @@ from confluent_kafka import Message
 
 from service.errors import Stopped
 from service.handler.kafka.client.record import position_of
-from service.handler.kafka.consumer.decoding.batch_builder import BatchBuilder
+from service.handler.kafka.consumer.batch_builder import BatchBuilder
 from service.handler.kafka.consumer.flow_control.breaker_control import BreakerControl
 from service.handler.kafka.consumer.flow_control.state import ConsumerStateMachine
 from service.handler.kafka.consumer.partitions.progress import Progress

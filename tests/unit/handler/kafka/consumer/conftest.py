@@ -6,7 +6,6 @@ from prometheus_client import CollectorRegistry
 from service.handler.kafka.consumer.partitions.progress import Progress
 from service.metrics import ConsumerMetrics
 from tests.kit.consumer_loop import LoopSetup, Make
-from tests.kit.decoding import CountingDecoder
 from tests.kit.fake_consumer import FakeConsumer
 from tests.kit.fakes import FakeClock
 
@@ -42,8 +41,3 @@ def setup(make: Make) -> LoopSetup:
     made = make()
     made.commit(0, 0, 1)
     return made
-
-
-@pytest.fixture
-def decoder() -> CountingDecoder:
-    return CountingDecoder()

@@ -7,8 +7,8 @@ from threading import Event
 import pytest
 import structlog
 
-from service.handler.kafka.consumer.decoding.batch_builder import BatchBuilder
-from service.handler.kafka.consumer.decoding.decode import Decoder
+from service.decoding.decoder import Decoder
+from service.handler.kafka.consumer.batch_builder import BatchBuilder
 from service.handler.kafka.consumer.flow_control.breaker_control import BreakerControl
 from service.handler.kafka.consumer.flow_control.breaker_pause import BreakerPause
 from service.handler.kafka.consumer.flow_control.fetch import FetchControl

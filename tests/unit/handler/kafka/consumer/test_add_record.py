@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 import pytest
 from msgspec.json import encode
 
+from service.decoding.decoder import Decoder
 from service.entities.dead_letter_headers import Headers
 from service.entities.record import HEADER_BYTES, Record
-from service.handler.kafka.consumer.decoding.collect import add_record
-from service.handler.kafka.consumer.decoding.decode import Decoder
+from service.handler.kafka.consumer.add_record import add_record
 from service.repo.writer.order_store import PostgresOrderStore
 from service.repo.writer.rows import PreparedOrder, copy_rows
 from service.usecases.ports.batch import Batch

@@ -3,16 +3,16 @@
 from collections.abc import Callable
 from typing import Final
 
+from service.decoding.decoder import Decoder
 from service.entities.dead_letter import DeadLetter
 from service.entities.order import Order
 from service.entities.record import Record
 from service.entities.version import RecordCoordinates, VersionedOrder
 from service.errors import DocumentRejected
-from service.handler.kafka.consumer.decoding.decode import Decoder
 from service.usecases.ports.batch import Batch, ConsumedOrder
 
 Prepare = Callable[[Order, RecordCoordinates, bytes], VersionedOrder]
-"""usecases.ports.ingest.OrderStore.prepare."""
+"""See OrderStore.prepare."""
 
 _NULL: Final = b"null"
 _JSON_WHITESPACE: Final = b" \t\n\r"

@@ -7,8 +7,8 @@ import pytest
 from confluent_kafka import Message
 from msgspec.json import encode
 
-from service.handler.kafka.consumer.decoding.batch_builder import MAX_DECODED_BYTES, MAX_DECODED_MESSAGES, BatchBuilder
-from service.handler.kafka.consumer.decoding.decode import Decoder
+from service.decoding.decoder import Decoder
+from service.handler.kafka.consumer.batch_builder import MAX_DECODED_BYTES, MAX_DECODED_MESSAGES, BatchBuilder
 from service.metrics import ConsumerMetrics
 from tests.kit.factories import order_document
 from tests.kit.fake_consumer import message

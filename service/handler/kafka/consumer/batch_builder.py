@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Final
 
 from confluent_kafka import Message
 
+from service.decoding.decoder import Decoder
 from service.handler.kafka.client.record import record_of
-from service.handler.kafka.consumer.decoding.collect import Prepare, add_record
-from service.handler.kafka.consumer.decoding.decode import Decoder
+from service.handler.kafka.consumer.add_record import Prepare, add_record
 from service.usecases.ports.batch import Batch, BatchLimits
 
 if TYPE_CHECKING:
