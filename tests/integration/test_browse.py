@@ -17,9 +17,14 @@ from service.handler.kafka.client import properties
 from service.handler.kafka.dead_letters import browse
 from service.handler.kafka.dead_letters.browse import MAX_EXCERPT_BYTES, KafkaDeadLetterReader
 from service.handler.kafka.dead_letters.newest import ScanLimits
-from service.usecases.ports.dead_letter_counts import ArrivalCounts, CountsQuery
 from service.usecases.ports.dead_letter_filters import DeadLetterFilters
-from service.usecases.ports.dead_letters import DeadLetterPage, DeadLetterQuery, DeadLetterReader
+from service.usecases.ports.dead_letters import (
+    ArrivalCounts,
+    CountsQuery,
+    DeadLetterPage,
+    DeadLetterQuery,
+    DeadLetterReader,
+)
 from tests.kit.fake_dead_letter_reader import FakeDeadLetterReader
 
 NOON_MS = 1_764_072_000_000

@@ -7,8 +7,8 @@ from time import time
 from service.entities.dead_letter_record import DeadLetterRecord
 from service.errors import KafkaUnavailable
 from service.pkg.timestamps import to_milliseconds
-from service.usecases.ports.dead_letter_counts import Arrival, ArrivalCounts, CountsQuery, count
-from service.usecases.ports.dead_letters import DeadLetterPage, DeadLetterQuery
+from service.usecases.dead_letter_counts import Arrival, count
+from service.usecases.ports.dead_letters import ArrivalCounts, CountsQuery, DeadLetterPage, DeadLetterQuery
 
 
 class FakeDeadLetterReader:

@@ -1,10 +1,10 @@
-"""The interface for browsing dead letters."""
+"""The interface for browsing and counting dead letters."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import NamedTuple, Protocol
 
 from service.entities.dead_letter_record import DeadLetterRecord, Excerpt
-from service.usecases.ports.dead_letter_counts import ArrivalCounts, CountsQuery
 from service.usecases.ports.dead_letter_filters import DeadLetterFilters
 
 
@@ -24,6 +24,24 @@ class DeadLetterPage(NamedTuple):
 
     dead_letters: Sequence[Excerpt]
     before: Mapping[int, int] | None
+
+
+class CountsQuery(NamedTuple):
+    """The first bucket begins at `since`."""
+
+    since: datetime
+    bucket_seconds: int
+
+
+class ArrivalCounts(NamedTuple):
+    """The counts by reason of each bucket from the query's `since` to `until_ms`, oldest first.
+
+    All are counted that arrived since `counted_since_ms`, and none before.
+    """
+
+    until_ms: int
+    counted_since_ms: int
+    buckets: Sequence[Mapping[str, int]]
 
 
 class DeadLetterReader(Protocol):

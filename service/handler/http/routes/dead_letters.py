@@ -22,9 +22,8 @@ from service.handler.http.responses.problems import Problem
 from service.pkg.timestamps import to_milliseconds
 from service.pkg.units import parse_seconds
 from service.usecases.dead_letter_view import DeadLetterView, WholeDeadLetter, format_timestamp, view, whole_view
-from service.usecases.ports.dead_letter_counts import ArrivalCounts, CountsQuery
 from service.usecases.ports.dead_letter_filters import DeadLetterFilters
-from service.usecases.ports.dead_letters import DeadLetterQuery, DeadLetterReader
+from service.usecases.ports.dead_letters import ArrivalCounts, CountsQuery, DeadLetterQuery, DeadLetterReader
 
 MAX_PAGE_SIZE: Final = 50
 MAX_BUCKETS: Final = 1_000

@@ -19,9 +19,9 @@ from service.handler.kafka.dead_letters.reading import record_at
 from service.pkg.result_cache import ResultCache
 from service.pkg.run_with_timeout import run_in_daemon_thread
 from service.pkg.timestamps import to_milliseconds
-from service.usecases.ports.dead_letter_counts import Arrival, ArrivalCounts, CountsQuery, count
+from service.usecases.dead_letter_counts import Arrival, count
 from service.usecases.ports.dead_letter_filters import DeadLetterFilters
-from service.usecases.ports.dead_letters import DeadLetterPage, DeadLetterQuery
+from service.usecases.ports.dead_letters import ArrivalCounts, CountsQuery, DeadLetterPage, DeadLetterQuery
 
 T = TypeVar("T")
 Read = Callable[[TopicReader, Callable[[], bool]], T]

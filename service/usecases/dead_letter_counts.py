@@ -1,46 +1,28 @@
-"""Numbers of dead letters by reason and time, for a chart."""
+"""Counts dead letters by reason and time, for a chart."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from service.entities.dead_letter import Reason
 from service.entities.dead_letter_record import UNKNOWN_REASON, DeadLetterRecord
 from service.pkg.timestamps import to_milliseconds
+from service.usecases.ports.dead_letters import ArrivalCounts, CountsQuery
 
 _REASONS: Final = frozenset(Reason)
 
 
-class CountsQuery(NamedTuple):
-    """The first bucket begins at `since`."""
-
-    since: datetime
-    bucket_seconds: int
-
-
 class Arrival(NamedTuple):
-    """What is counted of a dead letter."""
+    """The time and the reason of a dead letter."""
 
     timestamp_ms: int
     reason: str
 
     @classmethod
     def of(cls, dead_letter: DeadLetterRecord) -> "Arrival":
-        """Return what is counted. Producers can write any reason, so others than ours are `unknown`."""
+        """Return both. The reason is `unknown` if it is none of ours, because producers can write any."""
         reason = dead_letter.reason
         return cls(dead_letter.timestamp_ms, reason if reason in _REASONS else UNKNOWN_REASON)
-
-
-class ArrivalCounts(NamedTuple):
-    """The counts by reason of each bucket from the query's `since` to `until_ms`, oldest first.
-
-    All are counted that arrived since `counted_since_ms`, and none before.
-    """
-
-    until_ms: int
-    counted_since_ms: int
-    buckets: Sequence[Mapping[str, int]]
 
 
 def count(arrivals: Iterable[Arrival], query: CountsQuery, *, counted_since_ms: int, until_ms: int) -> ArrivalCounts:
