@@ -6,11 +6,13 @@ newer order, changes nothing.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass
+from hashlib import sha256
 from typing import Final
 
 from service.entities.dead_letter_record import DeadLetterId, DeadLetterRecord
 from service.entities.ownership import known_order
 from service.pkg.shutdown_event import ShutdownEvent
+from service.pkg.timestamps import to_milliseconds
 from service.usecases.ports.dead_letter_filters import DeadLetterFilters
 from service.usecases.ports.replay import EditedValue, ReplayObserver, ReplayRefusal, ReplaySource, ReplayTarget
 
@@ -18,6 +20,7 @@ MAX_CHUNK_MESSAGES: Final = 500
 """Maximum number of dead letters that are sent and committed together, and are repeated after a crash."""
 MAX_REPLAY_CHUNK_BYTES: Final = 64 * 2**20
 """A chunk ends when its values reach this size, because the client keeps a second copy of them."""
+_FINGERPRINT_DIGITS: Final = 12
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,14 @@ class ReplayPlan:
 
     def group(self, group_id: str) -> str:
         """Return the group whose committed offsets are the progress of this replay. Each plan has its own."""
-        return f"{group_id}.dlq-replay.{self.filters.fingerprint(self.target_topic, self.max_replays)}"
+        return f"{group_id}.dlq-replay.{self._fingerprint()}"
+
+    def _fingerprint(self) -> str:
+        """Return a short hash of what decides which dead letters are sent."""
+        filters = self.filters
+        times = [time and to_milliseconds(time) for time in (filters.since, filters.until)]
+        parts = (sorted(filters.reasons), *times, filters.order, filters.text, self.target_topic, self.max_replays)
+        return sha256(repr(parts).encode()).hexdigest()[:_FINGERPRINT_DIGITS]
 
     def refusal(self, dead_letter: DeadLetterRecord) -> ReplayRefusal | None:
         """Return why a dead letter must not be replayed, or None."""

@@ -1,15 +1,12 @@
 """Filters that select the dead letters of a command or a page."""
 
 from datetime import datetime
-from hashlib import sha256
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from service.entities.dead_letter_headers import Header
 from service.entities.dead_letter_record import DeadLetterRecord
 from service.entities.ownership import order_of
 from service.pkg.timestamps import to_milliseconds
-
-_HASH_DIGITS: Final = 12
 
 
 class DeadLetterFilters(NamedTuple):
@@ -33,12 +30,6 @@ class DeadLetterFilters(NamedTuple):
             and (self.text is None or self.text.casefold() in dead_letter.text(Header.DETAIL).casefold())
             and (self.order is None or order_of(dead_letter.key, dead_letter.value, [self.order]) is not None)
         )
-
-    def fingerprint(self, *more: object) -> str:
-        """Return a short hash of the filters and of the other arguments."""
-        times = [time and to_milliseconds(time) for time in (self.since, self.until)]
-        parts = (sorted(self.reasons), *times, self.order, self.text, *more)
-        return sha256(repr(parts).encode()).hexdigest()[:_HASH_DIGITS]
 
     def _matches_time(self, timestamp_ms: int) -> bool:
         is_too_old = self.since is not None and timestamp_ms < to_milliseconds(self.since)

@@ -23,14 +23,21 @@ def dead_letter(headers: dict[str, bytes] = HEADERS, offset: int = 7) -> DeadLet
 def test_each_selection_has_a_group_of_its_own_and_limits_do_not_change_it() -> None:
     plain = ReplayPlan("orders", DeadLetterFilters())
     same = ReplayPlan("orders", DeadLetterFilters(), limit=5, rate=3)
+    time = datetime.fromtimestamp(1, UTC)
+    filters = [
+        DeadLetterFilters(frozenset({"invalid"})),
+        DeadLetterFilters(since=time),
+        DeadLetterFilters(until=time),
+        DeadLetterFilters(order="a"),
+        DeadLetterFilters(text="a"),
+    ]
     others = [
         ReplayPlan("other", DeadLetterFilters()),
-        ReplayPlan("orders", DeadLetterFilters(frozenset({"invalid"}))),
-        ReplayPlan("orders", DeadLetterFilters(since=datetime.fromtimestamp(1, UTC))),
         ReplayPlan("orders", DeadLetterFilters(), max_replays=9),
+        *(ReplayPlan("orders", each) for each in filters),
     ]
     assert plain.group("orders") == same.group("orders")
-    assert len({plan.group("orders") for plan in [plain, *others]}) == 5
+    assert len({plan.group("orders") for plan in [plain, *others]}) == 1 + len(others)
     assert plain.group("orders").startswith("orders.dlq-replay.")
 
 

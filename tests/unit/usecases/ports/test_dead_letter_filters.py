@@ -33,20 +33,6 @@ def test_a_filter_matches_a_text_in_the_detail_in_upper_or_lower_case() -> None:
     assert not DeadLetterFilters(text="secret").matches(dead_letter)
 
 
-def test_the_fingerprint_changes_with_every_filter() -> None:
-    time = datetime.fromtimestamp(1, UTC)
-    filters = [
-        DeadLetterFilters(),
-        DeadLetterFilters(frozenset({"a"})),
-        DeadLetterFilters(since=time),
-        DeadLetterFilters(until=time),
-        DeadLetterFilters(order="a"),
-        DeadLetterFilters(text="a"),
-    ]
-    assert len({each.fingerprint() for each in filters}) == len(filters)
-    assert DeadLetterFilters(since=time).fingerprint(1) == DeadLetterFilters(since=time).fingerprint(1)
-
-
 def test_a_filter_matches_the_dead_letters_of_its_order_by_key_or_document() -> None:
     filters = DeadLetterFilters(order="order-1")
     assert filters.matches(PLAIN._replace(key=b"order-1"))
