@@ -6,7 +6,7 @@ from service.errors import CommandFailed, UsageError
 
 
 def require_terminal(command: str, *, is_json: bool = False) -> None:
-    """Raise UsageError if the user of the command cannot be asked, also because a program reads its output."""
+    """Raise UsageError if the user cannot be asked: no terminal, or a program reads the output."""
     if is_json:
         raise UsageError(f"{command}: --json cannot ask for confirmation. Use --yes or --dry-run.")
     if not sys.stdin.isatty():

@@ -37,7 +37,7 @@ def add_json_option(parser: argparse.ArgumentParser) -> None:
 
 @contextmanager
 def reporting(args: argparse.Namespace) -> Iterator[Report]:
-    """Return the report of a command, and close it at the end, also of a failed command that has done something."""
+    """Yield the report of a command; close it at the end, even if the command fails halfway."""
     report = Report(is_json=args.json)
     try:
         yield report

@@ -63,7 +63,7 @@ STRUCTS: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backends:
-    """What the routes read from."""
+    """The services behind the routes."""
 
     lookup: Lookup
     bulk_lookup: BulkLookup

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from service.config import PostgresSettings
 
 NOTIFICATION_TIMEOUT_SECONDS: Final = 5.0
-DATABASE_AND_ROLE: Final = f"SELECT {DATABASE}, pg_is_in_recovery()"
+DATABASE_AND_IS_STANDBY: Final = f"SELECT {DATABASE}, pg_is_in_recovery()"
 """Whether two connections lead to the same database, and whether the server is a standby."""
 LISTEN: Final = "LISTEN orders_doctor"
 """Fails on a standby."""
@@ -48,7 +48,7 @@ def _require_databases(postgres: "PostgresSettings", dsns: Sequence[str]) -> Non
 def _database(postgres: "PostgresSettings", dsn: str) -> tuple[str, bool]:
     """Return the database that the DSN leads to, and whether the server is a standby."""
     with connect(dsn, postgres) as connection:
-        [(database, is_standby)] = connection.execute(DATABASE_AND_ROLE).fetchall()
+        [(database, is_standby)] = connection.execute(DATABASE_AND_IS_STANDBY).fetchall()
         return database, is_standby
 
 

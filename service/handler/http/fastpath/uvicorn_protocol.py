@@ -74,7 +74,10 @@ class UvicornProtocol(HttpToolsProtocol):
         return line + b"".join(b"%b: %b\r\n" % pair for pair in self.headers if pair[0] != header) + b"\r\n"
 
     def replace_parser(self) -> None:
-        """Start anew with a parser like uvicorn's: the old one ignores all that follows `Connection: close`."""
+        """Replace the parser with a new one, configured as uvicorn does.
+
+        The old one ignores all that follows `Connection: close`.
+        """
         self.parser = httptools.HttpRequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
 

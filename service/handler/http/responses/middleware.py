@@ -36,7 +36,10 @@ _CLOSE: Final = (b"connection", b"close")
 
 
 class ResponseHeadersMiddleware:
-    """Adds the standard headers, refuses bodies but of POST, and answers when the application raises or is canceled."""
+    """Adds the standard headers, and refuses request bodies except with POST.
+
+    Answers when the application raises or is canceled.
+    """
 
     def __init__(self, app: ASGIApp, log: FilteringBoundLogger) -> None:
         self._app = app
