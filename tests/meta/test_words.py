@@ -23,6 +23,7 @@ TERMS = {
     r"(?i:fail-over)s?": "failover",
     r"(?i:re-balanc(?:e[ds]?|ing))": "rebalance",
     r"(?i:time[ -]stamp)s?": "timestamp",
+    r"(?i:anew)": "again, or what is replaced by what",
 }
 IZE = "author|character|final|general|initial|minim|normal|optim|organ|priorit|recogn|serial|summar|synchron|util"
 SPELLING = {
@@ -49,7 +50,7 @@ def test_a_dead_letter_is_never_just_a_letter() -> None:
 def test_the_patterns_match_the_words_that_they_ban() -> None:
     terms = [
         "poison pills", "Dead-letter queue", "read replica", "whitelisted", "e-tag",
-        "back-off", "a fail-over", "re-balancing", "time stamps",
+        "back-off", "a fail-over", "re-balancing", "time stamps", "starts anew",
     ]  # fmt: skip
     spelled = ["it can't", "is_cancelled", "onUnauthorised", "CATALOGUE", "misspelt"]
     for pattern, word in zip([*TERMS, *SPELLING], terms + spelled, strict=True):
