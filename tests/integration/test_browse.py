@@ -135,7 +135,7 @@ def dead_letters(request: pytest.FixtureRequest) -> DeadLetterTopic:
 @pytest.fixture(params=["kafka", "fake"])
 def unreachable(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> DeadLetterTopic:
     if request.param == "kafka":
-        monkeypatch.setattr("service.handler.kafka.client.topic_reader.CALL_TIMEOUT_SECONDS", 0.2)
+        monkeypatch.setattr("service.handler.kafka.client.topic_reader.READ_CALL_TIMEOUT_SECONDS", 0.2)
         return KafkaTopic(KafkaSettings(bootstrap_servers="127.0.0.1:9"))
     fake = InMemoryTopic()
     fake.disconnect()

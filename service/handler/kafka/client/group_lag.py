@@ -13,7 +13,7 @@ from service.handler.kafka.client.translate import translated
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-CALL_TIMEOUT_SECONDS: Final = 2.0
+GROUP_CALL_TIMEOUT_SECONDS: Final = 2.0
 
 _OffsetsByPartition = dict[tuple[str, int], int]
 
@@ -50,7 +50,7 @@ class GroupLag:
         *,
         topic: str,
         dead_letter_topic: str,
-        call_timeout: float = CALL_TIMEOUT_SECONDS,
+        call_timeout: float = GROUP_CALL_TIMEOUT_SECONDS,
     ) -> None:
         self._connect_admin = connect_admin
         self._connect_consumer = connect_consumer

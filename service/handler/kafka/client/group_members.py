@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from confluent_kafka import KafkaException
 
 from service.errors import KafkaRequestFailed
-from service.handler.kafka.client.group_lag import CALL_TIMEOUT_SECONDS
+from service.handler.kafka.client.group_lag import GROUP_CALL_TIMEOUT_SECONDS
 from service.handler.kafka.client.translate import translated
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class GroupMembers:
     @translated()
     def read(self) -> list[GroupMember] | None:
         """Return the members, None if they are unknown; none if the group does not exist. Raises KafkaRequestFailed."""
-        groups: list[Any] = self._admin.list_groups(self._group_id, timeout=CALL_TIMEOUT_SECONDS)
+        groups: list[Any] = self._admin.list_groups(self._group_id, timeout=GROUP_CALL_TIMEOUT_SECONDS)
         for group in groups:
             if group.error is not None:
                 raise KafkaException(group.error)

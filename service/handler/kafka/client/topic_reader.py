@@ -16,7 +16,7 @@ from service.handler.kafka.client.timeouts import call_within
 from service.handler.kafka.client.topic_id import NO_TOPIC_ID, TopicId, fetch_topic_id, offsets_to_commit
 from service.handler.kafka.client.translate import topic_error, translate, translated
 
-CALL_TIMEOUT_SECONDS: Final = 10.0
+READ_CALL_TIMEOUT_SECONDS: Final = 10.0
 _IDLE_TIMEOUT_SECONDS: Final = 30.0
 """How long to wait for the next message of a partition that has more."""
 _POLL_TIMEOUT_SECONDS: Final = 0.25
@@ -44,7 +44,7 @@ class TopicReader:
         """Return the first offset of each partition at or after the timestamp; the end offset if there is none."""
         # Kafka gives negative timestamps another meaning.
         wanted = [TopicPartition(self.name, partition, max(0, timestamp_ms)) for partition in self.ends]
-        found = self._consumer.offsets_for_times(wanted, timeout=CALL_TIMEOUT_SECONDS)
+        found = self._consumer.offsets_for_times(wanted, timeout=READ_CALL_TIMEOUT_SECONDS)
         return {
             each.partition: self.ends[each.partition] if each.offset == OFFSET_END else each.offset for each in found
         }
@@ -53,14 +53,14 @@ class TopicReader:
     def committed(self) -> Offsets:
         """Return the group's committed offsets, without partitions that have none."""
         wanted = [TopicPartition(self.name, partition) for partition in self.ends]
-        found = self._consumer.committed(wanted, timeout=CALL_TIMEOUT_SECONDS)
+        found = self._consumer.committed(wanted, timeout=READ_CALL_TIMEOUT_SECONDS)
         return {each.partition: each.offset for each in found if each.offset >= 0 and not self._id.contradicts(each)}
 
     @translated()
     def commit(self, offsets: Offsets) -> None:
         """Commit for the consumer's group."""
         targets = offsets_to_commit(self.name, offsets, self._id)
-        call_within(CALL_TIMEOUT_SECONDS, partial(self._consumer.commit, offsets=targets, asynchronous=False))
+        call_within(READ_CALL_TIMEOUT_SECONDS, partial(self._consumer.commit, offsets=targets, asynchronous=False))
 
     def read(self, starts: Offsets, should_stop: Callable[[], bool], ends: Offsets | None = None) -> Iterator[Record]:
         """Yield the records from `starts` up to `ends` (default: `self.ends`), or until `should_stop` returns True."""
@@ -102,7 +102,7 @@ class TopicReader:
 def open_topic(consumer: Consumer, name: str, topic_id: TopicId = NO_TOPIC_ID) -> TopicReader:
     """Query the offsets of a topic. Blocks for a few seconds at most. Raises KafkaRequestFailed."""
     watermarks = {
-        partition: consumer.get_watermark_offsets(TopicPartition(name, partition), timeout=CALL_TIMEOUT_SECONDS)
+        partition: consumer.get_watermark_offsets(TopicPartition(name, partition), timeout=READ_CALL_TIMEOUT_SECONDS)
         for partition in partitions_of(name, consumer, "read")
     }
     starts = {partition: low for partition, (low, _) in watermarks.items()}
@@ -119,7 +119,7 @@ def open_committable_topic(consumer: Consumer, name: str, admin: AdminClient) ->
 
 def _fetch_topic_id(admin: AdminClient, name: str) -> TopicId:
     try:
-        return fetch_topic_id(admin, name, CALL_TIMEOUT_SECONDS)
+        return fetch_topic_id(admin, name, READ_CALL_TIMEOUT_SECONDS)
     except KafkaException as error:
         if error.args[0].code() != error_codes.TIMED_OUT:
             raise
@@ -131,7 +131,7 @@ def _fetch_topic_id(admin: AdminClient, name: str) -> TopicId:
 @translated()
 def partitions_of(topic: str, consumer: Consumer, action: str) -> list[int]:
     """Return the partitions of a topic. Raises KafkaRequestFailed, which names the `action` that needs the topic."""
-    metadata = consumer.list_topics(topic, timeout=CALL_TIMEOUT_SECONDS).topics[topic]
+    metadata = consumer.list_topics(topic, timeout=READ_CALL_TIMEOUT_SECONDS).topics[topic]
     if metadata.error is not None:
         raise topic_error(action, topic, metadata.error)
     return sorted(metadata.partitions)

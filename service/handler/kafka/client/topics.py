@@ -15,7 +15,7 @@ from service.handler.kafka.client.translate import topic_error, translate, trans
 if TYPE_CHECKING:
     from service.config import KafkaSettings
 
-CALL_TIMEOUT_SECONDS: Final = 10
+ADMIN_CALL_TIMEOUT_SECONDS: Final = 10
 METADATA_TIMEOUT_SECONDS: Final = 5.0
 """Timeout of one metadata request; after it the problem is printed, and the request is retried."""
 SIZE_LIMIT: Final = "max.message.bytes"
@@ -54,7 +54,7 @@ def size_mismatch(kafka: "KafkaSettings", admin: DiagnosticAdminClient) -> str |
 @translated()
 def unreplicated(names: Collection[str], admin: DiagnosticAdminClient) -> list[str]:
     """Return those of these topics that have a partition with a single replica. Raises KafkaRequestFailed."""
-    topics = admin.list_topics(timeout=CALL_TIMEOUT_SECONDS).topics
+    topics = admin.list_topics(timeout=ADMIN_CALL_TIMEOUT_SECONDS).topics
     return [
         name
         for name in names
@@ -101,7 +101,7 @@ def _max_record_age(config: Mapping[str, Any]) -> float:
 
 def _configs(names: Collection[str], admin: DiagnosticAdminClient) -> dict[str, Mapping[str, Any]]:
     resources = [ConfigResource(ResourceType.TOPIC, name) for name in names]
-    requests = admin.describe_configs(resources, request_timeout=CALL_TIMEOUT_SECONDS)
+    requests = admin.describe_configs(resources, request_timeout=ADMIN_CALL_TIMEOUT_SECONDS)
     return {resource.name: request.result() for resource, request in requests.items()}
 
 

@@ -11,7 +11,7 @@ from confluent_kafka.admin import AdminClient
 from service.errors import GroupChanged
 from service.handler.kafka.client.topic_id import NO_TOPIC_ID, TopicId, fetch_topic_id
 
-CALL_TIMEOUT_SECONDS: Final = 5.0
+TRANSACTION_CALL_TIMEOUT_SECONDS: Final = 5.0
 """How long a call of a transaction may take: three of them fit into the time of a stop."""
 
 
@@ -32,7 +32,7 @@ class TransactionChecks:
         """Raise GroupChanged if the topic was recreated since it had this id."""
         if topic_id is None or not topic_id.exists:
             return
-        if fetch_topic_id(self.admin, self.topic, CALL_TIMEOUT_SECONDS) != topic_id:
+        if fetch_topic_id(self.admin, self.topic, TRANSACTION_CALL_TIMEOUT_SECONDS) != topic_id:
             raise GroupChanged(f"the topic {self.topic} was deleted and created again: it will be read again")
 
     def have_committed(self, offsets: Mapping[int, int], topic_id: TopicId | None) -> bool:
@@ -42,6 +42,6 @@ class TransactionChecks:
         """
         wanted = [TopicPartition(self.topic, partition) for partition in offsets]
         with closing(self.connect()) as client:
-            committed = client.committed(wanted, timeout=CALL_TIMEOUT_SECONDS)
+            committed = client.committed(wanted, timeout=TRANSACTION_CALL_TIMEOUT_SECONDS)
         current = topic_id or NO_TOPIC_ID
         return all(each.offset >= offsets[each.partition] and not current.contradicts(each) for each in committed)

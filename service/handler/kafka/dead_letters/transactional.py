@@ -22,7 +22,7 @@ from service.handler.kafka.client.timeouts import call_within
 from service.handler.kafka.client.topic_id import TopicId
 from service.handler.kafka.dead_letters.delivery import DeliveryFailure, Payload, ReplaceableProducer, enqueue
 from service.handler.kafka.dead_letters.encoder import DeadLetterEncoder
-from service.handler.kafka.dead_letters.transaction_checks import CALL_TIMEOUT_SECONDS, TransactionChecks
+from service.handler.kafka.dead_letters.transaction_checks import TRANSACTION_CALL_TIMEOUT_SECONDS, TransactionChecks
 from service.usecases.ports.batch import Batch
 
 if TYPE_CHECKING:
@@ -116,8 +116,8 @@ class TransactionalDeadLetters:
         self._produce(producer, owned)
         topic_partitions = self._group.offsets_to_commit(offsets, topic_id)
         call_within(  # librdkafka#5456: it may exceed its own timeout
-            CALL_TIMEOUT_SECONDS + 1,
-            lambda: producer.send_offsets_to_transaction(topic_partitions, metadata, CALL_TIMEOUT_SECONDS),
+            TRANSACTION_CALL_TIMEOUT_SECONDS + 1,
+            lambda: producer.send_offsets_to_transaction(topic_partitions, metadata, TRANSACTION_CALL_TIMEOUT_SECONDS),
         )
         _end_transaction(producer.commit_transaction)
         self._state = _State.READY
@@ -130,7 +130,7 @@ class TransactionalDeadLetters:
         """
         if self._state is _State.READY:
             return False
-        producer.init_transactions(CALL_TIMEOUT_SECONDS)
+        producer.init_transactions(TRANSACTION_CALL_TIMEOUT_SECONDS)
         is_outcome_unknown = bool(offsets) and self._state is _State.LOST
         was_committed = is_outcome_unknown and self._checks.have_committed(offsets, topic_id)
         self._state = _State.READY
@@ -176,7 +176,7 @@ def _is_unanswered(error: KafkaError) -> bool:
 
 def _flush_all(producer: Producer, failures: list[DeliveryFailure[DeadLetter]]) -> bool:
     """Block until all are acknowledged, or one has failed: the client then sends no others."""
-    deadline = monotonic() + CALL_TIMEOUT_SECONDS
+    deadline = monotonic() + TRANSACTION_CALL_TIMEOUT_SECONDS
     while producer.flush(_FLUSH_INTERVAL_SECONDS):
         if failures or monotonic() >= deadline:
             return False
@@ -195,8 +195,8 @@ def _abort(producer: Producer) -> bool:
 def _end_transaction(end: Callable[[float], None]) -> None:
     """End a transaction; retry once if the error is retriable. Raises KafkaException."""
     try:
-        end(CALL_TIMEOUT_SECONDS)
+        end(TRANSACTION_CALL_TIMEOUT_SECONDS)
     except KafkaException as error:
         if not error.args[0].retriable():
             raise
-        end(CALL_TIMEOUT_SECONDS)
+        end(TRANSACTION_CALL_TIMEOUT_SECONDS)

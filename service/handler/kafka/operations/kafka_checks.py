@@ -20,14 +20,14 @@ from service.handler.kafka.client.translate import translated
 if TYPE_CHECKING:
     from service.config import KafkaSettings
 
-CALL_TIMEOUT_SECONDS: Final = 5.0
+CHECK_CALL_TIMEOUT_SECONDS: Final = 5.0
 
 
 def brokers(kafka: "KafkaSettings") -> str:
     """Get an answer of a bootstrap server. Whether brokers are reachable is the next check's question."""
     admin = _admin(kafka)
     try:
-        count = len(admin.list_topics(timeout=CALL_TIMEOUT_SECONDS).brokers)
+        count = len(admin.list_topics(timeout=CHECK_CALL_TIMEOUT_SECONDS).brokers)
     except KafkaException as error:
         if (failure := admin.last_failure()) and failure.broker is not None:
             return f"bootstrap servers answer, {_protocol(kafka)}"
@@ -38,7 +38,7 @@ def brokers(kafka: "KafkaSettings") -> str:
 @translated()
 def advertised_addresses(kafka: "KafkaSettings") -> str:
     """List the advertised addresses, where clients connect after bootstrapping."""
-    advertised = _admin(kafka).check_advertised(CALL_TIMEOUT_SECONDS)
+    advertised = _admin(kafka).check_advertised(CHECK_CALL_TIMEOUT_SECONDS)
     addresses = ", ".join(map(str, advertised))
     if any(broker.problem for broker in advertised):
         raise CheckFailed(addresses)
@@ -68,7 +68,7 @@ def replicas(kafka: "KafkaSettings") -> str:
 @translated()
 def group(kafka: "KafkaSettings") -> str:
     admin = _admin(kafka)
-    state = fetch_group_state(admin, kafka.group_id, CALL_TIMEOUT_SECONDS).name.lower()
+    state = fetch_group_state(admin, kafka.group_id, CHECK_CALL_TIMEOUT_SECONDS).name.lower()
     members = GroupMembers(lambda: admin, group_id=kafka.group_id, topic=kafka.topic).read_if_available()
     with closing(Consumer(properties.silent_consumer(kafka))) as consumer:
         group_lag = GroupLag(
@@ -76,7 +76,7 @@ def group(kafka: "KafkaSettings") -> str:
             lambda: consumer,
             topic=kafka.topic,
             dead_letter_topic=kafka.dead_letter_topic,
-            call_timeout=CALL_TIMEOUT_SECONDS,
+            call_timeout=CHECK_CALL_TIMEOUT_SECONDS,
         )
         lag, blocked = group_lag.read().lag, group_lag.open_transaction_messages()
     summary = f"{state}, {'unknown' if members is None else len(members)} members, lag {lag:,}"

@@ -8,7 +8,7 @@ from confluent_kafka.admin import AdminClient
 from service.errors import CommandFailed
 from service.handler.kafka.client.diagnostics import DiagnosticAdminClient
 from service.handler.kafka.client.group_state import fetch_group_state
-from service.handler.kafka.client.topic_reader import CALL_TIMEOUT_SECONDS, TopicReader
+from service.handler.kafka.client.topic_reader import READ_CALL_TIMEOUT_SECONDS, TopicReader
 
 _STATES_WITHOUT_MEMBERS: Final = (ConsumerGroupState.EMPTY, ConsumerGroupState.DEAD)
 
@@ -23,5 +23,5 @@ class StoppedGroup(NamedTuple):
 
 def require_no_members(group_id: str, admin: AdminClient) -> None:
     """Raise CommandFailed if the group has members. Raises KafkaRequestFailed."""
-    if fetch_group_state(admin, group_id, CALL_TIMEOUT_SECONDS) not in _STATES_WITHOUT_MEMBERS:
+    if fetch_group_state(admin, group_id, READ_CALL_TIMEOUT_SECONDS) not in _STATES_WITHOUT_MEMBERS:
         raise CommandFailed(f"group {group_id} has members: stop the consumers first")

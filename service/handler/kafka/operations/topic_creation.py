@@ -75,7 +75,9 @@ def _requests(missing: list[NewTopic], admin: DiagnosticAdminClient) -> Mapping[
     if not missing:
         return {}
     return admin.create_topics(
-        missing, operation_timeout=topics.CALL_TIMEOUT_SECONDS, request_timeout=2 * topics.CALL_TIMEOUT_SECONDS
+        missing,
+        operation_timeout=topics.ADMIN_CALL_TIMEOUT_SECONDS,
+        request_timeout=2 * topics.ADMIN_CALL_TIMEOUT_SECONDS,
     )
 
 

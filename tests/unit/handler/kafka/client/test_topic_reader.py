@@ -14,7 +14,7 @@ from service.handler.kafka.client.topic_reader import open_committable_topic
 
 
 def test_a_broker_without_topic_ids_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(topic_reader, "CALL_TIMEOUT_SECONDS", 2.0)
+    monkeypatch.setattr(topic_reader, "READ_CALL_TIMEOUT_SECONDS", 2.0)
     with broker.mock(["orders"]) as server:
         client: dict[str, Any] = {"bootstrap.servers": server.bootstrap_servers, "group.id": "orders"}
         admin = AdminClient(client)

@@ -188,7 +188,7 @@ def test_a_commit_of_the_deleted_topic_does_not_stand_for_one_of_the_recreated_t
 def test_a_call_that_never_returns_is_abandoned_with_its_producer(
     kafka: FakeKafka, dead_letters: TransactionalDeadLetters, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transactions, "CALL_TIMEOUT_SECONDS", -0.99)
+    monkeypatch.setattr(transactions, "TRANSACTION_CALL_TIMEOUT_SECONDS", -0.99)
     kafka.answers.clear()
     with pytest.raises(DeadLettersUnavailable, match="_TIMED_OUT"):
         dead_letters.send_and_commit(batch(0), batch(0).dead_letters)

@@ -15,8 +15,8 @@ from service.handler.kafka.operations import kafka_checks
 
 @pytest.fixture
 def unreachable(monkeypatch: pytest.MonkeyPatch) -> KafkaSettings:
-    for module in (kafka_checks, topics):
-        monkeypatch.setattr(module, "CALL_TIMEOUT_SECONDS", 0.1)
+    monkeypatch.setattr(kafka_checks, "CHECK_CALL_TIMEOUT_SECONDS", 0.1)
+    monkeypatch.setattr(topics, "ADMIN_CALL_TIMEOUT_SECONDS", 0.1)
     monkeypatch.setattr(topics, "METADATA_TIMEOUT_SECONDS", 1.0)
     return KafkaSettings(bootstrap_servers=f"127.0.0.1:{free_port()}")
 
