@@ -28,7 +28,7 @@ from service.pkg.report import Report, add_json_option, reporting
 from service.pkg.shutdown_event import ShutdownEvent
 
 DEADLINE_SECONDS: Final = 60.0
-RESPONSE_TIMEOUT_SECONDS: Final = 5.0
+HTTP_TIMEOUT_SECONDS: Final = 5.0
 CONNECT_TIMEOUT_SECONDS: Final = 3.0
 """How long to wait for the first response of the API before the command fails."""
 RETRY_INTERVAL_SECONDS: Final = 0.5
@@ -108,7 +108,7 @@ def _configured_key(settings: Settings) -> str:
 def _read_back(url: str, key: str, message: Message) -> None:
     """Verify that the API returns the order. Raises TryAgain if it does not yet, CommandFailed if it is another one."""
     try:
-        with urlopen(_request(url, message.key.decode(), key), timeout=RESPONSE_TIMEOUT_SECONDS) as response:  # noqa: S310
+        with urlopen(_request(url, message.key.decode(), key), timeout=HTTP_TIMEOUT_SECONDS) as response:  # noqa: S310
             body = response.read(MAX_RESPONSE_BYTES)
     except HTTPError as error:
         _require_accepted(error.code, url, key)

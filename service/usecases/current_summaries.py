@@ -8,7 +8,7 @@ from typing import Final
 from service.errors import StorageUnavailable
 from service.usecases.ports.reads import OrderReader, ReadResult
 
-RETRY_INTERVAL_SECONDS: Final = 0.2
+SUMMARIES_RETRY_INTERVAL_SECONDS: Final = 0.2
 MAX_STANDBY_LAG_SECONDS: Final = 10.0
 """How long to wait for a standby to replay a change; after that, what it returns is good enough for an event."""
 
@@ -27,7 +27,7 @@ class CurrentSummaries:
             results = await self._try(uids)
             if results is not None and (self._is_current(results) or monotonic() > began + MAX_STANDBY_LAG_SECONDS):
                 return {uid: result.document for uid, result in results.items() if result.document is not None}
-            await asyncio.sleep(RETRY_INTERVAL_SECONDS)
+            await asyncio.sleep(SUMMARIES_RETRY_INTERVAL_SECONDS)
 
     async def _try(self, uids: Sequence[str]) -> Mapping[str, ReadResult] | None:
         try:

@@ -13,7 +13,7 @@ from service.usecases.cached_orders import CachedOrders
 from service.usecases.load_newest import load_newest
 from service.usecases.ports.reads import OrderReader
 
-RETRY_INTERVAL_SECONDS: Final = 0.5
+WARM_UP_RETRY_INTERVAL_SECONDS: Final = 0.5
 
 
 class WarmUp:
@@ -60,7 +60,7 @@ class WarmUp:
     async def _load(self, listening: asyncio.Event) -> int:
         retrying = AsyncRetrying(
             retry=retry_if_exception_type(StorageUnavailable) | retry_if_result(lambda loaded: loaded is None),
-            wait=wait_fixed(RETRY_INTERVAL_SECONDS),
+            wait=wait_fixed(WARM_UP_RETRY_INTERVAL_SECONDS),
         )
         loaded: int = await retrying(self._attempt, listening)
         return loaded

@@ -33,7 +33,7 @@ class Setup:
 
 @pytest.fixture
 def setup(monkeypatch: pytest.MonkeyPatch) -> Setup:
-    monkeypatch.setattr(current_summaries, "RETRY_INTERVAL_SECONDS", 0.0)
+    monkeypatch.setattr(current_summaries, "SUMMARIES_RETRY_INTERVAL_SECONDS", 0.0)
     return Setup()
 
 

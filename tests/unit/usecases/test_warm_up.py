@@ -60,7 +60,7 @@ async def test_it_is_over_at_the_deadline_and_continues_in_the_background() -> N
 
 
 async def test_it_retries_until_the_database_is_reachable(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(warm_up, "RETRY_INTERVAL_SECONDS", 0.0)
+    monkeypatch.setattr(warm_up, "WARM_UP_RETRY_INTERVAL_SECONDS", 0.0)
     setup = WarmUpSetup()
     setup.reader.is_unreachable = True
     setup.listening.set()

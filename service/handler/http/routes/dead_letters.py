@@ -25,7 +25,7 @@ from service.usecases.dead_letter_view import DeadLetterView, WholeDeadLetter, f
 from service.usecases.ports.dead_letter_filters import DeadLetterFilters
 from service.usecases.ports.dead_letters import ArrivalCounts, CountsQuery, DeadLetterQuery, DeadLetterReader
 
-MAX_PAGE_SIZE: Final = 50
+MAX_DEAD_LETTERS_PER_PAGE: Final = 50
 MAX_BUCKETS: Final = 1_000
 DEFAULT_BUCKETS: Final = 60
 """Maximum number of buckets if the client does not choose their size."""
@@ -40,7 +40,7 @@ Until = Annotated[
     TimeOrAgeParameter, Query(description=f"Only dead letters that arrived in the topic before this time, {_AGE}.")
 ]
 DeadLettersLimit = Annotated[
-    int, Query(ge=1, le=MAX_PAGE_SIZE, description="Maximum number of dead letters in the page.")
+    int, Query(ge=1, le=MAX_DEAD_LETTERS_PER_PAGE, description="Maximum number of dead letters in the page.")
 ]
 Reasons = Annotated[
     list[Reason] | None,

@@ -24,14 +24,14 @@ from service.pkg.etag import split_etag, with_etag
 from service.usecases.lookup import Lookup, LookupResult
 from service.usecases.ports.reads import OrderReader, Page, PageCursor, PageQuery
 
-MAX_PAGE_SIZE: Final = 200
+MAX_ORDERS_PER_PAGE: Final = 200
 ORDER_PATH: Final = "/orders/{order_uid}"
 _CURSOR: Final = re.compile(r"(-?[0-9]{1,18})\.(.+)")
 
 OrderUidInPath = Annotated[
     str, Path(min_length=1, max_length=MAX_UID_LENGTH, pattern=f"^{UID_CHARACTER}+$", examples=[ORDER.order_uid])
 ]
-OrdersLimit = Annotated[int, Query(ge=1, le=MAX_PAGE_SIZE, description="Maximum number of orders in the page.")]
+OrdersLimit = Annotated[int, Query(ge=1, le=MAX_ORDERS_PER_PAGE, description="Maximum number of orders in the page.")]
 OrdersCursor = Annotated[
     str | None,
     Query(
