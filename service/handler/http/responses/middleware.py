@@ -36,7 +36,7 @@ _CLOSE: Final = (b"connection", b"close")
 
 
 class ResponseHeadersMiddleware:
-    """Adds the standard headers, and refuses request bodies except with POST.
+    """Adds the standard headers, and refuses the bodies of GET and HEAD requests.
 
     Answers when the application raises or is canceled.
     """
