@@ -53,7 +53,7 @@ class OrderConsumer:
                 self._run_once()
             self.shutdown.drain()
         except KafkaException as error:
-            raise self.failure.log(error.args[0]) from error
+            raise self.failure.log_and_translate(error.args[0]) from error
         finally:
             self.stop.set()
             self.shutdown.leave()

@@ -5,7 +5,7 @@ from structlog.typing import FilteringBoundLogger
 
 from service.errors import CommandFailed
 from service.handler.kafka.client.error_phrases import phrase
-from service.handler.kafka.client.fatal_errors import explanation, underlying_error
+from service.handler.kafka.client.member_errors import explanation, underlying_error
 
 
 class ClientFailure:
@@ -24,7 +24,7 @@ class ClientFailure:
         if self._fatal is not None:
             raise KafkaException(self._fatal)
 
-    def log(self, error: KafkaError) -> CommandFailed:
+    def log_and_translate(self, error: KafkaError) -> CommandFailed:
         """Log why the client failed; return the error with which the process ends."""
         error = underlying_error(error)
         code, problem = error.name(), explanation(error) or phrase(error)

@@ -35,7 +35,7 @@ def test_the_first_fatal_error_is_kept_because_it_names_the_cause(failure: Clien
 )
 def test_the_failure_that_ends_the_process_names_cause_and_remedy(failure: ClientFailure, error: KafkaError) -> None:
     with capture_logs() as logs:
-        failed = failure.log(error)
+        failed = failure.log_and_translate(error)
     assert isinstance(failed, CommandFailed)
     assert str(failed).startswith("the Kafka client has failed (FENCED_INSTANCE_ID): another member has joined with")
     (logged,) = logs
@@ -44,6 +44,6 @@ def test_the_failure_that_ends_the_process_names_cause_and_remedy(failure: Clien
 
 
 def test_an_unknown_failure_has_the_phrase_of_its_code(failure: ClientFailure) -> None:
-    failed = failure.log(KafkaError(KafkaError.OFFSET_METADATA_TOO_LARGE, "value of an order"))
+    failed = failure.log_and_translate(KafkaError(KafkaError.OFFSET_METADATA_TOO_LARGE, "value of an order"))
     assert "value of an order" not in str(failed)
     assert "(OFFSET_METADATA_TOO_LARGE)" in str(failed)

@@ -1,4 +1,4 @@
-"""Errors that keep a consumer from joining its group, and fatal errors, after which the client is unusable."""
+"""Errors of a group member: those that keep it from joining, and fatal ones, after which its client is unusable."""
 
 from typing import Final
 

@@ -1,7 +1,7 @@
 import pytest
 from confluent_kafka import KafkaError
 
-from service.handler.kafka.client.fatal_errors import explanation, is_fatal, underlying_error
+from service.handler.kafka.client.member_errors import explanation, is_fatal, underlying_error
 
 CAUSES = [
     KafkaError.FENCED_INSTANCE_ID,
