@@ -1,6 +1,6 @@
 """One name, one thing, in the packages that a wheel contains.
 
-No two classes or types share a name, and no two constants of one package do that are different numbers.
+No two classes or types share a name. In one package, the name of a constant stands for one number.
 """
 
 import ast
