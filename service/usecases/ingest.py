@@ -199,11 +199,15 @@ class Ingest:
         return (Decision.HOLD_BACK, problem) if problem else (Decision.COMMIT, "")
 
     def _send_and_commit(self, dead_letters: Sequence[DeadLetter], batch: Batch) -> bool:
-        """Retry until every dead letter is acknowledged; return whether the offsets were committed with them."""
+        """Retry until every dead letter is acknowledged; return whether the offsets were committed with them.
+
+        Those of partitions that are revoked meanwhile are left to the next owner.
+        """
         unsent = dead_letters
 
         def attempt() -> bool:
             nonlocal unsent
+            unsent = batch.owned([*unsent])
             try:
                 return self._dead_letters.send_and_commit(batch, unsent)
             except DeadLettersUnavailable as error:

@@ -21,10 +21,12 @@ class MinimumLsn:
         self._pending: set[str] = set()
 
     def reset(self, lsn: int) -> None:
-        """Require this LSN for all orders: notifications of earlier commits may have been missed."""
+        """Require this LSN for all orders: notifications of earlier commits may have been missed.
+
+        Orders added since the last `advance` remain: they may have been committed after this LSN was read.
+        """
         self._shared = lsn
         self._by_order.clear()
-        self._pending.clear()
 
     def add(self, uid: str) -> None:
         """Track a notified order. Its minimum is unknown until the next `advance`."""
@@ -40,7 +42,10 @@ class MinimumLsn:
             self._shared = self._by_order.pop(next(iter(self._by_order)))
 
     def is_behind(self, replay_lsn: int | None) -> bool:
-        """Return whether nothing that a standby returns at this WAL position may be cached. None is the primary."""
+        """Return whether a standby at this WAL position is behind the shared minimum. None is the primary.
+
+        Then none of its results may be cached.
+        """
         return replay_lsn is not None and replay_lsn < self._shared
 
     def allows(self, uid: str, replay_lsn: int | None) -> bool:

@@ -74,8 +74,9 @@ def batch_of(count: int, *, poison: tuple[int, ...] = (), bad: int = 0, partitio
         batch.track(consumed.record)
         batch.add_order(consumed)
     for offset in range(count, count + bad):
-        batch.track(record(offset))
-        batch.add_dead_letter(DeadLetter(record(offset), Reason.INVALID, "sm_id: is missing"))
+        rejected = record(offset, partition=offset % partitions)
+        batch.track(rejected)
+        batch.add_dead_letter(DeadLetter(rejected, Reason.INVALID, "sm_id: is missing"))
     return batch
 
 

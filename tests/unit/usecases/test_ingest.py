@@ -121,6 +121,15 @@ def test_dead_letters_of_a_revoked_partition_are_not_sent() -> None:
     assert setup.ingest(batch).dead_letters == []
 
 
+def test_dead_letters_of_a_revoked_partition_are_not_sent_again() -> None:
+    setup = Setup()
+    setup.dead_letters.refusals = 1
+    batch = batch_of(0, bad=10, partitions=2)
+    setup.before_retry = lambda: batch.drop(frozenset({1}))
+    setup.ingest(batch)
+    assert {each.record.partition for each in setup.dead_letters.sent[1:]} == {0}
+
+
 def test_a_batch_without_partitions_stops_retrying() -> None:
     setup = Setup()
     batch = batch_of(10)

@@ -47,10 +47,18 @@ def test_a_reset_replaces_the_positions_of_single_orders() -> None:
     minimum = MinimumLsn()
     minimum.add("a")
     minimum.advance(50)
-    minimum.add("b")
     minimum.reset(10)
     assert minimum.allows("a", 10)
-    assert minimum.allows("b", 10)
+
+
+def test_an_order_added_before_a_reset_is_not_cached_until_the_next_advance() -> None:
+    """Its commit may be later than the LSN of the reset, which was read before its notification arrived."""
+    minimum = MinimumLsn()
+    minimum.add("a")
+    minimum.reset(10)
+    assert not minimum.allows("a", 10)
+    minimum.advance(30)
+    assert [minimum.allows("a", lsn) for lsn in (10, 30)] == [False, True]
 
 
 def test_beyond_its_capacity_the_oldest_position_becomes_the_shared_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from confluent_kafka import Consumer, TopicPartition
 
+from service.handler.kafka.client.reassign import reassign, seek
 from service.handler.kafka.consumer.flow_control.fetch import FetchControl
 from service.handler.kafka.consumer.partitions.lag import Lag
 from service.handler.kafka.consumer.partitions.progress import Progress
@@ -65,8 +66,10 @@ class Assignment:
         self.lag.ends.on_statistics(statistics.ends(self.topic), unfetched=assigned - fetched)
 
     def seek(self, offsets: dict[int, int]) -> None:
-        for partition, offset in offsets.items():
-            self.client.seek(TopicPartition(self.topic, partition, offset))
+        rejected = seek(self.client, [TopicPartition(self.topic, *position) for position in offsets.items()])
+        if rejected:
+            reassign(self.client, rejected)
+            self.fetch.apply(rejected)
 
     def update_gauges(self) -> None:
         self.fetch.count_paused_time()

@@ -1,6 +1,7 @@
 """The consumer's loop: fills a batch while the previous one is written, and commits the offsets of finished batches.
 
-Only the thread that calls `run` uses the Kafka client. The client's callbacks run in its polls.
+Only the thread that calls `run` uses the Kafka client. The client's callbacks run in its polls,
+and in `close` while this thread waits.
 """
 
 from dataclasses import dataclass, field

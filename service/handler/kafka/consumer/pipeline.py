@@ -121,6 +121,6 @@ class BatchPipeline:
             self._discard_held_back()
 
     def _discard_held_back(self) -> None:
-        """Discard what is read again after the pause."""
+        """Discard the messages that are read again after the pause."""
         self.progress.forget_all_ends()
         self.builder.discard(self.breaker.probed_offsets)

@@ -1,4 +1,4 @@
-"""The callbacks of a rebalance: they run in polls, in the reading thread."""
+"""The callbacks of a rebalance: they run in polls, in the reading thread, and in `close`, while it waits."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING

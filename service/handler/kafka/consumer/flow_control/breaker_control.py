@@ -93,7 +93,7 @@ class BreakerControl:
             if committed.get(partition, 0) < offset
         }
         if outcome.breaker is BreakerState.CLOSED:
-            self._state.close_breaker()
+            self._state.on_commit()
         else:
             self._open("most of the probed messages are bad", FIX_PRODUCER, next_batch.start_offsets)
 

@@ -28,7 +28,7 @@ class ConsumerEvent(Enum):
     END_PAUSE = "end a pause"
     """The time of a pause is over."""
     OUTAGE = "wait for the store"
-    COMMIT = "close the circuit breaker"
+    COMMIT = "commit a batch"
     """A batch was committed. Closes the circuit breaker if it was a probe."""
     OPEN = "open the circuit breaker"
     REREAD = "reread"
@@ -111,7 +111,7 @@ class ConsumerStateMachine:
     def wait_for_store(self) -> None:
         self._on(ConsumerEvent.OUTAGE)
 
-    def close_breaker(self) -> None:
+    def on_commit(self) -> None:
         """Record a committed batch. Closes the circuit breaker if it was a probe."""
         self._on(ConsumerEvent.COMMIT)
 

@@ -89,7 +89,11 @@ class Progress:
         offsets = batch.commit_offsets
         for partition, offset in offsets.items():
             self._move(partition, offset, batch.last_timestamps_ms[partition])
-        if not is_committed:
+        if is_committed:
+            # An earlier offset, such as the end of a partition, must not be committed after these.
+            for partition in offsets:
+                self._uncommitted.pop(partition, None)
+        else:
             self._uncommitted.update(offsets)
 
     def on_committed(self, partition: int, offset: int) -> None:

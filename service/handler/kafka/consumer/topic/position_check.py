@@ -10,7 +10,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 from structlog.typing import FilteringBoundLogger
 
 from service.handler.kafka.client.error_phrases import error_fields
-from service.handler.kafka.client.reassign import reassign
+from service.handler.kafka.client.reassign import reassign, seek
 from service.handler.kafka.client.record import position_of
 from service.handler.kafka.client.topic_id import TopicId
 from service.handler.kafka.consumer.topic.identity import TopicIdentity
@@ -181,13 +181,8 @@ class PositionCheck:
 
     def _seek(self, positions: dict[int, int]) -> dict[int, int]:
         """Seek; return the positions at which the client rejected it."""
-        rejected = {}
-        for partition, offset in positions.items():
-            try:
-                self._client.seek(TopicPartition(self._topic, partition, offset))
-            except KafkaException:
-                rejected[partition] = offset
-        return rejected
+        rejected = seek(self._client, [TopicPartition(self._topic, *position) for position in positions.items()])
+        return {each.partition: each.offset for each in rejected}
 
     def _move(self, positions: dict[int, int]) -> list[TopicPartition]:
         moved = [TopicPartition(self._topic, partition, offset) for partition, offset in positions.items()]

@@ -197,6 +197,24 @@ def test_messages_that_the_open_circuit_breaker_held_back_are_read_again(make: M
     assert "the circuit breaker is open: consumption is paused" in events(logs)
 
 
+def test_messages_are_read_again_even_if_the_client_rejects_the_seek(make: Make) -> None:
+    """It does so for a partition that it does not fetch yet."""
+    setup = make(policy=OPEN_AFTER_TWO, retry_after=0, limits=batch_limits(messages=2))
+    setup.commit(0, 0)
+
+    def script() -> Script:
+        setup.kafka.append(0, ORDER)
+        setup.kafka.rebalance("on_assign", 0)
+        yield setup.is_committed({0: 1})
+        setup.kafka.failures["seek"] = KafkaError(KafkaError._STATE)
+        setup.kafka.append(0, BAD, BAD, ORDER, ORDER)
+        yield setup.is_committed({0: 5})
+
+    setup.run(script())
+    assert setup.kafka.failures == {}
+    assert len(setup.dead_letters.sent) == 2
+
+
 def test_messages_of_the_poll_in_which_the_circuit_breaker_opens_are_held_back(make: Make) -> None:
     """A revocation takes the outcome inside a poll, which then returns messages that the client had prefetched."""
     setup = make(policy=OPEN_AFTER_TWO, retry_after=0)

@@ -86,7 +86,7 @@ def test_ends_that_are_reached_while_the_circuit_breaker_pauses_do_not_count(pip
     pipeline.state.open_breaker(BreakerPause(0, {}))
     pipeline.reach_end(0, 20)
     pipeline.state.end_pause()
-    pipeline.state.close_breaker()
+    pipeline.state.on_commit()
     pipeline.advance_to_ends()
     assert pipeline.progress.uncommitted == {0: 10}
 

@@ -57,7 +57,7 @@ def send(consumer: ConsumerStateMachine, event: ConsumerEvent) -> None:
         case ConsumerEvent.OUTAGE:
             consumer.wait_for_store()
         case ConsumerEvent.COMMIT:
-            consumer.close_breaker()
+            consumer.on_commit()
         case ConsumerEvent.OPEN:
             consumer.open_breaker(PAUSE)
         case ConsumerEvent.REREAD:

@@ -40,6 +40,12 @@ def test_offsets_that_were_committed_with_the_dead_letters_are_done_and_committe
     assert (progress.next_offset(0), progress.is_committed) == (5, True)
 
 
+def test_an_earlier_offset_is_not_committed_after_one_that_was_committed_with_dead_letters(progress: Progress) -> None:
+    progress.advance(batch(p0=5, p1=7))
+    progress.advance(batch(p0=9), is_committed=True)
+    assert progress.uncommitted == {1: 7}
+
+
 def test_the_committed_offset_counts_until_a_batch_is_done(progress: Progress) -> None:
     progress.start_at({0: 4})
     assert (progress.partitions[0].offset, progress.next_offset(0)) == (4, None)
