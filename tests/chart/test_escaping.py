@@ -151,7 +151,7 @@ def comparable(manifests: list[Manifest]) -> dict[str, Manifest]:
     """Return the objects by kind and name, without derived passwords and checksums."""
     found = {}
     for each in manifests:
-        name = re.sub(r"-migrate-[0-9a-f]{10}$", "-migrate", each["metadata"]["name"])
+        name = re.sub(r"-migrate-(hook|[0-9a-f]{10})$", "-migrate", each["metadata"]["name"])
         found[f"{each['kind']}/{name}"] = each | {"metadata": each["metadata"] | {"name": name}}
     for each in of_kind(list(found.values()), "Secret"):
         each["data"] = sorted(each["data"], key=str)

@@ -318,6 +318,17 @@ def test_a_digest_overrides_the_tag_which_defaults_to_the_app_version() -> None:
     assert main_container(objects, "api")["image"] == f"orders@{digest}"
 
 
+def test_every_pod_uses_the_account_of_the_release_if_it_exists() -> None:
+    assert accounts(render()) == {"orders"}
+    assert accounts(render(RELEASES["hook"])) == {"orders", None}
+    existing = ["serviceAccount.create=false", "serviceAccount.name=existing"]
+    assert accounts(render(RELEASES["hook"], settings=existing)) == {"existing"}
+
+
+def accounts(objects: list[Manifest]) -> set[str | None]:
+    return {pod["spec"].get("serviceAccountName") for pod in pod_templates(objects)}
+
+
 @each_release
 def test_a_release_has_no_rbac_permissions(release: str) -> None:
     objects = render(RELEASES[release])

@@ -12,6 +12,9 @@ template:
   spec:
     {{- include "orders.podSpec" (list . "migration") | nindent 4 }}
     restartPolicy: Never
+    {{- if or (ne .Values.migrations.mode "hook") (not .Values.serviceAccount.create) }}
+    serviceAccountName: {{ include "orders.serviceAccountName" . | quote }} # a hook runs before the release's account exists
+    {{- end }}
     {{- with .Values.initContainers }}
     initContainers: {{ toJson . }}
     {{- end }}

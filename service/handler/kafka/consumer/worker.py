@@ -66,9 +66,14 @@ class BatchWorker:
             return self._changed.wait_for(lambda: isinstance(self._slot, BatchResult), seconds)
 
     def wait_written(self, partitions: frozenset[int], seconds: float) -> None:
-        """Block while a transaction with orders of these partitions runs, but not while it waits for a retry."""
+        """Block while a transaction with orders of these partitions runs, but not while it waits for a retry.
+
+        Return at once after `close`, which has waited.
+        """
         batch = self.batch
-        if batch is not None and partitions & batch.next_offsets.keys() and not self._is_waiting_to_retry.is_set():
+        if batch is None or self._closing or self._is_waiting_to_retry.is_set():
+            return
+        if partitions & batch.next_offsets.keys():
             self.wait_finished(seconds)
 
     def take_result(self) -> BatchResult | None:

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from time import monotonic
 
 import pytest
 
@@ -10,6 +11,7 @@ from service.handler.kafka.consumer.worker import BatchWorker
 from service.usecases.ingest import Outcome
 from service.usecases.ports.batch import Batch
 from service.usecases.ports.ingest import StoreCounts
+from tests.kit.factories import record
 
 SECONDS = 10.0
 WRITTEN = Outcome(StoreCounts())
@@ -102,6 +104,24 @@ def test_waiting_for_a_batch_ends_after_the_given_time() -> None:
         assert not writer.is_free
         proceed.set()
         assert writer.wait_finished(SECONDS)
+
+
+def test_a_revocation_does_not_wait_for_a_worker_whose_close_timed_out() -> None:
+    proceed = threading.Event()
+
+    def wait(_: Batch) -> Outcome:
+        proceed.wait(SECONDS)
+        return WRITTEN
+
+    batch = Batch()
+    batch.track(record(0))
+    with worker(wait) as writer:
+        writer.submit(batch)
+        writer.close(0)
+        began = monotonic()
+        writer.wait_written(frozenset({0}), SECONDS)
+        assert monotonic() - began < SECONDS / 2
+        proceed.set()
 
 
 def test_closing_ends_the_thread_after_its_batch() -> None:
