@@ -162,6 +162,12 @@ def test_an_autoscaled_deployment_has_no_replicas(component: str, setting: str) 
     assert "replicas" not in one(render(settings=[setting]), "Deployment", f"orders-{component}")["spec"]
 
 
+def test_keda_scales_on_the_group_and_topic_that_the_consumer_reads() -> None:
+    settings = ["consumer.keda.enabled=true", "settings.ORDERS_KAFKA__GROUP_ID=a", "settings.ORDERS_KAFKA__TOPIC=b"]
+    (trigger,) = one(render(settings=settings), "ScaledObject")["spec"]["triggers"]
+    assert (trigger["metadata"]["consumerGroup"], trigger["metadata"]["topic"]) == ("a", "b")
+
+
 def test_service_monitors_select_the_metrics_services() -> None:
     objects = render(RELEASES["kube-prometheus"])
     services = {each["metadata"]["name"]: each for each in of_kind(objects, "Service")}
