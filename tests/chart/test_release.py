@@ -4,7 +4,7 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -375,14 +375,25 @@ def test_the_readme_documents_every_value() -> None:
     readme = (CHART / "README.md").read_text(encoding="utf-8")
     documented = set(re.findall(r"^\| ([\w.]+) \|", readme, re.MULTILINE)) - {"Key"}
     values = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
-    assert documented == set(leaves(values, lambda path: path in documented))
+    assert documented <= {path for path, _ in nodes(values)}, "no such value"
+    leaves = [path for path, node in nodes(values) if not isinstance(node, dict) or not node]
+    assert [path for path in leaves if not documented & {*parents(path)}] == []
 
 
-def leaves(node: Any, ends: Callable[[str], bool], path: str = "") -> list[str]:
-    """Return the paths of all values; a path for which `ends` is true is not descended into."""
-    if ends(path) or not isinstance(node, dict) or not node:
-        return [path]
-    return [found for key, value in node.items() for found in leaves(value, ends, f"{path}.{key}" if path else key)]
+def nodes(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the path of each value and of each map of values, and the value."""
+    if path:
+        yield path, node
+    if isinstance(node, dict):
+        for key, value in node.items():
+            yield from nodes(value, f"{path}.{key}" if path else key)
+
+
+def parents(path: str) -> Iterator[str]:
+    """Yield the path, and those of the maps that contain it."""
+    while path:
+        yield path
+        path = path.rpartition(".")[0]
 
 
 @each_release
