@@ -4,7 +4,6 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -369,31 +368,6 @@ def test_names_and_labels_of_the_longest_release_name_have_at_most_63_characters
 )
 def test_objects_are_named_after_the_release(name: str, prefix: str) -> None:
     assert one(render(name=name), "Service", f"{prefix}-api")
-
-
-def test_the_readme_documents_every_value() -> None:
-    readme = (CHART / "README.md").read_text(encoding="utf-8")
-    documented = set(re.findall(r"^\| ([\w.]+) \|", readme, re.MULTILINE)) - {"Key"}
-    values = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
-    assert documented <= {path for path, _ in nodes(values)}, "no such value"
-    leaves = [path for path, node in nodes(values) if not isinstance(node, dict) or not node]
-    assert [path for path in leaves if not documented & {*parents(path)}] == []
-
-
-def nodes(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the path of each value and of each map of values, and the value."""
-    if path:
-        yield path, node
-    if isinstance(node, dict):
-        for key, value in node.items():
-            yield from nodes(value, f"{path}.{key}" if path else key)
-
-
-def parents(path: str) -> Iterator[str]:
-    """Yield the path, and those of the maps that contain it."""
-    while path:
-        yield path
-        path = path.rpartition(".")[0]
 
 
 @each_release
