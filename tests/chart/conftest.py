@@ -13,7 +13,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     terminalreporter.line(f"Helm: {helm}" if helm else f"NOT RUN: CHART: {NOT_RUN.upper()}")
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="session", autouse=True)  # before those of modules, which run helm
 def _helm() -> None:
     if not shutil.which("helm"):
         pytest.skip(NOT_RUN)
