@@ -20,7 +20,7 @@ class Arrival(NamedTuple):
 
     @classmethod
     def of(cls, dead_letter: DeadLetterRecord) -> "Arrival":
-        """Return both. The reason is `unknown` if it is none of ours, because producers can write any."""
+        """Return both. The reason is `unknown` if it is not a Reason, because producers can write any."""
         reason = dead_letter.reason
         return cls(dead_letter.timestamp_ms, reason if reason in _REASONS else UNKNOWN_REASON)
 

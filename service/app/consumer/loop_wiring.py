@@ -91,7 +91,7 @@ def build_consumer(dependencies: LoopDependencies) -> OrderConsumer:
     batches = _batches(dependencies, connection)
     position_check = _position_check(dependencies, connection.client)
     assignment = _assignment(dependencies, connection, batches, position_check)
-    receiver = _receiver(dependencies, connection, assignment)
+    receiver = _receiver(dependencies, connection, batches.pipeline, assignment, position_check)
     return OrderConsumer(
         client=connection.client,
         group=dependencies.group,
@@ -99,7 +99,7 @@ def build_consumer(dependencies: LoopDependencies) -> OrderConsumer:
         reader=_reader(receiver, batches, assignment),
         assignment=assignment,
         offsets=connection.offsets,
-        rebalance=_rebalance(dependencies, connection, assignment),
+        rebalance=_rebalance(dependencies, connection, batches.pipeline, assignment),
         shutdown=_shutdown(dependencies, connection, batches.pipeline),
         failure=connection.failure,
         stop=dependencies.stop,
@@ -168,12 +168,18 @@ def _assignment(
     )
 
 
-def _receiver(dependencies: LoopDependencies, connection: _ClientConnection, assignment: Assignment) -> Receiver:
+def _receiver(
+    dependencies: LoopDependencies,
+    connection: _ClientConnection,
+    pipeline: BatchPipeline,
+    assignment: Assignment,
+    position_check: PositionCheck,
+) -> Receiver:
     return Receiver(
         client=connection.client,
-        pipeline=assignment.pipeline,
+        pipeline=pipeline,
         assignment=assignment,
-        position_check=assignment.position_check,
+        position_check=position_check,
         errors=connection.errors,
         stalled=StalledPartitions(dependencies.log),
         statistics=connection.statistics,
@@ -192,12 +198,14 @@ def _reader(receiver: Receiver, batches: _BatchParts, assignment: Assignment) ->
     )
 
 
-def _rebalance(dependencies: LoopDependencies, connection: _ClientConnection, assignment: Assignment) -> Rebalance:
+def _rebalance(
+    dependencies: LoopDependencies, connection: _ClientConnection, pipeline: BatchPipeline, assignment: Assignment
+) -> Rebalance:
     return Rebalance(
         client=connection.client,
         topic=dependencies.group.topic,
         assignment=assignment,
-        pipeline=assignment.pipeline,
+        pipeline=pipeline,
         offsets=connection.offsets,
         statistics=connection.statistics,
         metrics=dependencies.metrics.consumption,
