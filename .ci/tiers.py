@@ -28,6 +28,7 @@ FOLDERS = {
 }
 WITH_UNIT = {"meta"}
 """Folders whose tests run and count with tests/unit."""
+HEADER = f"\n{'tier':<16}{'ran':>7}{'passed':>9}{'failed':>9}{'skipped':>9}{'seconds':>10}{'before':>10}"
 TOTAL = "all of it"
 LIMITS_SECONDS = {"warm": 45 * 60, "cold": 60 * 60}
 
@@ -39,6 +40,8 @@ class Tier:
     cases: list[ET.Element]
     seconds: float
     """Wall-clock time, including the effect of tiers that ran in parallel."""
+    date: str
+    """When the tier started, as YYYY-MM-DD. Empty if it did not run."""
 
     @property
     def failed(self) -> int:
@@ -75,7 +78,7 @@ def main(tests: Path, reports: Path, seconds_file: Path, caches: str, total: flo
     tiers = [read(name, tests / folder, reports / f"{name}.xml") for name, folder in FOLDERS.items()]
     seconds = json.loads(seconds_file.read_text(encoding="utf-8")) if seconds_file.exists() else {}
     before = seconds.get(caches, {})
-    print(f"\n{'tier':<16}{'ran':>7}{'passed':>9}{'failed':>9}{'skipped':>9}{'seconds':>10}{'before':>10}")
+    print(HEADER)
     print(*(tier.row(before.get(tier.name)) for tier in tiers), sep="\n")
     print(f"{TOTAL:<50}{format_seconds(total):>10}{format_seconds(before.get(TOTAL)):>10}")
     seconds[caches] = {tier.name: round(tier.seconds) for tier in tiers} | {TOTAL: round(total)}
@@ -92,7 +95,8 @@ def main(tests: Path, reports: Path, seconds_file: Path, caches: str, total: flo
 def read(name: str, folder: Path, report: Path) -> Tier:
     suites = list(ET.parse(report).iter("testsuite")) if report.exists() else []  # noqa: S314 pytest wrote it
     cases = [case for suite in suites for case in suite.iter("testcase")]
-    return Tier(name, folder, cases, sum(float(suite.get("time", 0)) for suite in suites))
+    date = suites[0].get("timestamp", "")[:10] if suites else ""
+    return Tier(name, folder, cases, sum(float(suite.get("time", 0)) for suite in suites), date)
 
 
 def has_no_tier(folder: Path) -> bool:

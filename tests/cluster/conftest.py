@@ -2,8 +2,9 @@
 
 import os
 import shutil
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import count
 from pathlib import Path
 
@@ -23,8 +24,14 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
     return None if ENABLED in os.environ or collection_path.name == "cluster" else True
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the longest tests first, so that parallel processes finish at about the same time."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Deselect tests marked `nightly`, unless `-m` selects tests. Run the longest tests first: parallel processes then
+    finish at about the same time.
+    """
+    if not config.option.markexpr:
+        nightly = [item for item in items if item.get_closest_marker("nightly")]
+        config.hook.pytest_deselected(items=nightly)
+        items[:] = [item for item in items if item not in nightly]
     items.sort(key=lambda item: item.path.name not in {"test_monitoring.py", "test_faults.py"})
 
 
@@ -65,6 +72,12 @@ def new_namespace() -> Iterator[str]:
     run("kubectl", "label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted")
     yield name
     run("kubectl", "delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture
+def measured(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+    """Record what a test measured, for docs/nightly.md."""
+    return partial(record_property, "measured")
 
 
 @pytest.fixture
