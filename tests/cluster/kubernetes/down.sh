@@ -5,7 +5,7 @@ set -uo pipefail
 source "$(dirname "$0")/settings.sh"
 
 main() {
-  stop prometheus-operator kubelet kube-proxy kube-scheduler kube-controller-manager kube-apiserver etcd
+  stop kube-router prometheus-operator kubelet kube-proxy kube-scheduler kube-controller-manager kube-apiserver etcd
   ! alive containerd || remove_containers
   stop containerd
   unmount
@@ -66,6 +66,7 @@ remove_network() {
   remove_namespaces
   remove_masquerading
   remove_forwarding
+  remove_policies
   [ ! -x "$bin/kube-proxy" ] || kube-proxy --cleanup >/dev/null 2>&1
   rm -rf "$state/ipam"
   ip link delete "$pod_bridge" 2>/dev/null
@@ -92,6 +93,14 @@ remove_masquerading() {
 remove_forwarding() {
   iptables-save -t filter 2>/dev/null | grep -E "^-A CNI-FORWARD .*${pod_cidr%.*}\." |
     while read -r -a rule; do iptables -D "${rule[@]:1}"; done
+}
+
+# kube-router's rules and address sets.
+remove_policies() {
+  local chains='KUBE-(ROUTER|POD-FW|NWPLCY)'
+  ! iptables-save -t filter 2>/dev/null | grep -qE "$chains" ||
+    iptables-save -t filter | grep -vE "$chains" | iptables-restore --table filter
+  ipset list -name 2>/dev/null | grep -E '^(KUBE-(SRC|DST)-|kube-router-)' | xargs -r -n1 ipset destroy
 }
 
 main "$@"

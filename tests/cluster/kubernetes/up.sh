@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # up.sh: starts a single-node Kubernetes cluster on this machine, for tests without another cluster or an image registry.
 # Kubernetes, etcd, CoreDNS, the storage provisioner and the Prometheus Operator are built from Go modules; containerd and runc are
-# Debian packages. Network policies are accepted, but not enforced. Can be repeated: it starts what is not running. down.sh stops it.
+# Debian packages. Network policies are enforced only after addons.sh. Can be repeated: it starts what is not running. down.sh stops it.
 #
 # `up.sh programs` only builds the programs.
 #
@@ -12,6 +12,7 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 source ./settings.sh
+source ./functions.sh
 source ./certificates.sh
 source ../../../.ci/machine.sh
 
@@ -29,17 +30,6 @@ main() {
   step "add-ons" apply_addons
   echo "cluster: ready in $SECONDS s; to use it:"
   echo "export KUBECONFIG=$KUBECONFIG PATH=$bin:\$PATH"
-}
-
-step() { # TITLE FUNCTION
-  local started=$SECONDS
-  "$2"
-  echo "cluster: $1, $((SECONDS - started)) s"
-}
-
-fail() {
-  echo "cluster: $1" >&2
-  exit 1
 }
 
 # kube-proxy's rules and the pods' cgroups have fixed names. Clusters in containers do not count: they have another network namespace.
@@ -83,17 +73,6 @@ build() {
   rm -rf "$home/cache" # 6 GB, used by builds only
 }
 
-build_once() { # NAME TIME SOURCE...: build a program, unless it was built from the same sources before
-  local built=$bin/.$1 name=$1 time=$2 sources
-  shift 2
-  sources=$(cat "$@" | sha256sum)
-  [ "$sources" != "$(cat "$built" 2>/dev/null)" ] || return 0
-  echo "cluster: building $name ($time on two idle cores; only once)"
-  find_go
-  "build_$name"
-  echo "$sources" >"$built"
-}
-
 build_kubernetes() {
   local name
   gcc -Os -static -s -o "$bin/pause" pause.c
@@ -111,7 +90,7 @@ build_operator() {
   local module=github.com/prometheus-operator/prometheus-operator
   cd operator
   compile prometheus-operator "$module/cmd/operator"
-  cp -rT "$(GOMODCACHE=$home/cache/modules go list -m -f '{{.Dir}}' "$module")/example/prometheus-operator-crd" "$bin/definitions"
+  cp -rT "$(with_cache go list -m -f '{{.Dir}}' "$module")/example/prometheus-operator-crd" "$bin/definitions"
   cd ..
 }
 
@@ -119,12 +98,6 @@ build_discovery() {
   cd discovery
   compile prometheus-discovery .
   cd ..
-}
-
-compile() { # PROGRAM PACKAGE [LINKER FLAGS]
-  GOMODCACHE=$home/cache/modules GOCACHE=$home/cache/build GOFLAGS="-buildvcs=false -modcacherw" CGO_ENABLED=0 \
-    nice -n 10 go build -trimpath -tags grpcnotrace -ldflags "-s -w ${3:-}" -o "$bin/$1" "$2" >>"$logs/build.log" 2>&1 ||
-    fail "building $1 failed: $(tail -n 5 "$logs/build.log")"
 }
 
 # Without these flags Kubernetes reports version v0.0.0, which Helm and the chart reject.
@@ -145,20 +118,6 @@ write_configuration() {
   fill config/kubelet.yaml | put "$config/kubelet.yaml"
   fill config/proxy.yaml | put "$config/proxy.yaml"
   put "$config/resolv.conf" </dev/null # also for CoreDNS: no upstream server
-}
-
-fill() { # TEMPLATE...: replace each @name@ by the setting's value
-  local name script=()
-  for name in home state run config pki socket node helper_image pod_bridge pod_network pod_cidr dns_ip \
-    kubelet_port kubelet_health_port proxy_metrics_port proxy_health_port; do
-    script+=(-e "s|@$name@|${!name}|g")
-  done
-  sed "${script[@]}" "$@"
-}
-
-put() { # FILE: write standard input to the file, only if it differs (kube-proxy exits if its file is touched)
-  cat >"$1.new"
-  if cmp -s "$1.new" "$1"; then rm "$1.new"; else mv "$1.new" "$1"; fi
 }
 
 make_bridge() {
@@ -186,21 +145,6 @@ start_servers() {
   kubectl wait --for=condition=Ready "node/$node" --timeout=90s >/dev/null
 }
 
-start() { # PROGRAM ARGUMENTS...: start it in the background, unless it is running
-  ! alive "$1" || return 0
-  setsid nohup "$@" >>"$logs/$1.log" 2>&1 </dev/null &
-  echo $! >"$run/$1.pid"
-}
-
-wait_for() { # SECONDS COMMAND...
-  local deadline=$((SECONDS + $1))
-  shift
-  until "$@" >/dev/null 2>&1; do
-    ((SECONDS < deadline)) || fail "timed out waiting for: $* (logs: $logs)"
-    sleep 0.2
-  done
-}
-
 start_containerd() {
   start containerd --config "$config/containerd.toml"
   wait_for 30 containers version
@@ -216,11 +160,6 @@ load_images() {
   docker image inspect "$helper_image" >/dev/null 2>&1 || docker pull -q "$helper_image" >/dev/null
   ./load.sh orders-cluster/{pause,coredns,local-path-provisioner}:1 "$helper_image" >"$state/images.new"
   mv "$state/images.new" "$state/images"
-}
-
-make_image() { # PROGRAM USER: an image that contains only this static program
-  tar -C "$bin" --owner=0 --group=0 -c "$1" |
-    docker import --change "ENTRYPOINT [\"/$1\"]" --change "USER $2" - "orders-cluster/$1:1" >/dev/null
 }
 
 start_etcd() {
