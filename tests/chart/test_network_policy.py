@@ -1,6 +1,6 @@
 """All connections that the NetworkPolicies allow.
 
-The cluster that `make e2e` creates does not enforce policies, so they are evaluated here.
+Evaluated here; tests/cluster/test_policies.py compares the result with a cluster that enforces policies.
 """
 
 import pytest

@@ -1,7 +1,8 @@
 """Requests orders until standard input is closed, then prints the results as JSON.
 
-Runs inside the cluster as `python -c SOURCE URL`, so it uses the standard library only. Half of the clients open a
-connection per request. The others reuse a connection, and retry once if the server has closed it.
+Runs inside the cluster as `python -c SOURCE URL HOST PAUSE_SECONDS`, so it uses the standard library only. HOST is the
+header of this name; each client pauses between its requests. Half of the clients open a connection per request. The
+others reuse a connection, and retry once if the server has closed it.
 """
 
 import json
@@ -14,21 +15,21 @@ from typing import Any
 from urllib.parse import urlsplit
 
 CLIENTS = 4
-PAUSE_SECONDS = 0.02
 RESPONSE_TIMEOUT_SECONDS = 5.0
 
 
 class Client:
-    def __init__(self, address: str, uids: list[str], *, keep_alive: bool) -> None:
+    def __init__(self, address: str, headers: dict[str, str], uids: list[str], *, keep_alive: bool) -> None:
         self._address = address
+        self._headers = headers if keep_alive else headers | {"Connection": "close"}
         self._uids = uids
         self._keep_alive = keep_alive
         self._connection: HTTPConnection | None = None
         self.results: Counter[str] = Counter()
 
-    def run(self, stop: Event) -> None:
+    def run(self, stop: Event, pause_seconds: float) -> None:
         number = 0
-        while not stop.wait(PAUSE_SECONDS):
+        while not stop.wait(pause_seconds):
             number += 1
             self.results[self._result(self._uids[number % len(self._uids)])] += 1
 
@@ -48,18 +49,19 @@ class Client:
         return self._send(HTTPConnection(self._address, timeout=RESPONSE_TIMEOUT_SECONDS), uid)
 
     def _send(self, connection: HTTPConnection, uid: str) -> str:
-        connection.request("GET", f"/orders/{uid}", headers={} if self._keep_alive else {"Connection": "close"})
+        connection.request("GET", f"/orders/{uid}", headers=self._headers)
         response = connection.getresponse()
         body = response.read()
         self._connection = connection if self._keep_alive and not response.will_close else None
         return "200" if response.status == HTTPStatus.OK else f"{response.status} {body!r}"
 
 
-def main(url: str) -> None:
-    address = urlsplit(url).netloc
-    clients = [Client(address, some_uids(address), keep_alive=bool(number % 2)) for number in range(CLIENTS)]
+def main(url: str, host: str, pause_seconds: float) -> None:
+    address, headers = urlsplit(url).netloc, {"Host": host}
+    uids = some_uids(address, headers)
+    clients = [Client(address, headers, uids, keep_alive=bool(number % 2)) for number in range(CLIENTS)]
     stop = Event()
-    threads = [Thread(target=client.run, args=(stop,)) for client in clients]
+    threads = [Thread(target=client.run, args=(stop, pause_seconds)) for client in clients]
     for thread in threads:
         thread.start()
     write_line("started")
@@ -76,12 +78,12 @@ def write_line(text: str) -> None:
     sys.stdout.flush()
 
 
-def some_uids(address: str) -> list[str]:
+def some_uids(address: str, headers: dict[str, str]) -> list[str]:
     connection = HTTPConnection(address, timeout=RESPONSE_TIMEOUT_SECONDS)
-    connection.request("GET", "/orders?limit=100")
+    connection.request("GET", "/orders?limit=100", headers=headers)
     page: dict[str, Any] = json.loads(connection.getresponse().read())
     return [order["order_uid"] for order in page["orders"]]
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1], sys.argv[2], float(sys.argv[3]))

@@ -1,4 +1,4 @@
-"""Load on the API's Service from inside the cluster."""
+"""Load on the API from inside the cluster, through its Service or an ingress controller."""
 
 import json
 import subprocess
@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.cluster.pods import create_pod
 from tests.cluster.release import Release
 
 SOURCE = Path(__file__).with_name("load.py").read_text(encoding="utf-8")
@@ -22,12 +23,19 @@ class Results:
 @dataclass(frozen=True)
 class Loader:
     release: Release
+    address: str = ""
+    """Host and port of the requests. Empty: the API's Service."""
+    host: str = ""
+    """Their `Host` header. Empty: the address."""
+    pause_seconds: float = 0.02
+    """Between two requests of a client."""
 
     @contextmanager
     def get(self) -> Iterator[Results]:
         """Request orders during the block; the results are complete after it."""
-        self._create_pod()
+        create_pod(self.release.namespace, POD, self.release.image)
         results = Results()
+        address = self.address or f"{self.release.name}-api"
         command = (
             "kubectl",
             "--namespace",
@@ -39,31 +47,13 @@ class Loader:
             "python",
             "-c",
             SOURCE,
+            f"http://{address}",
+            self.host or address,
+            str(self.pause_seconds),
         )
-        with subprocess.Popen(  # noqa: S603
-            (*command, f"http://{self.release.name}-api"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        ) as process:
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
             assert process.stdout
             assert process.stdout.readline() == "started\n"
             yield results
             output, _ = process.communicate(timeout=60)
         vars(results).update(json.loads(output))
-
-    def _create_pod(self) -> None:
-        """Create an idle pod in the release's namespace."""
-        image = self.release.pods("api")[0]["spec"]["containers"][0]["image"]
-        container = {
-            "name": POD,
-            "image": image,
-            "command": ["python", "-c", "import signal; signal.pause()"],
-            "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
-        }
-        security = {"runAsNonRoot": True, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}}
-        pod = {
-            "apiVersion": "v1",
-            "kind": "Pod",
-            "metadata": {"name": POD},
-            "spec": {"containers": [container], "securityContext": security, "terminationGracePeriodSeconds": 0},
-        }
-        self.release.kubectl("apply", "--filename", "-", stdin=json.dumps(pod))
-        self.release.kubectl("wait", f"pod/{POD}", "--for=condition=Ready", "--timeout=60s", within=70)

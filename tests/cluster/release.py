@@ -25,6 +25,10 @@ def run(*command: str, stdin: str | None = None, within: float = 60.0) -> str:
     return done.stdout
 
 
+def server_version() -> str:
+    return str(json.loads(run("kubectl", "version", "--output", "json"))["serverVersion"]["gitVersion"])
+
+
 @dataclass(frozen=True)
 class Release:
     helm_binary: str
@@ -42,6 +46,20 @@ class Release:
 
     def upgrade(self, *options: str, chart: str = CHART) -> None:
         self._apply("upgrade", options, chart)
+
+    def render(self, *options: str, chart: str = CHART) -> str:
+        """Return the manifests without those of `helm test`, as a client renders them that cannot reach the cluster."""
+        return self.helm("template", self.name, chart, "--skip-tests", "--kube-version", server_version(), *options)
+
+    def diff(self, *options: str) -> str:
+        """Return what applying the rendered objects would change, as Argo CD's server-side diff shows it."""
+        server_side = ("--server-side", "--force-conflicts", "--field-manager", "argocd-controller")
+        command = ("kubectl", "--namespace", self.namespace, "diff", *server_side, "--filename", "-")
+        done = subprocess.run(  # noqa: S603
+            command, input=self.render(*options), capture_output=True, text=True, timeout=60, check=False
+        )
+        assert done.returncode in {0, 1}, done.stderr
+        return done.stdout
 
     @property
     def rollback_option(self) -> str:
@@ -80,8 +98,19 @@ class Release:
         """Return the pods that are not being deleted."""
         return [pod for pod in self.items("pods", component) if "deletionTimestamp" not in pod["metadata"]]
 
+    @property
+    def image(self) -> str:
+        """The image of Orders."""
+        return str(self.pods("consumer")[0]["spec"]["containers"][0]["image"])
+
     def pod_names(self, component: str) -> set[str]:
         return {pod["metadata"]["name"] for pod in self.pods(component)}
+
+    def ready(self, component: str) -> int:
+        """Return the number of ready pods of a Deployment, or 0 while it has others."""
+        deployment = json.loads(self.kubectl("get", f"deployment/{self.name}-{component}", "--output", "json"))
+        ready, total = (deployment["status"].get(count, 0) for count in ("readyReplicas", "replicas"))
+        return int(ready) if ready == total else 0
 
     def restarts(self, component: str) -> int:
         """Return the number of restarts of the component's containers, without init containers."""
@@ -112,7 +141,7 @@ class Release:
         job = yaml.safe_load((ROOT / "k8s" / "generator.yaml").read_text(encoding="utf-8"))
         container = job["spec"]["template"]["spec"]["containers"][0]
         container["args"] = ["generate", "--count", str(count), *MIX, *options]
-        container["image"] = self.pods("consumer")[0]["spec"]["containers"][0]["image"]
+        container["image"] = self.image
         container["envFrom"][0]["configMapRef"]["name"] = self.name
         self.kubectl("apply", "--filename", "-", stdin=json.dumps(job))
 
