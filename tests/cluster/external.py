@@ -14,9 +14,8 @@ SECRETS = {
 
 def add_database(servers: Release) -> None:
     """Create a second database, with the roles of files/roles.sql."""
-    psql = ("exec", f"{servers.name}-postgresql-0", "--", "psql", "--username", "postgres")
-    servers.kubectl(*psql, "--command", f"CREATE DATABASE {DATABASE} OWNER orders")
-    servers.kubectl(*psql, "--dbname", DATABASE, "--file", "/etc/orders/roles.sql")
+    servers.psql(f"CREATE DATABASE {DATABASE} OWNER orders")
+    servers.psql(r"\i /etc/orders/roles.sql", DATABASE)
 
 
 def copy_logins(servers: Release, release: Release) -> None:

@@ -154,6 +154,23 @@ class Release:
         where = (f"deployment/{self.name}-consumer", "--container", "consumer")
         return self.kubectl("exec", *where, "--", "orders", *arguments, within=within)
 
+    def psql(self, statements: str, database: str = "orders") -> str:
+        """Execute statements as superuser of the chart's PostgreSQL. Return the rows without headers."""
+        command = ("psql", "--username", "postgres", "--dbname", database, "--no-psqlrc", "--quiet")
+        options = ("--tuples-only", "--no-align", "--set", "ON_ERROR_STOP=1")
+        return self.kubectl(
+            "exec", "--stdin", f"{self.name}-postgresql-0", "--", *command, *options, stdin=statements
+        ).strip()
+
+    def run_example(self, example: str, **values: str) -> str:
+        """Create the objects of k8s/`example`, of which the last is a Job, wait for its success, and return its log."""
+        manifests = (ROOT / "k8s" / example).read_text(encoding="utf-8")
+        for name, value in values.items():
+            manifests = manifests.replace(name, value)
+        *_, job = self.kubectl("create", "--filename", "-", "--output", "name", stdin=manifests).split()
+        self.kubectl("wait", job, "--for=condition=complete", "--timeout=120s", within=130)
+        return self.kubectl("logs", job)
+
     def check(self, count: int, *options: str) -> None:
         """Verify tables and dead letters: no generated message lost, duplicated or stored in a wrong version."""
         self.orders("check", "--count", str(count), *MIX, "--wait", "120", *options)

@@ -63,7 +63,7 @@ def test_consumers_scale_with_their_lag_and_lose_no_order(release: Release, meas
     settings = {"ORDERS_BATCH__MAX_MESSAGES": str(BATCH)}
     release.install("--set-json", f"consumer.keda={json.dumps(KEDA)}", "--set-json", f"settings={json.dumps(settings)}")
     wait_for_pods(release, "consumer", 1)
-    slow_down(release)
+    release.psql(SLOW_DOWN)
     started, before = monotonic(), generation(release)
     release.generate(BACKLOG)
     wait_for_pods(release, "consumer", 6)
@@ -79,11 +79,6 @@ def test_consumers_scale_with_their_lag_and_lose_no_order(release: Release, meas
 
 def wait_for_pods(release: Release, component: str, count: int) -> None:
     eventually(lambda: release.ready(component) == count, within=300, what=f"{count} pods of {component}")
-
-
-def slow_down(release: Release) -> None:
-    psql = ("psql", "--username", "postgres", "--dbname", "orders", "--command", SLOW_DOWN)
-    release.kubectl("exec", f"{release.name}-postgresql-0", "--", *psql)
 
 
 def generation(release: Release) -> int:

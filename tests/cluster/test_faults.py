@@ -53,7 +53,4 @@ def test_without_postgresql_no_container_restarts_and_cached_orders_are_served(
 
 def stored(release: Release) -> int:
     """Return the number of stored orders."""
-    psql = ("psql", "--username", "postgres", "--dbname", "orders", "--tuples-only", "--no-align")
-    return int(
-        release.kubectl("exec", f"{release.name}-postgresql-0", "--", *psql, "--command", "SELECT count(*) FROM orders")
-    )
+    return int(release.psql("SELECT count(*) FROM orders"))

@@ -17,7 +17,7 @@ import yaml
 from generator.expected import expected_result, order_digest
 from generator.stream import Plan
 from tests.cluster.loader import Loader
-from tests.cluster.release import CHART, ROOT, Release
+from tests.cluster.release import CHART, Release
 from tests.kit.waiting import eventually
 
 COMPONENTS = {"api": "deployment", "consumer": "deployment", "kafka": "statefulset", "postgresql": "statefulset"}
@@ -73,10 +73,7 @@ def fetch(connection: HTTPConnection, path: str) -> bytes:
 
 def assert_erases(release: Release, uid: str) -> None:
     """Run k8s/erase.yaml, which uses the only login that may erase."""
-    job = (ROOT / "k8s" / "erase.yaml").read_text(encoding="utf-8").replace("ORDER_UID", uid)
-    name = release.kubectl("create", "--filename", "-", "--output", "name", stdin=job).strip()
-    release.kubectl("wait", name, "--for=condition=complete", "--timeout=60s", within=70)
-    assert f"{uid}: erased" in release.kubectl("logs", name)
+    assert f"{uid}: erased" in release.run_example("erase.yaml", ORDER_UID=uid)
     with release.forwarded("api", 80) as port, closing(HTTPConnection("127.0.0.1", port, timeout=10)) as connection:
         eventually(lambda: status_of(connection, f"/orders/{quote(uid)}") == 404, what="404")
 
