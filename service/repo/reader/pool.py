@@ -71,6 +71,7 @@ class ReadPool:
             name=settings.application,
         )
         self._uses_prepared_statements = settings.prepared_statements is not False
+        self._borrowed = 0
         self.is_reachable = False
 
     async def open(self) -> None:
@@ -132,11 +133,13 @@ class ReadPool:
         try:
             connection = await self._pool.getconn(timeout)
         except PoolTimeout as error:
-            self.is_reachable = False
+            # The reads that have the connections find out whether PostgreSQL is reachable: each of them times out.
+            self.is_reachable = self.is_reachable and bool(self._borrowed)
             raise StorageUnavailable(f"timed out after {timeout:g} s waiting for a connection to PostgreSQL") from error
         except psycopg.Error as error:
             self.is_reachable = False
             raise _unavailable(error) from error
+        self._borrowed += 1
         try:
             if not self._uses_prepared_statements:
                 connection.prepare_threshold = None
@@ -145,6 +148,7 @@ class ReadPool:
         except psycopg.Error as error:
             raise await self._translate(connection, error) from error
         finally:
+            self._borrowed -= 1
             await self._pool.putconn(connection)
 
     async def _translate(self, connection: BoundedAsyncConnection, error: psycopg.Error) -> StorageUnavailable:

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import psycopg
 import pytest
 from psycopg.errors import lookup
-from psycopg_pool import AsyncConnectionPool
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from service.errors import SchemaMismatch, StorageUnavailable
 from service.repo.reader.pool import ReadPool
@@ -58,3 +58,33 @@ async def test_an_error_of_connecting_means_that_the_database_is_unavailable(
         async with pool.connection():
             pytest.fail("no connection was established")
     assert (type(failure.value), failure.value.sqlstate) == (kind, state)
+
+
+async def _no_connection(_pool: object, _timeout: float) -> psycopg.AsyncConnection:
+    raise PoolTimeout
+
+
+async def test_a_pool_whose_connections_are_all_in_use_does_not_count_as_unreachable(
+    pool: ReadPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with pool.connection():
+        pool.is_reachable = True
+        monkeypatch.setattr(AsyncConnectionPool, "getconn", _no_connection)
+        with pytest.raises(StorageUnavailable, match="after 2 s waiting for a connection"):
+            async with pool.connection():
+                pytest.fail("no connection was free")
+        assert pool.is_reachable
+
+
+async def test_a_pool_that_cannot_connect_counts_as_unreachable(
+    pool: ReadPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with pool.connection():
+        pass
+    assert pool.is_reachable
+    monkeypatch.setattr(AsyncConnectionPool, "getconn", _no_connection)
+    for timeout in ("2 s", "0.5 s"):
+        with pytest.raises(StorageUnavailable, match=f"after {timeout} waiting"):
+            async with pool.connection():
+                pytest.fail("no connection was established")
+        assert not pool.is_reachable
