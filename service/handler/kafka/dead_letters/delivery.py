@@ -1,6 +1,7 @@
 """Sends dead letters with librdkafka's producer: to the dead-letter topic, and back from it."""
 
 import logging
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
@@ -11,7 +12,7 @@ from service.handler.kafka.client import error_codes
 
 ANY_PARTITION: Final = -1
 """The producer chooses the partition by the key."""
-FLUSH_INTERVAL_SECONDS: Final = 0.5
+_FLUSH_INTERVAL_SECONDS: Final = 0.1
 STOP_TIMEOUT_SECONDS: Final = 5.0
 """How long a stop waits for acknowledgements: long enough for requests in flight, but not for an outage."""
 
@@ -50,6 +51,14 @@ def enqueue(
         failures.append((payload.item, KafkaError(error_codes.QUEUE_FULL)))
     except KafkaException as error:
         failures.append((payload.item, error.args[0]))
+
+
+def flush(producer: Producer, give_up: Callable[[], bool]) -> bool:
+    """Block until each message is acknowledged or has failed, or until `give_up`; return whether none is left."""
+    while producer.flush(_FLUSH_INTERVAL_SECONDS):
+        if give_up():
+            return False
+    return True
 
 
 class ReplaceableProducer:

@@ -10,12 +10,12 @@ from service.errors import DeadLettersUnavailable, Stopped
 from service.handler.kafka.client.error_codes import TOO_LARGE, is_unrecoverable
 from service.handler.kafka.client.error_phrases import topic_problem
 from service.handler.kafka.dead_letters.delivery import (
-    FLUSH_INTERVAL_SECONDS,
     STOP_TIMEOUT_SECONDS,
     DeliveryFailure,
     Payload,
     ReplaceableProducer,
     enqueue,
+    flush,
 )
 from service.handler.kafka.dead_letters.encoder import DeadLetterEncoder
 from service.pkg.shutdown_event import ShutdownEvent
@@ -84,9 +84,8 @@ class DeadLetterProducer:
         failed: list[DeliveryFailure[DeadLetter]] = []
         for payload in payloads:
             enqueue(producer, self._topic, payload, failed)
-        while producer.flush(FLUSH_INTERVAL_SECONDS):
-            if self._stop.is_set() and producer.flush(STOP_TIMEOUT_SECONDS):
-                raise Stopped
+        if not flush(producer, lambda: self._stop.is_set() and producer.flush(STOP_TIMEOUT_SECONDS) > 0):
+            raise Stopped
         if any(is_unrecoverable(error) for _, error in failed):
             self.close()
         return failed

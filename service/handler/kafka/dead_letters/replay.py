@@ -1,6 +1,6 @@
 """Reads dead letters for a replay, and produces them to the order topic again."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from time import monotonic
 from typing import Final
@@ -16,11 +16,11 @@ from service.handler.kafka.client.translate import topic_error, translated
 from service.handler.kafka.dead_letters import reading
 from service.handler.kafka.dead_letters.delivery import (
     ANY_PARTITION,
-    FLUSH_INTERVAL_SECONDS,
     STOP_TIMEOUT_SECONDS,
     DeliveryFailure,
     Payload,
     enqueue,
+    flush,
 )
 from service.pkg.shutdown_event import ShutdownEvent
 from service.usecases.ports.dead_letter_filters import DeadLetterFilters
@@ -90,11 +90,12 @@ class ReplayProducer:
         failed: list[DeliveryFailure[DeadLetterRecord]] = []
         for dead_letter in dead_letters:
             self._produce(dead_letter, failed)
-        began = monotonic()
-        while self._producer.flush(FLUSH_INTERVAL_SECONDS):
-            if monotonic() - began > (STOP_TIMEOUT_SECONDS if self._stop.is_set() else self._flush_timeout):
-                raise KafkaRequestFailed(f"cannot produce to {self._topic}: no acknowledgement in time")
+        if not flush(self._producer, self._is_late(monotonic())):
+            raise KafkaRequestFailed(f"cannot produce to {self._topic}: no acknowledgement in time")
         return failed
+
+    def _is_late(self, began: float) -> Callable[[], bool]:
+        return lambda: monotonic() - began > (STOP_TIMEOUT_SECONDS if self._stop.is_set() else self._flush_timeout)
 
     def _produce(self, dead_letter: DeadLetterRecord, failed: list[DeliveryFailure[DeadLetterRecord]]) -> None:
         origin = dead_letter.origin

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum, auto
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
@@ -20,15 +20,13 @@ from service.handler.kafka.client.error_codes import TOO_LARGE, is_unrecoverable
 from service.handler.kafka.client.error_phrases import topic_problem
 from service.handler.kafka.client.timeouts import call_within
 from service.handler.kafka.client.topic_id import TopicId
-from service.handler.kafka.dead_letters.delivery import DeliveryFailure, Payload, ReplaceableProducer, enqueue
+from service.handler.kafka.dead_letters.delivery import DeliveryFailure, Payload, ReplaceableProducer, enqueue, flush
 from service.handler.kafka.dead_letters.encoder import DeadLetterEncoder
 from service.handler.kafka.dead_letters.transaction_checks import TRANSACTION_CALL_TIMEOUT_SECONDS, TransactionChecks
 from service.usecases.ports.batch import Batch
 
 if TYPE_CHECKING:
     from service.entities.version import RecordCoordinates
-
-_FLUSH_INTERVAL_SECONDS: Final = 0.1
 
 
 class _State(Enum):
@@ -177,10 +175,7 @@ def _is_unanswered(error: KafkaError) -> bool:
 def _flush_all(producer: Producer, failures: list[DeliveryFailure[DeadLetter]]) -> bool:
     """Block until all are acknowledged, or one has failed: the client then sends no others."""
     deadline = monotonic() + TRANSACTION_CALL_TIMEOUT_SECONDS
-    while producer.flush(_FLUSH_INTERVAL_SECONDS):
-        if failures or monotonic() >= deadline:
-            return False
-    return True
+    return flush(producer, lambda: bool(failures) or monotonic() >= deadline)
 
 
 def _abort(producer: Producer) -> bool:
