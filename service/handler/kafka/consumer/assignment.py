@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
 from service.handler.kafka.client.reassign import reassign, seek
 from service.handler.kafka.consumer.flow_control.fetch import FetchControl
@@ -48,6 +48,7 @@ class Assignment:
             self._forget(partitions)
             self.position_check.switch_topic(topic_id, partitions)
         moved = self.position_check.verify()
+        self._restart([each for each in moved if each.offset == OFFSET_BEGINNING])
         if not self.position_check.awaits_topic_id:
             moved += self.resets.reset(self.position_check.unverified)
         if moved:
@@ -74,6 +75,12 @@ class Assignment:
     def update_gauges(self) -> None:
         self.fetch.count_paused_time()
         self.lag.update(paused=self.partitions if self.fetch.is_paused else ())
+
+    def _restart(self, partitions: list[TopicPartition]) -> None:
+        """Forget the group's offset in a deleted topic: it is no offset of the topic that is read now."""
+        restarted = partition_numbers(partitions)
+        self.resets.forget(restarted)
+        self.progress.restart(restarted)
 
     def _forget(self, partitions: frozenset[int]) -> None:
         """Drop partitions that were revoked or recreated."""

@@ -84,6 +84,11 @@ class Progress:
             progress = PartitionProgress(offset, self._now_ms(), self._now(), is_ours=False)
             self._partitions.setdefault(partition, progress)
 
+    def restart(self, partitions: Collection[int]) -> None:
+        """Record that partitions of a recreated topic are read from offset 0, whatever the group has committed."""
+        for partition in partitions:
+            self._move(partition, 0, self._now_ms())
+
     def advance(self, batch: Batch, *, is_committed: bool = False) -> None:
         """Record that a batch is done, and whether its offsets were committed together with its dead letters."""
         offsets = batch.commit_offsets

@@ -61,6 +61,30 @@ def test_messages_of_a_deleted_topic_are_dropped_when_it_is_recreated(make: Make
     assert setup.sample("topic_recreations_total") == 1
 
 
+def test_an_offset_in_a_deleted_topic_counts_neither_as_skipped_nor_as_done(make: Make) -> None:
+    setup = make()
+    setup.kafka.committed_offsets[0] = TopicPartition(TOPIC, 0, 99, "topic-id=old")
+    setup.group.topic_id = TopicId("new")
+    setup.admin.topic_id = "new"
+
+    def script() -> Script:
+        setup.batches.gate.clear()
+        setup.kafka.append(0, *[ORDER] * 5)
+        setup.kafka.rebalance("on_assign", 0)
+        yield lambda: 0 in setup.kafka.positions
+        setup.consumer.assignment.progress.start_at({0: 99})  # reported by the client's statistics
+        yield lambda: setup.sample("lag_messages", partition="0") == 5
+        setup.batches.gate.set()
+        yield setup.is_committed({0: 5})
+
+    logs = setup.run(script())
+    assert [each["event"] for each in logs if each["log_level"] == "error"] == [
+        "the topic was deleted and created again: it is read from its beginning"
+    ]
+    assert setup.sample("topic_recreations_total") == 1
+    assert setup.sample("offsets_skipped_total") == 0
+
+
 def _read_the_order_at_offset_5(setup: LoopSetup) -> None:
     """The log begins there: earlier messages were deleted."""
 
