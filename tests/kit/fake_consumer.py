@@ -53,6 +53,8 @@ class FakeConsumer:
         self.logs: defaultdict[int, FakeLog] = defaultdict(FakeLog)
         self.committed_offsets: dict[int, TopicPartition] = {}
         self.failures: dict[str, KafkaError] = {}
+        self.committed_errors: dict[int, KafkaError] = {}
+        """Errors of single partitions, in the next answer of `committed`."""
         self.commit_errors: deque[KafkaError] = deque()
         """Answers of the broker to the next commits."""
         self.generation = -1
@@ -163,7 +165,8 @@ class FakeConsumer:
         assert timeout > 0
         self._raise("committed")
         none = [TopicPartition(TOPIC, each.partition, OFFSET_INVALID) for each in partitions]
-        return [self.committed_offsets.get(each.partition, each) for each in none]
+        answers = [self.committed_offsets.get(each.partition, each) for each in none]
+        return [self._with_error(each) for each in answers]
 
     def commit(self, *, offsets: Sequence[TopicPartition], asynchronous: bool) -> None:
         """Commit when the next poll serves callbacks, which calls `on_commit`."""
@@ -183,6 +186,13 @@ class FakeConsumer:
 
     def close(self) -> None:
         self.is_closed = True
+        self._raise("close")
+
+    def _with_error(self, answer: TopicPartition) -> Any:
+        """Return the answer, or an error in place of it: `TopicPartition.error` cannot be set."""
+        if error := self.committed_errors.pop(answer.partition, None):
+            return SimpleNamespace(topic=TOPIC, partition=answer.partition, offset=OFFSET_INVALID, error=error)
+        return answer
 
     def _raise(self, method: str) -> None:
         if error := self.failures.pop(method, None):

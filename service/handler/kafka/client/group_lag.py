@@ -7,6 +7,7 @@ from confluent_kafka import Consumer, IsolationLevel, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
 from service.errors import KafkaRequestFailed
+from service.handler.kafka.client.offset_queries import committed_offsets
 from service.handler.kafka.client.topic_id import fetch_topic_id, names_topic_id
 from service.handler.kafka.client.translate import translated
 
@@ -133,7 +134,7 @@ class GroupLag:
         own = [each for each in partitions if each.topic == self._topic]
         if not own:
             return {}
-        committed = self._consumer.committed(own, timeout=self._call_timeout)
+        committed = committed_offsets(self._consumer, own, self._call_timeout)
         valid = self._without_deleted_topic([each for each in committed if each.offset >= 0])
         return {(each.topic, each.partition): each.offset for each in valid}
 

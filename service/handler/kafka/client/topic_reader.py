@@ -11,6 +11,7 @@ from confluent_kafka.admin import AdminClient
 from service.entities.record import Record
 from service.errors import KafkaRequestFailed
 from service.handler.kafka.client import error_codes
+from service.handler.kafka.client.offset_queries import committed_offsets, offsets_for_times
 from service.handler.kafka.client.record import position_of, record_of
 from service.handler.kafka.client.timeouts import call_within
 from service.handler.kafka.client.topic_id import NO_TOPIC_ID, TopicId, fetch_topic_id, offsets_to_commit
@@ -44,7 +45,7 @@ class TopicReader:
         """Return the first offset of each partition at or after the timestamp; the end offset if there is none."""
         # Kafka gives negative timestamps another meaning.
         wanted = [TopicPartition(self.name, partition, max(0, timestamp_ms)) for partition in self.ends]
-        found = self._consumer.offsets_for_times(wanted, timeout=READ_CALL_TIMEOUT_SECONDS)
+        found = offsets_for_times(self._consumer, wanted, READ_CALL_TIMEOUT_SECONDS)
         return {
             each.partition: self.ends[each.partition] if each.offset == OFFSET_END else each.offset for each in found
         }
@@ -53,7 +54,7 @@ class TopicReader:
     def committed(self) -> Offsets:
         """Return the group's committed offsets, without partitions that have none."""
         wanted = [TopicPartition(self.name, partition) for partition in self.ends]
-        found = self._consumer.committed(wanted, timeout=READ_CALL_TIMEOUT_SECONDS)
+        found = committed_offsets(self._consumer, wanted, READ_CALL_TIMEOUT_SECONDS)
         return {each.partition: each.offset for each in found if each.offset >= 0 and not self._id.contradicts(each)}
 
     @translated()

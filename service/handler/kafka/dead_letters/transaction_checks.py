@@ -9,6 +9,7 @@ from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from service.errors import GroupChanged
+from service.handler.kafka.client.offset_queries import committed_offsets
 from service.handler.kafka.client.topic_id import NO_TOPIC_ID, TopicId, fetch_topic_id
 
 TRANSACTION_CALL_TIMEOUT_SECONDS: Final = 5.0
@@ -42,6 +43,6 @@ class TransactionChecks:
         """
         wanted = [TopicPartition(self.topic, partition) for partition in offsets]
         with closing(self.connect()) as client:
-            committed = client.committed(wanted, timeout=TRANSACTION_CALL_TIMEOUT_SECONDS)
+            committed = committed_offsets(client, wanted, TRANSACTION_CALL_TIMEOUT_SECONDS)
         current = topic_id or NO_TOPIC_ID
         return all(each.offset >= offsets[each.partition] and not current.contradicts(each) for each in committed)

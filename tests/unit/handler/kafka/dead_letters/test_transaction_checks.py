@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from confluent_kafka import KafkaError, KafkaException
 
 from service.errors import GroupChanged
 from service.handler.kafka.client.topic_id import NO_TOPIC_ID, TopicId, offsets_to_commit
@@ -41,6 +42,14 @@ def test_a_topic_without_a_known_id_is_not_looked_up(make_checks: MakeChecks, to
     checks: Any = make_checks("recreated")
     checks.require_topic(topic_id)
     assert checks.admin.lookups == 0
+
+
+def test_an_offset_that_kafka_cannot_return_is_not_taken_as_uncommitted(
+    kafka: FakeConsumer, make_checks: MakeChecks
+) -> None:
+    kafka.committed_errors[1] = KafkaError(KafkaError.NOT_COORDINATOR)
+    with pytest.raises(KafkaException, match="NOT_COORDINATOR"):
+        make_checks("current").have_committed({0: 8, 1: 8}, CURRENT)
 
 
 @pytest.mark.parametrize(
