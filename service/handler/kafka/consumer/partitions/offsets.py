@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Final
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from structlog.typing import FilteringBoundLogger
 
+from service.handler.kafka.client.client_log import LOG_INTERVAL_SECONDS
 from service.handler.kafka.client.consumer_group import ConsumerGroup
 from service.handler.kafka.client.error_phrases import error_fields
 from service.handler.kafka.consumer.partitions.progress import Progress
+from service.pkg.log_throttle import LogThrottle
 
 if TYPE_CHECKING:
     from service.metrics import ConsumerMetrics
@@ -37,6 +39,7 @@ class OffsetCommitter:
         self._in_flight = False
         self._committed_at = 0.0
         self._retry_at = 0.0
+        self._throttle = LogThrottle(LOG_INTERVAL_SECONDS, now)
 
     def commit(self, client: Consumer) -> None:
         """Send a commit if none is in flight. The client answers in a later poll: see `on_commit`."""
@@ -65,8 +68,10 @@ class OffsetCommitter:
         failed = next((answer for answer in partitions if answer.error is not None), None)
         problem = failed.error if failed else error
         self._retry_at = 0.0 if problem is None else self._now() + _RETRY_INTERVAL_SECONDS
-        if problem is not None:
-            self._metrics.consumption.commit_failures.inc()
+        if problem is None:
+            return
+        self._metrics.consumption.commit_failures.inc()
+        if self._throttle.is_due(problem.name()):
             self._log.warning(
                 "a commit failed and will be retried",
                 partition=failed and failed.partition,

@@ -3,12 +3,15 @@
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Final
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from structlog.typing import FilteringBoundLogger
 
+from service.handler.kafka.client.client_log import LOG_INTERVAL_SECONDS
 from service.handler.kafka.client.error_phrases import error_fields
+from service.handler.kafka.client.offset_queries import committed_offsets
 from service.handler.kafka.client.reassign import reassign
 from service.handler.kafka.consumer.partitions.progress import Progress
+from service.pkg.log_throttle import LogThrottle
 
 if TYPE_CHECKING:
     from service.metrics import ConsumptionMetrics
@@ -33,6 +36,7 @@ class OffsetResets:
         self._progress = progress
         self._metrics = metrics
         self._log = log
+        self._throttle = LogThrottle(LOG_INTERVAL_SECONDS)
         self._out_of_range: set[int] = set()
 
     def add(self, partition: int) -> None:
@@ -55,12 +59,14 @@ class OffsetResets:
             try:
                 moved.append(self._reset_position(partition))
             except KafkaException as error:
-                self._log.warning(
-                    "cannot find the earliest offset yet", partition=partition, **error_fields(error.args[0])
-                )
+                self._log_failed_query(partition, error.args[0])
                 break
             self._out_of_range.remove(partition)
         return moved
+
+    def _log_failed_query(self, partition: int, error: KafkaError) -> None:
+        if self._throttle.is_due(error.name()):
+            self._log.warning("cannot find the earliest offset yet", partition=partition, **error_fields(error))
 
     def _reset_position(self, partition: int) -> TopicPartition:
         topic_partition = TopicPartition(self._topic, partition)
@@ -80,5 +86,5 @@ class OffsetResets:
         """Return the offset to continue from, or None if none was ever committed, so that nothing is lost."""
         if (offset := self._progress.next_offset(topic_partition.partition)) is not None:
             return offset
-        committed = self._client.committed([topic_partition], timeout=_QUERY_TIMEOUT_SECONDS)[0].offset
-        return committed if committed >= 0 else None
+        (committed,) = committed_offsets(self._client, [topic_partition], _QUERY_TIMEOUT_SECONDS)
+        return committed.offset if committed.offset >= 0 else None

@@ -44,11 +44,12 @@ class ClientErrors:
         elif error.code() == error_codes.BAD_COMPRESSION:
             self._on_bad_compression(message)
         elif error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
-            log_missing_topic(self._log, self._topic)
+            if self._throttle.is_due(error.name()):
+                log_missing_topic(self._log, self._topic)
         elif problem := explanation(error):
             if self._throttle.is_due(error.name()):
                 self._log.error("the group refuses this member", code=error.name(), problem=problem)
-        else:
+        elif self._throttle.is_due(error.name()):
             self._log.warning("Kafka reports a problem", **error_fields(error), topic=self._topic)
 
     def _on_bad_compression(self, message: Message) -> None:

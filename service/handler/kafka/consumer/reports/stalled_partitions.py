@@ -45,9 +45,10 @@ class StalledPartitions:
 
     def _warn_of_missing_offsets(self, partitions: frozenset[int]) -> None:
         """Log partitions that already had no offset at the previous statistics. The client retries silently."""
-        if lasting := self._without_offset & partitions:
+        lasting = self._without_offset & partitions
+        self._without_offset = partitions
+        if lasting and self._throttle.is_due("missing offsets"):
             self._log.warning(
                 "Kafka does not return the group's offsets: it is unreachable, or a transaction holds them",
                 partitions=sorted(lasting),
             )
-        self._without_offset = partitions

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Final
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 from structlog.typing import FilteringBoundLogger
 
+from service.handler.kafka.client.client_log import LOG_INTERVAL_SECONDS
 from service.handler.kafka.client.error_phrases import error_fields
+from service.handler.kafka.client.offset_queries import committed_offsets
 from service.handler.kafka.client.reassign import reassign, seek
 from service.handler.kafka.client.record import position_of
 from service.handler.kafka.client.topic_id import TopicId
 from service.handler.kafka.consumer.topic.identity import TopicIdentity
+from service.pkg.log_throttle import LogThrottle
 
 if TYPE_CHECKING:
     from service.metrics import ConsumptionMetrics
@@ -65,6 +68,7 @@ class PositionCheck:
         self._metrics = metrics
         self._log = log
         self._now = now
+        self._throttle = LogThrottle(LOG_INTERVAL_SECONDS, now)
         self._next_query_at = 0.0
         self._unverified: dict[int, _Unverified] = {}
 
@@ -158,7 +162,8 @@ class PositionCheck:
         return positions
 
     def _log_failed_query(self, partitions: list[int], error: KafkaError) -> None:
-        self._log.warning("cannot find the group's offsets yet", partitions=partitions, **error_fields(error))
+        if self._throttle.is_due(error.name()):
+            self._log.warning("cannot find the group's offsets yet", partitions=partitions, **error_fields(error))
 
     def _can_be_queried(self, unverified: _Unverified) -> bool:
         return unverified.position is _Position.FOUND or (
@@ -194,8 +199,4 @@ class PositionCheck:
         topic_partitions = [TopicPartition(self._topic, partition) for partition in partitions]
         if not self._identity.exists:
             return topic_partitions
-        answers = self._client.committed(topic_partitions, timeout=_COMMITTED_TIMEOUT_SECONDS)
-        for answer in answers:
-            if answer.error is not None:
-                raise KafkaException(answer.error)
-        return answers
+        return committed_offsets(self._client, topic_partitions, _COMMITTED_TIMEOUT_SECONDS)

@@ -78,6 +78,15 @@ def test_before_a_batch_is_written_the_committed_offset_is_expected(
     assert (moved(resets), skipped(metrics)) == ([(0, 5)], 4)
 
 
+def test_a_partition_whose_committed_offset_is_unavailable_is_reset_later(
+    resets: OffsetResets, kafka: FakeConsumer, metrics: ConsumerMetrics
+) -> None:
+    kafka.committed_offsets[0] = TopicPartition(TOPIC, 0, 1)
+    kafka.committed_errors[0] = KafkaError(KafkaError.NOT_COORDINATOR)
+    resets.add(0)
+    assert [(moved(resets), skipped(metrics)) for _ in range(2)] == [([], 0), ([(0, 5)], 4)]
+
+
 def test_a_group_that_never_committed_skips_nothing(
     resets: OffsetResets, progress: Progress, metrics: ConsumerMetrics
 ) -> None:
@@ -111,3 +120,12 @@ def test_an_unreachable_broker_is_queried_once_per_call(resets: OffsetResets, ka
         ("cannot find the earliest offset yet", 0, "timed out (_TIMED_OUT)")
     ]
     assert moved(resets) == [(0, 5), (1, 5)]
+
+
+def test_a_broker_that_stays_unreachable_is_logged_once_in_a_while(resets: OffsetResets, kafka: FakeConsumer) -> None:
+    resets.add(0)
+    with capture_logs() as logs:
+        for _ in range(3):
+            kafka.failures["get_watermark_offsets"] = KafkaError(KafkaError._TIMED_OUT)
+            assert moved(resets) == []
+    assert len(logs) == 1

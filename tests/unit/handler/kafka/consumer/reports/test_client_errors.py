@@ -75,6 +75,15 @@ def test_a_missing_topic_is_logged_with_the_command_that_creates_it(errors: Clie
     assert (logged["event"], logged["topic"]) == ("the topic does not exist: run `orders migrate`", TOPIC)
 
 
+@pytest.mark.parametrize("code", [KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._TRANSPORT])
+def test_an_error_that_is_repeated_for_each_partition_is_logged_once_in_a_while(
+    errors: ClientErrors, clock: FakeClock, code: int
+) -> None:
+    assert len([each for partition in range(50) for each in on_message_error(errors, KafkaError(code), partition)]) == 1
+    clock.advance(LOG_INTERVAL_SECONDS)
+    assert len(on_message_error(errors, KafkaError(code))) == 1
+
+
 def test_the_reason_why_the_group_refuses_the_member_is_logged_repeatedly_but_throttled(
     errors: ClientErrors, clock: FakeClock
 ) -> None:

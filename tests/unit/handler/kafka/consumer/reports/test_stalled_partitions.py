@@ -42,4 +42,5 @@ def test_a_partition_that_stays_without_an_offset_is_logged(stalled: StalledPart
     assert on_statistics(stalled, {}, assigned={0, 1}, fetched={1}) == []
     ((event, partitions),) = on_statistics(stalled, {}, assigned={0, 1}, fetched=set())
     assert (event.startswith("Kafka does not return the group's offsets"), partitions) == (True, [0])
+    assert on_statistics(stalled, {}, assigned={0, 1}, fetched=set()) == []  # at most once per interval
     assert on_statistics(stalled, {}, assigned={0, 1}, fetched={0, 1}) == []

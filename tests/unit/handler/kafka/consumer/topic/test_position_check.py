@@ -238,6 +238,19 @@ def test_a_failed_query_of_offsets_is_repeated_after_a_second(setup: Setup) -> N
     assert [*setup.check.unverified] == []
 
 
+def test_failed_queries_of_offsets_are_logged_once_in_a_while(setup: Setup) -> None:
+    setup.know(NEW)
+    setup.commit(7, NEW, 0)
+    setup.assign(0)
+    setup.check.mark_position_known([0])
+    with capture_logs() as logs:
+        for _ in range(3):
+            setup.kafka.failures["committed"] = KafkaError(KafkaError._TIMED_OUT)
+            setup.check.verify()
+            setup.clock.advance(1)
+    assert len(logs) == 1
+
+
 def test_a_partition_is_assigned_again_if_the_client_cannot_seek(setup: Setup) -> None:
     setup.know(NEW)
     setup.commit(7, NEW, 0)
