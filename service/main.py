@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import sys
+import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 def run() -> NoReturn:
     """Run one command and end the process."""
+    threading.excepthook = _log_unhandled_in_thread
     code = main()
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):  # `main` has reported it
@@ -85,6 +87,12 @@ def _log_unhandled(error: Exception) -> None:
     if not structlog.is_configured():
         logs.configure()
     structlog.get_logger("orders").error("unhandled error (this is a bug)", exc_info=error)
+
+
+def _log_unhandled_in_thread(failure: threading.ExceptHookArgs) -> None:
+    """Replace Python's traceback, which could contain personal data."""
+    if isinstance(failure.exc_value, Exception):
+        _log_unhandled(failure.exc_value)
 
 
 def _run(arguments: list[str], stop: ShutdownEvent) -> int:

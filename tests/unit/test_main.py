@@ -1,9 +1,11 @@
 """The command line: which command runs, and its exit code."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from importlib.metadata import version
 from types import ModuleType
@@ -209,6 +211,18 @@ def test_an_unhandled_error_is_logged_without_its_message(monkeypatch: pytest.Mo
     run_with(monkeypatch, raising(RuntimeError("Failing row contains (Test Testov)")))
     with structlog.testing.capture_logs() as records:
         assert main.main(["doctor"]) == 1
+    assert [record["event"] for record in records] == ["unhandled error (this is a bug)"]
+
+
+def test_an_unhandled_error_of_a_thread_is_logged_without_its_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threading, "excepthook", threading.excepthook)
+    monkeypatch.setattr(os, "_exit", lambda _: None)
+    monkeypatch.setattr(main, "main", lambda: 0)
+    main.run()
+    with structlog.testing.capture_logs() as records:
+        thread = threading.Thread(target=raising(RuntimeError("Failing row contains (Test Testov)")))
+        thread.start()
+        thread.join()
     assert [record["event"] for record in records] == ["unhandled error (this is a bug)"]
 
 

@@ -176,12 +176,13 @@ def _breaker_settings(settings: Settings) -> BreakerSettings:
 def _admin(
     settings: Settings, consumer: OrderConsumer, metrics: ConsumerMetrics, log: FilteringBoundLogger
 ) -> AdminServer:
-    app = admin_app(_health(consumer, settings), metrics.registry, build_info("consumer"), log)
+    app = admin_app(health(consumer, settings), metrics.registry, build_info("consumer"), log)
     return AdminServer(app, settings.admin.host, settings.admin.port)
 
 
-def _health(consumer: OrderConsumer, settings: Settings) -> Health:
-    """Live: the loop polls, even if Kafka and PostgreSQL are unreachable. Ready and started: it has polled once."""
+def health(consumer: OrderConsumer, settings: Settings) -> Health:
+    """Live: the loop polls, even if Kafka and PostgreSQL are unreachable. Started: it has. Ready: it does not drain."""
     has_started = {"loop has polled": lambda: consumer.has_started}
     polls = {"loop polls": lambda: consumer.seconds_since_poll < settings.admin.liveness_timeout}
-    return Health(live=polls, ready=has_started, started=has_started)
+    is_running = {"not draining": lambda: not consumer.stop.is_set()}
+    return Health(live=polls, ready=has_started | is_running, started=has_started)

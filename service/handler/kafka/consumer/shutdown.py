@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Final
 
-from confluent_kafka import Consumer
+from confluent_kafka import Consumer, KafkaException
 from structlog.typing import FilteringBoundLogger
 
+from service.handler.kafka.client.error_phrases import error_fields
 from service.handler.kafka.consumer.partitions.offsets import OffsetCommitter
 from service.handler.kafka.consumer.partitions.progress import Progress
 from service.handler.kafka.consumer.pipeline import BatchPipeline
@@ -48,6 +49,8 @@ class Shutdown:
             run_with_timeout(LEAVE_TIMEOUT_SECONDS, self.client.close)
         except TimeoutError:
             self.log.warning("Kafka does not answer: the group is left when the session times out")
+        except KafkaException as error:
+            self.log.warning("the group is left when the session times out", **error_fields(error.args[0]))
 
     def _commit_last(self) -> None:
         deadline = monotonic() + LAST_COMMIT_TIMEOUT_SECONDS

@@ -1,10 +1,12 @@
 """The consumer's parts are created and connected without a server, and nothing runs yet."""
 
 import threading
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from service.app.consumer.wiring import build
+from service.app.consumer.wiring import build, health
 from service.config import KafkaSettings, Settings
 from service.config.settings import DeadLetterSettings
 from service.errors import PropertyRejected
@@ -26,6 +28,14 @@ def test_the_setting_selects_the_producer_and_nothing_is_started(producer: type,
     assert type(parts.dead_letters) is producer
     assert (threading.active_count(), parts.consumer.has_started) == (threads, False)
     parts.consumer.shutdown.client.close()
+
+
+def test_a_consumer_that_drains_is_alive_but_not_ready() -> None:
+    consumer: Any = SimpleNamespace(has_started=True, seconds_since_poll=0.0, stop=ShutdownEvent())
+    probes = health(consumer, Settings())
+    assert all(check() for checks in (probes.ready, probes.live, probes.started) for check in checks.values())
+    consumer.stop.set()
+    assert (probes.ready["not draining"](), probes.live["loop polls"]()) == (False, True)
 
 
 def test_a_property_that_librdkafka_rejects_ends_the_start() -> None:

@@ -58,6 +58,20 @@ def test_an_error_of_a_batch_ends_the_loop_and_nothing_is_committed(setup: LoopS
     assert (setup.committed, setup.kafka.is_closed) == ({0: 0, 1: 0}, True)
 
 
+def test_an_error_of_leaving_the_group_does_not_replace_the_one_that_ended_the_loop(setup: LoopSetup) -> None:
+    setup.store.failures.append(RuntimeError("a bug"))
+    setup.kafka.failures["close"] = KafkaError(KafkaError._STATE)
+
+    def script() -> Script:
+        setup.kafka.rebalance("on_assign", 0)
+        setup.kafka.append(0, ORDER)
+        yield lambda: False
+
+    with pytest.raises(RuntimeError, match="a bug"):
+        setup.run(script())
+    assert setup.kafka.is_closed
+
+
 def test_a_fatal_error_of_the_client_ends_the_loop_and_names_its_cause(setup: LoopSetup) -> None:
     def script() -> Script:
         setup.kafka.call_back("error_cb", KafkaError(KafkaError.FENCED_INSTANCE_ID, "fenced", True))  # noqa: FBT003 - fatal
