@@ -51,18 +51,24 @@ class IdempotentResponses:
         if entry := self._entries.get(key):
             return IdempotentResponse(_known_body(entry, request), is_replayed=True)
         entry = self._entries[key] = _Entry(request, self._now() + self._ttl_seconds)
-        if len(self._entries) > self._max_responses:
-            self._entries.popitem(last=False)
+        self._drop_excess()
         try:
             entry.body = await run()
         except BaseException:
-            self._entries.pop(key, None)
+            if self._entries.get(key) is entry:
+                del self._entries[key]
             raise
         return IdempotentResponse(entry.body, is_replayed=False)
 
     def _drop_expired(self) -> None:
         while self._entries and next(iter(self._entries.values())).expires_at <= self._now():
             self._entries.popitem(last=False)
+
+    def _drop_excess(self) -> None:
+        """Drop the oldest response. A running request is kept: a repetition of it would run at the same time."""
+        if len(self._entries) > self._max_responses:
+            oldest = next((key for key, entry in self._entries.items() if entry.body is not None), None)
+            self._entries.pop(oldest, None)
 
 
 def _known_body(entry: _Entry, request: bytes) -> bytes:

@@ -66,6 +66,32 @@ def test_a_repetition_of_a_running_request_is_refused(responses: IdempotentRespo
     assert asyncio.run(responses.respond("key", b"request", repeat)) == (b"first", False)
 
 
+def test_a_running_request_is_kept_although_others_follow(responses: IdempotentResponses) -> None:
+    async def repeat() -> bytes:
+        for other in ("other-1", "other-2", "other-3"):
+            await responses.respond(other, b"request", Runs())
+        with pytest.raises(Problem) as refused:
+            await responses.respond("key", b"request", Runs())
+        assert refused.value.kind is ProblemType.IDEMPOTENCY_KEY_IN_USE
+        return b"first"
+
+    assert asyncio.run(responses.respond("key", b"request", repeat)) == (b"first", False)
+    assert send(responses, Runs()) == (b"first", True)
+
+
+def test_a_request_that_fails_after_its_entry_expired_keeps_that_of_its_repetition(
+    responses: IdempotentResponses, clock: Clock
+) -> None:
+    async def fail() -> bytes:
+        clock.now = 60
+        assert (await responses.respond("key", b"request", Runs())).body == b"1"
+        raise TimeoutError
+
+    with pytest.raises(TimeoutError):
+        asyncio.run(responses.respond("key", b"request", fail))
+    assert send(responses, Runs()) == (b"1", True)
+
+
 def test_a_failed_request_runs_again(responses: IdempotentResponses) -> None:
     async def fail() -> bytes:
         raise Problem(ProblemType.KAFKA_UNAVAILABLE, "unreachable")
