@@ -6,11 +6,11 @@ from functools import cache
 from typing import Any, NamedTuple
 
 import yaml
+from prometheus_client import CollectorRegistry
 
 from reference import ROOT
 from reference.dashboard import dashboard
-from service.metrics import LABELS
-from tests.kit.metrics import declared
+from service.metrics import LABELS, ApiMetrics, CommonMetrics, ConsumerMetrics, MetricFactory
 
 INTRODUCTION = """\
 # Metrics
@@ -42,6 +42,20 @@ class Declared(NamedTuple):
 
 def catalog() -> list[Declared]:
     return [_declared(metric, mode) for metric, mode in declared()]
+
+
+def declared() -> list[tuple[Any, str]]:
+    """Return each metric, and the mode that exports it: consumer, api or both. In the order of `service/metrics.py`."""
+    common = vars(CommonMetrics(MetricFactory(CollectorRegistry())))
+    modes = {"consumer": ConsumerMetrics, "api": ApiMetrics}
+    return [
+        *((metric, mode) for mode, create in modes.items() for metric in _own(create(CollectorRegistry()), common)),
+        *((metric, "both") for name, metric in common.items() if name != "registry"),
+    ]
+
+
+def _own(metrics: CommonMetrics, common: dict[str, Any]) -> list[Any]:
+    return [metric for name, group in vars(metrics).items() if name not in common for metric in vars(group).values()]
 
 
 def _declared(collector: Any, mode: str) -> Declared:

@@ -96,9 +96,13 @@ PACKAGES: Final[Mapping[str, Package]] = {
     "generator": Package("test orders and their verification", SERVICE),
     "local": Package("the demo and embedded servers", INWARDS | {"service.config"}),
     "bench": Package("the benchmark", INWARDS | REPOS | {"service.config", "generator", "local"}),
+    "tests.kit": Package(
+        "what the tests share: servers, factories, fakes",
+        SERVICE | {"service.app", "service.main", "generator", "local"},
+    ),
     "reference": Package(
         "generates pages, schemas, the dashboard and more from code (`make reference`)",
-        {"service.entities", "service.pkg", RESPONSES, CLIENT, "service.config", "service.metrics"},
+        {"service.entities", "service.pkg", RESPONSES, CLIENT, "service.config", "service.metrics", "tests.kit"},
     ),
 }
 """Packages, and modules of `service` that belong to none, so that each imports only earlier ones."""

@@ -11,7 +11,7 @@ from service.config.sources import DELIMITER, PREFIX, sources
 from service.entities.order import MAX_AGE_SECONDS, AmountMismatchPolicy
 from service.entities.version import MAX_TOPIC_LENGTH, CompareBy
 from service.pkg.network import MAX_PORT
-from service.pkg.units import Age, Bytes, Seconds
+from service.pkg.units import parse_age, parse_bytes, parse_seconds
 
 
 def _topic_name(value: str) -> str:
@@ -30,6 +30,9 @@ Dsn = Annotated[str, AfterValidator(addresses.dsn)]
 DsnList = Annotated[str, AfterValidator(addresses.dsn_list)]
 Port = Annotated[int, Field(ge=0, le=MAX_PORT)]
 Url = Annotated[str, AfterValidator(addresses.web_url)]
+Seconds = Annotated[float, BeforeValidator(parse_seconds), Field(ge=0, allow_inf_nan=False)]
+Age = Annotated[float, BeforeValidator(parse_age), Field(ge=0, allow_inf_nan=False)]
+Bytes = Annotated[int, BeforeValidator(parse_bytes), Field(ge=1)]
 Count = Annotated[int, Field(ge=1)]
 Limit = Annotated[int, Field(ge=0)]
 Positive = Annotated[Seconds, Field(gt=0)]

@@ -3,9 +3,7 @@
 import math
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Final
-
-from pydantic import BeforeValidator, Field
+from typing import Any, Final
 
 _SECONDS_BY_UNIT: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _BYTES_BY_UNIT: Final = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
@@ -48,8 +46,3 @@ def _scaled(value: Any, units: Mapping[str, float], expected: str) -> Any:
     if match is None or (match["unit"] and match["unit"] not in units):
         raise ValueError(f"must be {expected}")
     return float(match["number"]) * units.get(match["unit"], 1)
-
-
-Seconds = Annotated[float, BeforeValidator(parse_seconds), Field(ge=0, allow_inf_nan=False)]
-Age = Annotated[float, BeforeValidator(parse_age), Field(ge=0, allow_inf_nan=False)]
-Bytes = Annotated[int, BeforeValidator(parse_bytes), Field(ge=1)]

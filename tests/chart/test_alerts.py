@@ -11,11 +11,11 @@ from typing import Any, Final
 import pytest
 import yaml
 
+from reference.metrics import declared
 from service.handler.http.routes.orders import ORDER_PATH
 from service.metrics import STAGES
 from tests.chart.alert_rules import ALERTS, ON, each_alert, groups, rules
 from tests.chart.helm import CHART, ROOT, Manifest, of_kind, one, render
-from tests.kit.metrics import declared
 
 RULES: Final = CHART / "alerts"
 RUNBOOKS: Final = ROOT / "docs" / "runbooks"
