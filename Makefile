@@ -5,6 +5,8 @@
 PYTHON ?= python3
 LONG ?= 1
 MINUTES ?= 60
+# Tests of `make test` that run at the same time; most wait for servers. Each starts its own Kafka and PostgreSQL (1 GiB).
+WORKERS ?= 4
 DOCKER ?= docker
 BIN := .venv/bin
 VERSION := $(shell sed -n 's/^appVersion: *"\(.*\)"/\1/p' chart/Chart.yaml)
@@ -45,9 +47,9 @@ run-api: export ORDERS_ADMIN__PORT ?= 9000
 run-api: export ORDERS_HTTP__HOST ?= 127.0.0.1
 
 ifeq ($(ARGS),)
-test: check ## Run the checks, then all tests that this machine supports (ARGS="tests/unit -k cache": only these tests)
+test: check ## Run the checks, then all tests that this machine supports (ARGS="tests/unit -k cache": only these tests; WORKERS=4 at a time)
 	@$(NPM) test
-	@$(BIN)/pytest -n 2 --dist loadfile --ignore tests/faults
+	@$(BIN)/pytest -n $(WORKERS) --dist loadfile --ignore tests/faults
 	@$(BIN)/pytest tests/faults
 else
 test: venv
