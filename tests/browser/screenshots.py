@@ -80,10 +80,13 @@ class Demo:
         return response.raise_for_status().json()
 
     def order(self) -> Any:
-        """Return a recent order in ASCII, which every machine has fonts for."""
+        """Wait for a recent order in ASCII, which every machine has fonts for, and return it."""
+        return eventually(self._ascii_order, within=60)
+
+    def _ascii_order(self) -> Any:
         recent = self.get("/orders?limit=100")["orders"]
         orders = (self.get(f"/orders/{each['order_uid']}") for each in recent)
-        return next(each for each in orders if json.dumps(each, ensure_ascii=False).isascii())
+        return next((each for each in orders if json.dumps(each, ensure_ascii=False).isascii()), None)
 
     def send(self, order: Any, payment: Mapping[str, Any]) -> None:
         """Send the order with another payment."""
