@@ -86,10 +86,12 @@ ROWS = [
                 {"{{partition}}": "max by (partition) (orders_open_transaction_messages{%s})"},
             ),
             Panel(
-                "Dead letters", "ops", "Messages sent to the dead-letter topic, by reason; replays by the API.",
+                "Dead letters", "ops", "Messages sent to the dead-letter topic, by reason; failed attempts; replays.",
                 {
                     "{{reason}}": rate("orders_dead_letters_total", "reason"),
                     "replays {{outcome}}": rate("orders_dead_letter_replays_total", "outcome"),
+                    "failed attempts": rate("orders_dead_letter_retries_total"),
+                    "recovered": rate("orders_dead_letter_recoveries_total"),
                 },
             ),
             Panel(
@@ -133,8 +135,6 @@ ROWS = [
                 {
                     "commits failed": rate("orders_commit_failures_total"),
                     "skipped": rate("orders_offsets_skipped_total"),
-                    "dead letters rejected": rate("orders_dead_letter_retries_total"),
-                    "dead letters recovered": rate("orders_dead_letter_recoveries_total"),
                     "topic recreated": rate("orders_topic_recreations_total"),
                 },
             ),

@@ -39,6 +39,11 @@ def columns(alias: str, *names: str) -> list[Member]:
     return [(name, _json(f"{alias}.{name}")) for name in names]
 
 
+def milliseconds(expression: str) -> str:
+    """Return an expression for the milliseconds since 1970 of a timestamp with time zone."""
+    return f"(extract(epoch FROM {expression}) * 1000)::bigint"
+
+
 def microseconds(expression: str) -> str:
     """Return an expression for the microseconds since 1970 of a timestamp with time zone."""
     return f"(extract(epoch FROM {expression}) * 1000000)::bigint"

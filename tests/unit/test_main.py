@@ -218,7 +218,8 @@ def test_an_unhandled_error_of_a_thread_is_logged_without_its_message(monkeypatc
     monkeypatch.setattr(threading, "excepthook", threading.excepthook)
     monkeypatch.setattr(os, "_exit", lambda _: None)
     monkeypatch.setattr(main, "main", lambda: 0)
-    main.run()
+    run: Any = main.run  # NoReturn, but for the line above
+    run()
     with structlog.testing.capture_logs() as records:
         thread = threading.Thread(target=raising(RuntimeError("Failing row contains (Test Testov)")))
         thread.start()

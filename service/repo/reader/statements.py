@@ -18,6 +18,7 @@ from service.repo.document import (
     columns,
     json_object,
     microseconds,
+    milliseconds,
 )
 from service.repo.scope import CHANNEL, DATABASE
 from service.repo.shards import shard_of
@@ -65,7 +66,7 @@ _BY_KEY: Final = "WHERE o.order_uid = %(order_uid)s AND o.shard = %(shard)s"
 def _version(alias: str) -> str:
     return f"""\
 {alias}.source_topic::text, {alias}.source_partition, {alias}.source_offset,
-(extract(epoch FROM {alias}.source_timestamp) * 1000)::bigint, {microseconds(f"{alias}.stored_at")}"""
+{milliseconds(f"{alias}.source_timestamp")}, {microseconds(f"{alias}.stored_at")}"""
 
 
 HISTORY: Final = f"""\

@@ -8,13 +8,13 @@ import psycopg
 
 from service.entities.order import Order
 from service.entities.version import RecordCoordinates
-from service.repo.document import DOCUMENT, FROM_ORDERS
+from service.repo.document import DOCUMENT, FROM_ORDERS, milliseconds
 from service.repo.writer.erased import ERASED_AMONG
 
 Cursor = psycopg.Cursor[tuple[Any, ...]]
 
-_VERSION: Final = """\
-o.order_uid, o.id, o.shard, (extract(epoch FROM o.source_timestamp) * 1000)::bigint,
+_VERSION: Final = f"""\
+o.order_uid, o.id, o.shard, {milliseconds("o.source_timestamp")},
 o.source_partition, o.source_offset, o.source_topic"""
 """The fields of StoredVersion."""
 
