@@ -110,11 +110,11 @@ def test_figures_are_those_of_the_page_on_performance() -> None:
     figures = re.findall(r"\d\d,\d{3}", README.partition("**Speed:**")[2])
     assert len(figures) == 3
     assert [figure for figure in figures if figure not in PERFORMANCE] == []
-    assert only(r"measured on\s+([\d-]{10})", README) == only(r"^Measured on ([\d-]{10})", PERFORMANCE)
+    assert only(r"measured on\s+([\d-]{10})", README) == only(r"^Measured on ([\d-]{10}) in one run", PERFORMANCE)
 
 
 def test_the_missed_goals_are_counted() -> None:
-    ratios = re.findall(r"^\| (\d+) \|.*\| (met|missed) \|$", PERFORMANCE, re.MULTILINE)
+    ratios = re.findall(r"^\| (\d+) \|.*\| (met|missed) \| ", PERFORMANCE, re.MULTILINE)
     missed = {number for number, outcome in ratios if outcome == "missed"}
     spelled = ["No", "One", "Two", "Three", "Four", "Five", "Six"][len(missed)]
     goals = len({number for number, _ in ratios})
