@@ -21,6 +21,8 @@ STATISTICS_INTERVAL_MS: Final = 5_000
 _QUEUE_BACKOFF_MS: Final = 20
 """By default librdkafka waits 1 s before it refills a queue that was full; the consumer would run dry."""
 _HEARTBEATS_PER_SESSION: Final = 3
+_MAX_HEARTBEAT_INTERVAL_MS: Final = 3_000
+"""A member notices a rebalance with a heartbeat, so a long session must not delay it. Equal to Kafka's default."""
 _MAX_MESSAGE_BYTES: Final = 100_000_000
 """The topic's `max.message.bytes` should apply, so this is high; but a broker closes the connection on a request above
 100 MiB (`socket.request.max.bytes`) without an error, and the client would retry it forever."""
@@ -132,7 +134,7 @@ def _membership(kafka: "KafkaSettings") -> Properties:
     session = round(kafka.session_timeout * 1_000)
     return {
         "session.timeout.ms": session,
-        "heartbeat.interval.ms": session // _HEARTBEATS_PER_SESSION,
+        "heartbeat.interval.ms": min(session // _HEARTBEATS_PER_SESSION, _MAX_HEARTBEAT_INTERVAL_MS),
         "partition.assignment.strategy": "cooperative-sticky",
         **common(kafka),
     }

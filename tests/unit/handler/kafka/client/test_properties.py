@@ -86,9 +86,12 @@ def overridden(kafka: KafkaSettings) -> Iterator[str]:
         yield from (name for name, value in configuration(mine).items() if value != "mine")
 
 
-def test_the_heartbeat_interval_is_a_third_of_the_session_timeout() -> None:
-    configuration = properties.consumer(KafkaSettings(session_timeout=12))
-    assert (configuration["session.timeout.ms"], configuration["heartbeat.interval.ms"]) == (12_000, 4_000)
+def test_the_heartbeat_interval_is_a_third_of_the_session_timeout_and_at_most_3_seconds() -> None:
+    sessions = [properties.consumer(KafkaSettings(session_timeout=seconds)) for seconds in (6, 60)]
+    assert [(each["session.timeout.ms"], each["heartbeat.interval.ms"]) for each in sessions] == [
+        (6_000, 2_000),
+        (60_000, 3_000),
+    ]
 
 
 @pytest.mark.parametrize(
