@@ -3,7 +3,10 @@
 {{- $name := default .Chart.Name .Values.nameOverride -}}
 {{- $default := ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) -}}
 {{- $full := default $default .Values.fullnameOverride | replace "." "-" -}}
-{{- ternary $full (printf "%s-%s" .Chart.Name $full) (regexMatch "^[a-z]" $full) | trunc 40 | trimAll "-" -}}
+{{- $name := ternary $full (printf "%s-%s" .Chart.Name $full) (regexMatch "^[a-z]" $full) | trimAll "-" -}}
+{{- /* Two names that agree in their first characters stay different. */}}
+{{- if gt (len $name) 40 }}{{ $name = printf "%s-%s" (trunc 31 $name | trimAll "-") (sha256sum $name | trunc 8) }}{{ end -}}
+{{- $name -}}
 {{- end }}
 
 {{- /* Selectors are immutable, so nothing here may depend on a value. (root, component) */}}
@@ -85,9 +88,6 @@ annotations: {{- include "orders.entries" . | nindent 2 }}
 
 {{- /* Bootstrap servers for KEDA, which runs in another namespace. */}}
 {{- define "orders.scalerServers" -}}
-{{- if .Values.kafka.enabled -}}
-{{ include "orders.fullname" . }}-kafka.{{ .Release.Namespace }}.svc:9092
-{{- else -}}
-{{ .Values.kafka.bootstrapServers }}
-{{- end }}
+{{- $inChart := printf "%s-kafka.%s.svc:9092" (include "orders.fullname" .) .Release.Namespace -}}
+{{ default (ternary $inChart .Values.kafka.bootstrapServers .Values.kafka.enabled) .Values.settings.ORDERS_KAFKA__BOOTSTRAP_SERVERS }}
 {{- end }}

@@ -24,6 +24,8 @@
 {{- with .Values.page.metricsUrl }}{{ $_ := set $settings "ORDERS_PAGE__METRICS_URL" . }}{{ end -}}
 {{- with .Values.page.grafanaUrl }}{{ $_ := set $settings "ORDERS_PAGE__GRAFANA_URL" . }}{{ end -}}
 {{- with .Values.page.kafkaUiUrl }}{{ $_ := set $settings "ORDERS_PAGE__KAFKA_UI_URL" . }}{{ end -}}
+{{- /* A pod must restart within the session timeout to keep its partitions. */}}
+{{- if eq .Values.consumer.kind "StatefulSet" }}{{ $_ := set $settings "ORDERS_KAFKA__SESSION_TIMEOUT" "60" }}{{ end -}}
 {{- if .Values.retention.maxAge }}{{ $_ := set $settings "ORDERS_RETENTION__MAX_AGE" .Values.retention.maxAge }}{{ end -}}
 {{- if .Values.postgresql.tls.mode }}{{ $_ := set $settings "PGSSLMODE" .Values.postgresql.tls.mode }}{{ end -}}
 {{- if .Values.postgresql.tls.caSecret }}{{ $_ := set $settings "PGSSLROOTCERT" (printf "/etc/orders/postgresql/%s" .Values.postgresql.tls.caKey) }}{{ end -}}

@@ -5,6 +5,7 @@
 {{- include "orders.validateEncryption" . }}
 {{- include "orders.validateWalSize" . }}
 {{- include "orders.validateScaling" . }}
+{{- include "orders.validateScalerLogin" . }}
 {{- include "orders.validateRequirements" . }}
 {{- include "orders.validateResources" . }}
 {{- include "orders.validateApiMemory" . }}
@@ -61,11 +62,38 @@
 {{- end }}
 {{- end }}
 
+{{- /* KEDA logs in to Kafka as kafka.securityProtocol, kafka.sasl and kafka.tls say. It cannot use a login from elsewhere. */}}
+{{- define "orders.validateScalerLogin" -}}
+{{- $v := .Values -}}
+{{- if and $v.consumer.keda.enabled (not $v.consumer.keda.triggerAuthentication) (not $v.kafka.enabled) }}
+{{- $login := "(?i)^ORDERS_KAFKA__PROPERTIES.*[^a-z](security|sasl|ssl)[.]" }}
+{{- $places := list }}
+{{- range $name, $value := $v.settings }}
+{{- if regexMatch $login (printf "%s %v" $name $value) }}{{ $places = append $places (printf "settings.%s" $name) }}{{ end }}
+{{- end }}
+{{- range $v.extraEnv }}
+{{- $isUnknown := and (eq .name "ORDERS_KAFKA__PROPERTIES") (not .value) }}
+{{- if or $isUnknown (regexMatch $login (printf "%s %v" .name .value)) }}{{ $places = append $places (printf "extraEnv (%s)" .name) }}{{ end }}
+{{- end }}
+{{- $isPartial := and (hasPrefix "SASL" $v.kafka.securityProtocol) (not (and $v.kafka.sasl.mechanism $v.kafka.sasl.username $v.kafka.sasl.passwordSecret)) }}
+{{- if and $v.kafka.existingSecret (or (not $v.kafka.securityProtocol) $isPartial) }}{{ $places = append $places "kafka.existingSecret" }}{{ end }}
+{{- with $places }}
+{{- fail (printf "consumer.keda cannot log in to Kafka with %s: set kafka.securityProtocol, kafka.sasl and kafka.tls (securityProtocol=PLAINTEXT if no login is needed), or consumer.keda.triggerAuthentication" (first .)) }}
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{- /* What a feature needs when it is enabled. */}}
 {{- define "orders.validateRequirements" -}}
 {{- $v := .Values -}}
 {{- if and $v.retention.enabled (not $v.retention.maxAge) }}
 {{- fail "retention.maxAge is required if retention.enabled is true" }}
+{{- end }}
+{{- if and $v.consumer.strategy (eq $v.consumer.kind "StatefulSet") }}
+{{- fail "consumer.strategy is for a Deployment: set consumer.updateStrategy if consumer.kind is StatefulSet" }}
+{{- end }}
+{{- if and $v.consumer.updateStrategy (eq $v.consumer.kind "Deployment") }}
+{{- fail "consumer.updateStrategy is for a StatefulSet: set consumer.strategy if consumer.kind is Deployment" }}
 {{- end }}
 {{- if and $v.api.service.nodePort (eq $v.api.service.type "ClusterIP") }}
 {{- fail "api.service.nodePort requires api.service.type NodePort or LoadBalancer" }}
@@ -111,12 +139,13 @@
 {{- $fixed := list "ORDERS_MODE" "ORDERS_HTTP__HOST" "ORDERS_HTTP__PORT" "ORDERS_ADMIN__HOST" "ORDERS_ADMIN__PORT" "PGUSER" "PGPASSWORD" }}
 {{- if $v.kafka.existingSecret }}{{ $fixed = append $fixed "ORDERS_KAFKA__PROPERTIES" }}{{ end }}
 {{- if $v.kafka.sasl.passwordSecret }}{{ $fixed = append $fixed "ORDERS_KAFKA__PROPERTIES__sasl.password" }}{{ end }}
+{{- if eq $v.consumer.kind "StatefulSet" }}{{ $fixed = append $fixed "ORDERS_KAFKA__PROPERTIES__group.instance.id" }}{{ end }}
 {{- /* Probes, grace period and memory limit depend on these. */}}
 {{- $own := dict "ORDERS_CACHE__MAX_BYTES" "cache.maxBytes" "ORDERS_CACHE__WARM_DEADLINE" "cache.warmDeadline" "ORDERS_HTTP__DRAIN_TIMEOUT" "api.drainSeconds" "ORDERS_AUTH__KEYS_FILE" "auth.existingSecret" }}
 {{- range $name, $value := $v.settings }}
 {{- if has $name $fixed }}{{ fail (printf "settings: %s is set by the chart" $name) }}{{ end }}
 {{- if hasKey $own $name }}{{ fail (printf "settings: set the value %[2]s instead of %[1]s" $name (get $own $name)) }}{{ end }}
-{{- if contains "group.instance.id" (printf "%s %v" $name $value | lower) }}{{ fail (printf "settings: %s gives all pods the same group.instance.id, so they fence each other: set it per pod in extraEnv with valueFrom.fieldRef" $name) }}{{ end }}
+{{- if contains "group.instance.id" (printf "%s %v" $name $value | lower) }}{{ fail (printf "settings: %s gives all pods the same group.instance.id, so they fence each other: set consumer.kind=StatefulSet instead" $name) }}{{ end }}
 {{- end }}
 {{- $settings := include "orders.settings" . | fromYaml }}
 {{- if eq $settings.ORDERS_KAFKA__TOPIC $settings.ORDERS_KAFKA__DEAD_LETTER_TOPIC }}

@@ -11,10 +11,12 @@ import yaml
 from tests.chart.helm import KUBERNETES
 
 OPERATOR: Final = "github.com/prometheus-operator/prometheus-operator@v0.85.0"
+KEDA: Final = "github.com/kedacore/keda/v2@v2.18.1"
 DEFINITIONS: Final = (
     (OPERATOR, "example/prometheus-operator-crd/monitoring.coreos.com_servicemonitors.yaml"),
     (OPERATOR, "example/prometheus-operator-crd/monitoring.coreos.com_prometheusrules.yaml"),
-    ("github.com/kedacore/keda/v2@v2.18.1", "config/crd/bases/keda.sh_scaledobjects.yaml"),
+    (KEDA, "config/crd/bases/keda.sh_scaledobjects.yaml"),
+    (KEDA, "config/crd/bases/keda.sh_triggerauthentications.yaml"),
     ("sigs.k8s.io/gateway-api@v1.4.0", "config/crd/standard/gateway.networking.k8s.io_httproutes.yaml"),
 )
 INT_OR_STRING: Final = {"anyOf": [{"type": "string"}, {"type": "integer"}]}

@@ -78,24 +78,6 @@ def test_the_behavior_of_autoscalers_can_be_set(component: str) -> None:
     assert one(rendered(**values), "HorizontalPodAutoscaler")["spec"]["behavior"] == behavior
 
 
-def test_keda_scales_with_the_options_of_its_kafka_trigger() -> None:
-    behavior = {"scaleUp": {"stabilizationWindowSeconds": 60}}
-    fallback = {"failureThreshold": 3, "replicas": 2}
-    spec = one(
-        rendered(
-            "consumer.keda.enabled=true",
-            "consumer.keda.activationLagThreshold=100",
-            "consumer.keda.limitToPartitionsWithLag=true",
-            **{"consumer.keda.fallback": fallback, "consumer.keda.behavior": behavior},
-        ),
-        "ScaledObject",
-    )["spec"]
-    (trigger,) = spec["triggers"]
-    assert trigger["metadata"].items() >= {"activationLagThreshold": "100", "limitToPartitionsWithLag": "true"}.items()
-    assert spec["fallback"] == fallback
-    assert spec["advanced"] == {"horizontalPodAutoscalerConfig": {"behavior": behavior}}
-
-
 def test_the_service_has_a_fixed_node_port_only_if_it_is_set() -> None:
     (port,) = one(render(settings=["api.service.type=NodePort"]), "Service", "orders-api")["spec"]["ports"]
     assert port == {"name": "http", "port": 80, "targetPort": "http"}

@@ -8,13 +8,12 @@ import pytest
 import yaml
 
 from service.config import Settings
-from tests.chart.helm import ROOT, render
+from tests.chart.helm import ROOT, pod_templates, render
 
 K8S: Final = ROOT / "k8s"
 VALUES: Final = {file.stem: file for file in sorted((K8S / "values").glob("*.yaml"))}
 MANIFESTS: Final = {file.stem: file for file in sorted(K8S.glob("*.yaml"))}
 TOGETHER: Final = ("production", "strimzi", "cloudnative-pg", "kube-prometheus-stack")
-POD_KINDS: Final = {"Deployment", "StatefulSet", "DaemonSet", "Job"}
 
 Manifest = dict[str, Any]
 
@@ -29,7 +28,7 @@ def one(objects: list[Manifest], kind: str, name: str | None = None) -> Manifest
 
 
 def pods(objects: list[Manifest]) -> Iterator[Manifest]:
-    return (each["spec"]["template"]["spec"] for each in objects if each["kind"] in POD_KINDS)
+    return (template["spec"] for template in pod_templates(objects))
 
 
 def test_the_readme_names_every_file() -> None:
@@ -80,13 +79,16 @@ def test_pods_meet_the_restricted_standard(name: str) -> None:
             assert {"requests", "limits"} <= set(container["resources"])
 
 
-@pytest.mark.parametrize("name", ["distribute", "erase"])
+@pytest.mark.parametrize("name", ["backup", "distribute", "erase", "migrate", "restore", "skip-batch"])
 def test_jobs_use_the_names_of_the_release(name: str) -> None:
-    objects, (job,) = render(), documents(name)
-    (container,) = job["spec"]["template"]["spec"]["containers"]
-    (settings,) = container["envFrom"]
-    assert one(objects, "ConfigMap", settings["configMapRef"]["name"])
-    for each in container["env"]:
+    objects = render()
+    (pod,) = pods(documents(name))
+    (container,) = pod["containers"]
+    for settings in container.get("envFrom", []):
+        assert one(objects, "ConfigMap", settings["configMapRef"]["name"])
+    for each in container.get("env", []):
+        if each["name"] == "PGHOST":
+            assert one(objects, "Service", each["value"])
         if "valueFrom" in each:
             reference = each["valueFrom"]["secretKeyRef"]
             secret = one(objects, "Secret", reference["name"])

@@ -15,11 +15,14 @@ EXAMPLES = {file.stem: file for file in sorted((ROOT / "k8s" / "values").glob("*
 MANIFESTS = [
     ROOT / "k8s" / name
     for name in (
+        "backup.yaml",
         "distribute.yaml",
         "erase.yaml",
         "generator.yaml",
         "kafka-ui.yaml",
         "kube-prometheus.yaml",
+        "migrate.yaml",
+        "restore.yaml",
         "skip-batch.yaml",
     )
 ]

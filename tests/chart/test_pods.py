@@ -188,7 +188,7 @@ def assert_distinct(items: list[Manifest], key: str) -> None:
 def test_no_variable_of_a_container_overrides_the_config_map(release: str) -> None:
     objects = render(RELEASES[release])
     settings = one(objects, "ConfigMap", "orders")["data"]
-    for pod in pod_templates(of_kind(objects, "Deployment")):
+    for pod in pod_templates(of_kind(objects, "Deployment", "StatefulSet")):
         for container in containers(pod):
             assert not settings.keys() & {variable["name"] for variable in container["env"]}
 

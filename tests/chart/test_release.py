@@ -161,12 +161,6 @@ def test_an_autoscaled_deployment_has_no_replicas(component: str, setting: str) 
     assert "replicas" not in one(render(settings=[setting]), "Deployment", f"orders-{component}")["spec"]
 
 
-def test_keda_scales_on_the_group_and_topic_that_the_consumer_reads() -> None:
-    settings = ["consumer.keda.enabled=true", "settings.ORDERS_KAFKA__GROUP_ID=a", "settings.ORDERS_KAFKA__TOPIC=b"]
-    (trigger,) = one(render(settings=settings), "ScaledObject")["spec"]["triggers"]
-    assert (trigger["metadata"]["consumerGroup"], trigger["metadata"]["topic"]) == ("a", "b")
-
-
 def test_service_monitors_select_the_metrics_services() -> None:
     objects = render(RELEASES["kube-prometheus"])
     services = {each["metadata"]["name"]: each for each in of_kind(objects, "Service")}
@@ -361,6 +355,11 @@ def test_names_and_labels_of_the_longest_release_name_have_at_most_63_characters
     for each in render(RELEASES["everything"], name="r" * 53):
         assert len(each["metadata"]["name"]) <= 63
         assert all(len(str(value)) <= 63 for value in each["metadata"]["labels"].values())
+
+
+def test_the_objects_of_releases_whose_long_names_differ_only_at_the_end_have_different_names() -> None:
+    first, second = ({each["metadata"]["name"] for each in render(name="r" * 52 + end)} for end in "ab")
+    assert not first & second
 
 
 @pytest.mark.parametrize(

@@ -24,4 +24,7 @@ class StoppedGroup(NamedTuple):
 def require_no_members(group_id: str, admin: AdminClient) -> None:
     """Raise CommandFailed if the group has members. Raises KafkaRequestFailed."""
     if fetch_group_state(admin, group_id, READ_CALL_TIMEOUT_SECONDS) not in _STATES_WITHOUT_MEMBERS:
-        raise CommandFailed(f"group {group_id} has members: stop the consumers first")
+        raise CommandFailed(
+            f"group {group_id} has members: stop the consumers first. "
+            "Static members (group.instance.id) stay until their session times out"
+        )
