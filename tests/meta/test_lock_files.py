@@ -55,7 +55,7 @@ def test_the_image_has_the_versions_that_the_tests_use(lock: str) -> None:
 
 def test_the_image_installs_nothing_without_a_hash() -> None:
     instructions = re.sub(r"\\\n", "", DOCKERFILE).replace("&&", "\n")
-    installs = re.findall(r"pip\S* (?:--python \S+ )?install (.*)", instructions)
+    installs = re.findall(r"pip\S* (?:--python \S+ )?install (.*?) *$", instructions, re.MULTILINE)
     assert installs == [
         *(
             f"--require-hashes --only-binary :all: -r {lock}"
