@@ -65,7 +65,8 @@ mutations: venv ## Apply each mutation of the delivery guarantee and require tha
 fuzz: venv ## Fuzz decoder, HTTP and cursors with corrupted input (MINUTES=60)
 	@ORDERS_FUZZ_MINUTES=$(MINUTES) $(BIN)/pytest tests/fuzz $(ARGS)
 
-check: web check-python ## Build the page with its type check, then run make check-python
+check: web check-python ## Build the page with its type check, run make check-python, and check the workflows with zizmor
+	@$(BIN)/zizmor --quiet --offline .github
 
 check-python: venv ## Run linter, format check and type checker of the Python code
 	@$(BIN)/ruff check .
@@ -86,7 +87,10 @@ screenshots: venv web ## Take the screenshots of the documents from a running de
 
 image: ## Build orders:<version> (DOCKER=podman for another engine, PYTHON_IMAGE=python:…@sha256:… for the base image)
 	@$(DOCKER) build --tag $(IMAGE) --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) \
-	  $(if $(PYTHON_IMAGE),--build-arg PYTHON_IMAGE=$(PYTHON_IMAGE)) .
+	  $(if $(PYTHON_IMAGE),--build-arg PYTHON_IMAGE=$(PYTHON_IMAGE)) $(OPTIONS) .
+
+# BuildKit stores this as the time of the image.
+image: export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null)
 
 reference: venv ## Generate all files that are derived from code: reference pages, schemas, dashboard, alerts, licenses
 	@$(BIN)/python -m reference
@@ -97,10 +101,10 @@ e2e: venv ## Test image and chart on the cluster of KUBECONFIG, on kind, or on o
 sbom: venv ## Write dist/sbom.cdx.json, a CycloneDX SBOM of the image (after make image)
 	@DOCKER=$(DOCKER) $(BIN)/python .ci/sbom.py dist/sbom.cdx.json $(IMAGE)
 
-package: venv web ## Build wheel and chart in dist, with the same bytes for the same commit (needs helm)
-	@.ci/package.sh dist
+package: venv web ## Build wheel and chart in dist, with the same bytes for the same commit (needs helm; IMAGE_REPOSITORY=HOST/OWNER/orders)
+	@.ci/package.sh dist $(IMAGE_REPOSITORY)
 
-release-dry-run: ## Publish image and package to a registry on this machine, and get them back (after make image package; needs Go)
+release-dry-run: venv web ## Publish image and chart to a registry on this machine, and get them back (after make image; needs Go)
 	@.ci/release-dry-run.sh
 
 audit: venv .venv/audit/.installed ## Check the lock files for known vulnerabilities (needs network access)

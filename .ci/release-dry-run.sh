@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# .ci/release-dry-run.sh: publish image and chart, as built by `make image package`, to a registry on this machine, and get them back.
+# .ci/release-dry-run.sh: package the chart, publish it and the image of `make image` to a registry on this machine, and get them back.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 tools=$(.ci/tools.sh | tail -n 1)
@@ -14,13 +14,16 @@ trap clean_up EXIT
 main() {
   registry=localhost:$(.venv/bin/python -c 'from local.ports import free_port; print(free_port())')/release
   start "$registry"
+  .ci/package.sh dist "$registry/orders"
   .ci/publish.sh "$registry"
   "${DOCKER:-docker}" image rm --no-prune "$registry/orders:$version" >/dev/null
   "${DOCKER:-docker}" pull --quiet "$registry/orders:$version"
   helm pull "oci://$registry/charts/orders" --version "$version" --plain-http --destination "$work"
   cmp "dist/orders-$version.tgz" "$work/orders-$version.tgz"
-  helm template orders "oci://$registry/charts/orders" --version "$version" --plain-http >/dev/null
+  helm template orders "oci://$registry/charts/orders" --version "$version" --plain-http >"$work/rendered.yaml"
+  grep -q "\"$registry/orders:$version\"" "$work/rendered.yaml"
   while read -r each; do is_published "${each#*/}"; done <dist/published.txt
+  .ci/notes.sh "$version" >/dev/null
   echo "release: Orders $version was pushed to a registry and pulled from it"
 }
 

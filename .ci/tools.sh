@@ -1,10 +1,14 @@
 #!/usr/bin/env bash
-# tools.sh: builds the chart tools from Go modules, into a folder of the user's cache, and prints the folder's path as its last line.
-# Helm 3 is installed as helm3 and helm, Helm 4 as helm4. The first run takes about 4 minutes on two cores.
+# tools.sh [NAME...]: builds the chart tools from Go modules, into a folder of the user's cache, and prints the folder's path as its last line.
+# Helm 3 is installed as helm3 and helm, Helm 4 as helm4. The first run takes about 4 minutes on two cores. Tools that only a release and
+# .ci/nightly need are built only if named.
 set -euo pipefail
 source "$(dirname "$0")/machine.sh"
 
 folder=${ORDERS_TOOLS_HOME:-${XDG_CACHE_HOME:-$HOME/.cache}/orders-tools}
+
+wanted=" $* "
+only_if_named=" cosign oras "
 
 main() {
   mkdir -p "$folder"
@@ -15,6 +19,8 @@ main() {
   tool helm-docs github.com/norwoodj/helm-docs/cmd/helm-docs@v1.14.2
   tool actionlint github.com/rhysd/actionlint/cmd/actionlint@v1.7.9
   tool registry github.com/google/go-containerregistry/cmd/registry@v0.20.6
+  tool cosign github.com/sigstore/cosign/v3/cmd/cosign@v3.0.6
+  tool oras oras.land/oras/cmd/oras@v1.3.6
   ln -sfn helm3 "$folder/helm"
   echo "$folder"
 }
@@ -24,9 +30,13 @@ assumed_kubernetes() { # PACKAGE OF HELM...
   printf -- '-X %s.k8sVersionMinor=34 ' "$@"
 }
 
+is_wanted() { # NAME
+  if [ "$wanted" = "  " ]; then [[ $only_if_named != *" $1 "* ]]; else [[ $wanted = *" $1 "* ]]; fi
+}
+
 tool() { # NAME PACKAGE@VERSION [LINKER FLAGS]
   local started=$SECONDS source="$2${3:+ $3}" built
-  [ "$(cat "$folder/.$1" 2>/dev/null)" != "$source" ] || return 0
+  is_wanted "$1" && [ "$(cat "$folder/.$1" 2>/dev/null)" != "$source" ] || return 0
   find_go
   built=$(mktemp -d)
   GOBIN=$built nice -n 10 go install -trimpath -ldflags "-s -w ${3:-}" "$2" >&2

@@ -27,8 +27,8 @@ UPWARDS = re.compile(r"(?<![\w.])(?:\.\./)+[\w-]+")
 
 
 def test_every_test_that_ci_names_exists() -> None:
-    files = (".ci/run", ".ci/nightly", ".github/workflows/check.yml")
-    named = [name for file in files for name in re.findall(r"(?<![\w/])tests/[\w/.{,}-]+", _text(ROOT / file))]
+    files = [ROOT / ".ci" / "run", ROOT / ".ci" / "nightly", *sorted((ROOT / ".github" / "workflows").glob("*.yml"))]
+    named = [name for file in files for name in re.findall(r"(?<![\w/])tests/[\w/.{,}-]+", _text(file))]
     paths = [f"{before}{name}{after}" for path in named for before, name, after in _braces(path)]
     assert len(paths) > 10
     assert [path for path in paths if not (ROOT / path).exists()] == []
