@@ -52,10 +52,11 @@ def test_a_recreated_topic_is_read_before_its_id_is_looked_up(workload: Workload
 
 
 def test_offsets_of_a_deleted_topic_are_ignored(workload: Workload) -> None:
-    """The next member finds committed offsets of the deleted log."""
+    """The next member finds committed offsets of the deleted log, one of them beyond the end of the new log."""
     topic_id = workload.topics.topic_id(workload.topic)
     recreate(workload)
-    workload.group.commit(dict.fromkeys(range(PARTITIONS), BEFORE // PARTITIONS), f"topic-id={topic_id}")
+    offsets = dict.fromkeys(range(PARTITIONS), BEFORE // PARTITIONS) | {0: AFTER}
+    workload.group.commit(offsets, f"topic-id={topic_id}")
     workload.produce_messages(stream(plan_after(workload))).wait(30)
     (member,) = workload.members(1)
     assert_all_read(workload, member)
@@ -86,3 +87,4 @@ def assert_all_read(workload: Workload, member: Service, *, exactly_once: bool =
     topic_id = workload.topics.topic_id(workload.topic)
     eventually(lambda: workload.group.has_committed_all(topic_id), 60, "the new log is read from its beginning")
     workload.assert_exact(exactly_once=exactly_once)
+    assert metric(member, "orders_offsets_skipped_total") == 0
