@@ -29,7 +29,9 @@ class SummaryTable:
 
 
 def new_broadcaster(summaries: SummaryTable | None = None, **options: Any) -> EventBroadcaster:
-    return EventBroadcaster((summaries or SummaryTable()).read, **{"buffer_size": 10, "max_clients": 10, **options})
+    """Return a broadcaster that sends each event at once."""
+    defaults = {"buffer_size": 10, "max_clients": 10, "send_interval": 0}
+    return EventBroadcaster((summaries or SummaryTable()).read, **{**defaults, **options})
 
 
 def stored(*uids: str) -> Notification:
@@ -41,6 +43,8 @@ class Client:
 
     def __init__(self, stream: EventStream) -> None:
         self.text = ""
+        self.chunks = 0
+        """Number of writes with events."""
         self.is_ended = False
         self.may_read = asyncio.Event()
         self.may_read.set()
@@ -53,7 +57,9 @@ class Client:
 
     async def _send(self, message: Message) -> None:
         await self.may_read.wait()
-        self.text += message.get("body", b"").decode()
+        body = message.get("body", b"").decode()
+        self.text += body
+        self.chunks += "event:" in body
         self.is_ended = message["type"] == "http.response.body" and not message.get("more_body", False)
 
     @property
