@@ -76,12 +76,12 @@ _BYPASSED: Final = CacheUse.BYPASSED
 
 
 class CachedOrders:
-    """Belongs to one event loop. A value is a document with its ETag in front."""
+    """Bypassed until `invalidate_all`. Belongs to one event loop. A value is a document with its ETag in front."""
 
     def __init__(self, values: Lru, absent: TTLSet, staleness: Staleness) -> None:
         self._values = values
         self._absent = absent
-        self._use = CacheUse.FULL
+        self._use = CacheUse.BYPASSED
         self._running: list[RunningReads] = []
         self.staleness = staleness
         self.minimum_lsn = MinimumLsn()

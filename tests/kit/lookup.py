@@ -29,6 +29,7 @@ class LookupSetup:
         self.reader = FakeReader(*orders)
         self.cache = Lru(1_000, 2**30)
         self.cached = CachedOrders(self.cache, TTLSet(1_000, 2, self._clock), Staleness(max_stale, self._clock))
+        self.cached.invalidate_all()  # notifications arrive
         self.lookup = Lookup(self.reader, self.cached)
         self.bulk_lookup = BulkLookup(self.reader, self.cached)
 

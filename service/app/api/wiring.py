@@ -123,9 +123,7 @@ def _entries(settings: CacheSettings, metrics: ApiMetrics) -> Lru:
 
 def _cached_orders(settings: CacheSettings, entries: Lru) -> CachedOrders:
     absent = TTLSet(max_entries=settings.max_negative_entries, seconds=settings.negative_ttl)
-    cached = CachedOrders(entries, absent, Staleness(settings.max_stale))
-    cached.suspend(can_read=True)  # until the first heartbeat arrives
-    return cached
+    return CachedOrders(entries, absent, Staleness(settings.max_stale))
 
 
 def _warm_up(settings: CacheSettings, reader: OrderReader, cached: CachedOrders, log: FilteringBoundLogger) -> WarmUp:
