@@ -150,8 +150,8 @@ class Release:
         self.kubectl("wait", "job/orders-generator", *wait, within=within + 10)
 
     def orders(self, *arguments: str, within: float = 300.0) -> str:
-        """Run an orders command in the consumer's pod."""
-        where = (f"deployment/{self.name}-consumer", "--container", "consumer")
+        """Run an orders command in a consumer's pod."""
+        where = (min(self.pod_names("consumer")), "--container", "consumer")
         return self.kubectl("exec", *where, "--", "orders", *arguments, within=within)
 
     def psql(self, statements: str, database: str = "orders") -> str:
