@@ -119,6 +119,8 @@ def test_a_hook_uses_no_object_of_the_release() -> None:
     needed = re.findall(r'"(?:name|secretName|configMapName)": "([^"]+)"', json.dumps(references(spec)))
     assert not created & {*needed, spec.get("serviceAccountName", "")}
     assert job["metadata"]["name"] == "orders-migrate-hook"  # so that the next hook replaces a failed Job
+    policy = job["metadata"]["annotations"]["helm.sh/hook-delete-policy"]
+    assert policy == "before-hook-creation,hook-succeeded"  # a failed Job stays, with its log
 
 
 def references(node: Any) -> list[Any]:
