@@ -36,8 +36,8 @@ main() {
 build() {
   build_once metrics-server "4 minutes" optional/metrics-server/module
   build_once kube-router "3 minutes" optional/kube-router/module
-  build_once traefik "6 minutes" optional/traefik/module optional/traefik/dns.go
   build_once keda "10 minutes" optional/keda/module
+  build_once traefik "6 minutes" optional/traefik/module optional/traefik/dns.go
   rm -rf "$home/cache"
 }
 
