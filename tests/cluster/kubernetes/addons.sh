@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# addons.sh: installs into the cluster that up.sh started what the tests marked `nightly` need: metrics-server, KEDA, Traefik with the
-# Gateway API, and kube-router, which enforces network policies. Each is built from the module that optional/NAME/module pins; only
-# ipset is a Debian package. Can be repeated. down.sh stops it; its --purge also deletes it.
+# addons.sh [NAME...]: installs into the cluster that up.sh started what the tests marked `nightly` need: metrics-server, KEDA, Traefik
+# with the Gateway API, and kube-router, which enforces network policies. Each is built from the module that optional/NAME/module pins;
+# only ipset is a Debian package. Can be repeated. down.sh stops it; its --purge also deletes it.
 #
-# `addons.sh programs` only builds the programs.
+# `addons.sh programs [NAME...]` only builds the programs.
 #
 # Installs Go if it is missing. The first run takes about 20 minutes on two cores and temporarily 6 GB of disk; later ones a minute.
 # shellcheck source-path=SCRIPTDIR
@@ -15,31 +15,28 @@ source ../../../.ci/machine.sh
 
 minimum_go=1.26 # for functions.sh
 manifests=$bin/manifests
-images=(metrics-server keda keda-adapter traefik)
 
 main() {
+  local only= each
   [ "$EUID" = 0 ] || fail "must run as root"
+  [ "${1:-}" != programs ] || { only=programs && shift; }
+  (($#)) || set -- kube-router metrics-server keda traefik
   mkdir -p "$bin" "$logs"
-  step "programs of the add-ons" build
-  [ "${1:-}" != programs ] || return 0
+  step "programs of $*" build "$@"
+  [ -z "$only" ] || return 0
   alive kubelet || fail "the cluster is not running: run up.sh"
-  step "images of the add-ons" load_images
-  step "network policies" enforce_policies
-  step "metrics-server" install metrics-server kube-system metrics-server
-  step "KEDA" install keda keda keda-operator keda-metrics-apiserver
-  step "Traefik" install traefik traefik traefik
-  step "APIs of the add-ons" wait_for_apis
+  for each; do step "$each" "install_$each"; done
 }
 
 # --- programs
 
-build() {
-  build_once metrics-server "4 minutes" optional/metrics-server/module
-  build_once kube-router "3 minutes" optional/kube-router/module
-  build_once keda "10 minutes" optional/keda/module
-  build_once traefik "6 minutes" optional/traefik/module optional/traefik/dns.go
+build() { # ADD-ON...
+  local each
+  for each; do build_once "$each" "${minutes[$each]} minutes" "optional/$each/module" $(compgen -G "optional/$each/*.go" || true); done
   rm -rf "$home/cache"
 }
+
+declare -A minutes=([kube-router]=3 [metrics-server]=4 [keda]=10 [traefik]=6)
 
 build_metrics-server() (
   enter metrics-server
@@ -95,18 +92,24 @@ keep_manifests() { # ADD-ON FOLDER: keep the folder of this module for the add-o
 
 # --- installation
 
-# $state/addons exists if the images of the current build are loaded; down.sh --purge deletes both.
-load_images() {
-  local each built
-  built=$(sha256sum "${images[@]/#/$bin/}")
-  [ "$built" != "$(cat "$state/addons" 2>/dev/null)" ] || return 0
-  for each in "${images[@]}"; do make_image "$each" 65532:65532; done
-  each=("${images[@]/#/orders-cluster/}")
-  ./load.sh "${each[@]/%/:1}" >/dev/null
-  echo "$built" >"$state/addons"
+install_metrics-server() {
+  load metrics-server
+  apply metrics-server kube-system metrics-server
+  wait_for 120 kubectl get --raw /apis/metrics.k8s.io/v1beta1/nodes
 }
 
-enforce_policies() {
+install_keda() {
+  load keda keda-adapter
+  apply keda keda keda-operator keda-metrics-apiserver
+  wait_for 120 kubectl get --raw /apis/external.metrics.k8s.io/v1beta1
+}
+
+install_traefik() {
+  load traefik
+  apply traefik traefik traefik
+}
+
+install_kube-router() {
   packages ipset:ipset
   sysctl -qw net.bridge.bridge-nf-call-iptables=1 || fail "network policies need the kernel module br_netfilter"
   start kube-router --kubeconfig="$KUBECONFIG" --hostname-override="$node" --run-firewall=true --run-router=false \
@@ -114,17 +117,24 @@ enforce_policies() {
   wait_for 60 iptables --numeric --list KUBE-ROUTER-FORWARD
 }
 
-install() { # ADD-ON NAMESPACE DEPLOYMENT...
+# Loads the images of the current build. $state/programs has the checksums of those that are loaded; down.sh --purge deletes both.
+load() { # PROGRAM...
+  local each built
+  mkdir -p "$state/programs"
+  for each; do
+    built=$(sha256sum "$bin/$each")
+    [ "$built" != "$(cat "$state/programs/$each" 2>/dev/null)" ] || continue
+    make_image "$each" 65532:65532
+    ./load.sh "orders-cluster/$each:1" >/dev/null
+    echo "$built" >"$state/programs/$each"
+  done
+}
+
+apply() { # ADD-ON NAMESPACE DEPLOYMENT...
   local namespace=$2 each
   cp optional/"$1"/*.yaml "$manifests/$1/"
   kubectl apply --server-side --force-conflicts --kustomize "$manifests/$1" >/dev/null
   for each in "${@:3}"; do kubectl --namespace "$namespace" rollout status "deployment/$each" --timeout=180s >/dev/null; done
-}
-
-# The API server asks the add-ons for these resources.
-wait_for_apis() {
-  wait_for 120 kubectl get --raw /apis/metrics.k8s.io/v1beta1/nodes
-  wait_for 120 kubectl get --raw /apis/external.metrics.k8s.io/v1beta1
 }
 
 main "$@"
