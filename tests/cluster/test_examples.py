@@ -4,12 +4,23 @@ import json
 
 import pytest
 
+from service.repo.schema.tables import metadata
 from tests.cluster.release import Release
+from tests.kit import citus
 from tests.kit.factories import Document, order_document
 from tests.kit.waiting import eventually
 
 pytestmark = pytest.mark.nightly
 
+CITUS = f"""
+ALTER DATABASE orders SET citus.shard_count = 32;
+{citus.CATALOGS}
+{citus.FUNCTIONS}
+{citus.RUN_COMMAND.format(is_second_reachable=True, second_result="'0'")};
+GRANT INSERT ON pg_dist_partition TO orders;
+GRANT USAGE ON SEQUENCE colocation_ids TO orders;
+"""
+"""Stand-ins of Citus. Its real functions need no privilege on the catalog."""
 LIMITS = {"receive.message.max.bytes": 2_000_000, "fetch.max.bytes": 1_000_000}
 ORDER_BYTES, ORDERS = 1_000_000, 4
 """Of the batch: each order is below LIMITS, all together are beyond."""
@@ -48,6 +59,13 @@ def produce(release: Release, *documents: Document) -> None:
     lines = "".join(f"{json.dumps(document)}\n" for document in documents)
     where = ("--stdin", f"deployment/{release.name}-consumer", "--container", "consumer")
     release.kubectl("exec", *where, "--", "python", "-c", PRODUCE, stdin=lines)
+
+
+def test_the_example_job_distributes_the_tables(release: Release) -> None:
+    release.install("--set", "consumer.replicas=0")
+    release.psql(CITUS)
+    release.run_example("distribute.yaml")
+    assert set(release.psql("SELECT logicalrelid FROM pg_dist_partition").split()) == set(metadata.tables)
 
 
 def scale(release: Release, replicas: int) -> None:
