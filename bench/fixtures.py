@@ -17,6 +17,7 @@ from generator.stream import stream
 from service.entities.order import Order
 from service.entities.version import RecordCoordinates, VersionedOrder
 from service.repo.connection import ConnectionSettings
+from service.repo.conninfo import Conninfo
 from service.repo.document import DOCUMENT, FROM_ORDERS
 from service.repo.reader.statements import newest_statement
 from service.repo.transactions import Transactions
@@ -79,7 +80,12 @@ def mean_document_bytes(dsn: str) -> float:
 def _fill(dsn: str, count: int) -> None:
     orders = _orders(count)
     settings = ConnectionSettings(
-        dsn, "orders-bench", connect_timeout=5, statement_timeout=30, lock_timeout=10, prepared_statements=None
+        Conninfo(dsn),
+        "orders-bench",
+        connect_timeout=5,
+        statement_timeout=30,
+        lock_timeout=10,
+        prepared_statements=None,
     )
     with closing(PostgresOrderStore(Transactions(settings))) as writer:
         while batch := [*islice(orders, _BATCH_ORDERS)]:

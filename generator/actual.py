@@ -10,6 +10,7 @@ from service.errors import CommandFailed
 from service.handler.kafka.client import error_codes
 from service.handler.kafka.client.error_phrases import phrase, topic_problem
 from service.handler.kafka.client.properties import verified
+from service.repo.conninfo import Conninfo
 
 RESPONSE_TIMEOUT_SECONDS: Final = 10.0
 FETCH_ROWS: Final = 2_000
@@ -35,15 +36,15 @@ class GroupProgress(NamedTuple):
     lag: int
 
 
-def stored_orders(dsn: str) -> Iterator[tuple[str, Any]]:
+def stored_orders(conninfo: Conninfo) -> Iterator[tuple[str, Any]]:
     """Yield each row of `orders` with its children as a document, from one snapshot. Raises CommandFailed."""
-    yield from rows(dsn, STORED_ORDERS)
+    yield from rows(conninfo, STORED_ORDERS)
 
 
-def rows(dsn: str, statement: LiteralString) -> Iterator[tuple[Any, ...]]:
+def rows(conninfo: Conninfo, statement: LiteralString) -> Iterator[tuple[Any, ...]]:
     """Yield the rows of a statement, fetched in chunks. Raises CommandFailed."""
     try:
-        with psycopg.connect(dsn) as connection, connection.cursor("orders_check") as cursor:
+        with psycopg.connect(conninfo.resolve()) as connection, connection.cursor("orders_check") as cursor:
             connection.execute("SET LOCAL cursor_tuple_fraction = 1")  # plan for reading all rows
             cursor.itersize = FETCH_ROWS
             yield from cursor.execute(statement)

@@ -15,6 +15,7 @@ from service.pkg.argtypes import duration_or_seconds, duration_up_to
 from service.pkg.exit_codes import ExitCode
 from service.pkg.report import add_json_option, reporting
 from service.repo.connection_errors import require_postgres
+from service.repo.conninfo import conninfo_of
 
 DEFAULT_LAG_TIMEOUT_SECONDS: Final = 60.0
 
@@ -53,11 +54,12 @@ def run(args: argparse.Namespace, settings: Settings, _stop: object) -> int:
     if not plan.count:
         raise UsageError("check: cannot check an unlimited run: set --count to more than 0")
     require_kafka(settings.kafka)
-    require_postgres(settings.postgres.dsn)
+    conninfo = conninfo_of(settings.postgres)
+    require_postgres(conninfo)
     verification = verify(
         plan,
         settings.kafka,
-        settings.postgres.dsn,
+        conninfo,
         is_until_known=args.until is not None,
         lag_timeout_seconds=args.wait,
         max_age_seconds=args.older_than or settings.retention.max_age,

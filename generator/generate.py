@@ -16,6 +16,7 @@ from service.config import KafkaSettings, Settings
 from service.config.addresses import bootstrap_servers
 from service.handler.kafka.client.connection_errors import BOOTSTRAP_SERVERS
 from service.handler.kafka.client.diagnostics import diagnosed, require_kafka
+from service.handler.kafka.client.properties import given
 from service.pkg.argtypes import rate
 from service.pkg.exit_codes import ExitCode
 from service.pkg.report import Report, add_json_option, reporting
@@ -77,7 +78,7 @@ def _kafka(args: argparse.Namespace, settings: Settings) -> KafkaSettings:
 
 
 def _produce(plan: Plan, kafka: KafkaSettings, per_second: float, report: Report, stop: ShutdownEvent) -> Tally:
-    producer = open_producer(kafka.bootstrap_servers, kafka.topic, kafka.properties, compress=plan.too_large)
+    producer = open_producer(kafka.bootstrap_servers, kafka.topic, given(kafka), compress=plan.too_large)
     stop.set_at_signals()
     limiter, progress, started = RateLimiter(per_second), ProgressLine(sys.stderr, plan.count), time.monotonic()
     tally = produce(stream(plan), producer, kafka.topic, limiter=limiter, stop=stop, on_progress=progress)

@@ -21,6 +21,7 @@ from service.config import KafkaSettings, Settings
 from service.errors import CommandFailed, InvalidKeysFile, TryAgain
 from service.handler.http.security.keys import KeyScope, key_with
 from service.handler.kafka.client.diagnostics import require_kafka
+from service.handler.kafka.client.properties import given
 from service.pkg.exit_codes import ExitCode
 from service.pkg.network import os_error_phrase
 from service.pkg.polling import Poller, poll
@@ -74,7 +75,7 @@ def _run(args: argparse.Namespace, settings: Settings, report: Report, stop: Shu
 
 
 def _send(message: Message, kafka: KafkaSettings, stop: ShutdownEvent) -> None:
-    client = {**kafka.properties, "message.timeout.ms": round(DEADLINE_SECONDS * 1_000)}
+    client = {**given(kafka), "message.timeout.ms": round(DEADLINE_SECONDS * 1_000)}
     producer = open_producer(kafka.bootstrap_servers, kafka.topic, client, compress=False)
     tally = produce([message], producer, kafka.topic, limiter=RateLimiter(0), stop=stop, on_progress=_ignore)
     if not tally.complete:

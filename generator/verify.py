@@ -12,8 +12,10 @@ from generator.compare import DeadLetterTable, OrderCounts, compare_dead_letters
 from generator.expected import expected_result, infer_until
 from generator.stream import Plan
 from service.config import KafkaSettings
+from service.handler.kafka.client.properties import given
 from service.handler.kafka.client.translate import translated
 from service.pkg.polling import poll
+from service.repo.conninfo import Conninfo
 
 POLL_INTERVAL_SECONDS: Final = 0.5
 
@@ -42,7 +44,7 @@ class Verification:
 def verify(
     plan: Plan,
     kafka: KafkaSettings,
-    dsn: str,
+    conninfo: Conninfo,
     *,
     is_until_known: bool,
     lag_timeout_seconds: float,
@@ -54,7 +56,7 @@ def verify(
     `max_age_seconds` may be missing. Blocks for at most `lag_timeout_seconds`, and while it reads. Raises CommandFailed
     and KafkaRequestFailed.
     """
-    with closing(open_consumer(kafka.bootstrap_servers, kafka.group_id, kafka.properties)) as consumer:
+    with closing(open_consumer(kafka.bootstrap_servers, kafka.group_id, given(kafka))) as consumer:
         if not is_until_known:
             plan = replace(plan, until=infer_until(plan, messages(consumer, kafka.topic)))
         reached = _wait_for_lag(consumer, kafka.topic, lag_timeout_seconds)
@@ -62,7 +64,7 @@ def verify(
         return Verification(
             expected.messages,
             reached,
-            compare_orders(expected.orders, stored_orders(dsn), expected.expired),
+            compare_orders(expected.orders, stored_orders(conninfo), expected.expired),
             compare_dead_letters(expected.dead_letters, messages(consumer, kafka.dead_letter_topic), kafka.topic),
         )
 

@@ -11,6 +11,7 @@ from alembic.runtime.migration import MigrationContext, MigrationInfo
 from sqlalchemy import Connection, text
 
 from service.config import load
+from service.repo.conninfo import conninfo_of
 from service.repo.schema.migrate import engine
 from service.repo.schema.tables import metadata
 
@@ -42,7 +43,7 @@ def run(connection: Connection) -> None:
 
 def connect_and_run() -> None:
     settings = load()
-    with engine(settings.postgres.dsn, settings.migration).connect() as connection:
+    with engine(conninfo_of(settings.postgres), settings.migration).connect() as connection:
         run(connection)
 
 

@@ -21,9 +21,10 @@ This page is generated from `service/config/settings.py`.
 
 Set each setting as an environment variable, or as a file with the same name in the directory
 `ORDERS_SECRETS_DIR`. Variables take precedence over files; an empty variable counts as unset.
-Commands read settings once, at startup. Only the API key file is reloaded when it changes. If a
-name is unknown or a value is invalid, the command exits with code 2. It prints a line with the name
-of the variable, never its value. `orders doctor` prints all settings without secrets.
+Commands read settings once, at startup, but the files of API keys and passwords again when they
+change ([operations.md](operations.md#passwords-tokens-and-certificates)). If a name is unknown or a
+value is invalid, the command exits with code 2. It prints a line with the name of the variable,
+never its value. `orders doctor` prints all settings without secrets.
 
 In the Helm chart, `settings` takes any setting that is not a secret.
 [chart/README.md](../chart/README.md) lists the values that also configure probes, limits and

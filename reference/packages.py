@@ -92,7 +92,7 @@ PACKAGES: Final[Mapping[str, Package]] = {
         {ERRORS, "service.pkg", "service.config", "service.logs", "service.command_line", "service.app"},
     ),
     "service.__main__": Package("the entry point", {"service.pkg", "service.main"}),
-    "migrations": Package("the schema's migrations", {SCHEMA, "service.config"}),
+    "migrations": Package("the schema's migrations", {REPO, SCHEMA, "service.config"}),
     "generator": Package("test orders and their verification", SERVICE),
     "local": Package("the demo and embedded servers", INWARDS | {"service.config"}),
     "bench": Package("the benchmark", INWARDS | REPOS | {"service.config", "generator", "local"}),

@@ -29,6 +29,7 @@ OrdersError
 ├── CheckFailed                  a check of `orders doctor` failed: report it with a hint, and continue
 ├── CheckWarning                 a check found a problem that only costs speed: report it; the check passes
 ├── InvalidKeysFile              the file of API keys is invalid: start nothing; while running, log it
+├── SecretUnavailable            a file or function did not provide a password or token: name the setting, and retry
 ├── RequestRefused               a request is not for the application: answer `status`, and close the connection
 └── ServerUnavailable            an embedded server of the demo or the tests did not start, or exited: fail
 
@@ -189,6 +190,10 @@ class CheckWarning(OrdersError):
 
 class InvalidKeysFile(OrdersError):
     """The text names the line, never its content."""
+
+
+class SecretUnavailable(OrdersError):
+    """The text continues the name of the setting, and never contains the secret."""
 
 
 class RequestRefused(OrdersError):

@@ -4,6 +4,7 @@ from enum import StrEnum
 
 from service.config import PostgresSettings
 from service.repo.connection import ConnectionSettings
+from service.repo.conninfo import conninfo_of
 
 
 class ApplicationName(StrEnum):
@@ -18,7 +19,7 @@ class ApplicationName(StrEnum):
 
 def connection_settings(postgres: PostgresSettings, application: ApplicationName) -> ConnectionSettings:
     return ConnectionSettings(
-        postgres.dsn,
+        conninfo_of(postgres),
         application.value,
         connect_timeout=postgres.connect_timeout,
         statement_timeout=postgres.statement_timeout,

@@ -39,6 +39,11 @@ def dsn(text: str) -> str:
     return text
 
 
+def has_password(text: str) -> bool:
+    """Return whether a valid connection string contains a password."""
+    return bool(conninfo_to_dict(text).get("password"))
+
+
 def dsns(text: str) -> list[str]:
     """Return the connection strings in a JSON list. Any other text is one connection string.
 

@@ -12,7 +12,7 @@ REDACTED: Final = "***"
 SECRET_NAME: Final = re.compile(
     r"(?i)password|passphrase|secret|token|jaas|key[._]pem|credentials|keystore|api[._]key|oauthbearer[._]config|otlp.*headers"
 )
-PLAIN_NAME: Final = re.compile(r"(?i)[._](location|file|url|dir|client[._]id)$")
+PLAIN_NAME: Final = re.compile(r"(?i)[._](location|file|url|dir|callback|client[._]id)$")
 """Exceptions from `SECRET_NAME`: these only locate a secret. A test keeps the chart's `_validation.tpl` in sync."""
 
 _URL: Final = re.compile(

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
-from service.config import addresses, kafka_properties
+from service.config import addresses, callbacks, kafka_properties
 from service.config.sources import DELIMITER, PREFIX, sources
 from service.entities.order import MAX_AGE_SECONDS, AmountMismatchPolicy
 from service.entities.version import MAX_TOPIC_LENGTH, CompareBy
@@ -28,6 +28,7 @@ KafkaProperties = Annotated[
 ]
 Dsn = Annotated[str, AfterValidator(addresses.dsn)]
 DsnList = Annotated[str, AfterValidator(addresses.dsn_list)]
+Callback = Annotated[str, AfterValidator(callbacks.importable)]
 Port = Annotated[int, Field(ge=0, le=MAX_PORT)]
 Url = Annotated[str, AfterValidator(addresses.web_url)]
 Seconds = Annotated[float, BeforeValidator(parse_seconds), Field(ge=0, allow_inf_nan=False)]
@@ -57,6 +58,10 @@ class KafkaSettings(SettingsGroup):
     """JSON object of librdkafka properties for every client: SASL, TLS, timeouts.
     `ORDERS_KAFKA__PROPERTIES__<property>` sets a single property and takes precedence. Properties that the delivery
     guarantee depends on are rejected."""
+    password_file: Path | None = None
+    """File with `sasl.password`, for PLAIN and SCRAM. Running clients use a new password for their next connection."""
+    token_callback: Callback | None = None
+    """Python function (`module:function`) that returns a token and its expiry, for OAUTHBEARER."""
     group_protocol: Literal["classic", "consumer"] = "classic"
     """`consumer` selects the KIP-848 protocol, where the broker sets the assignor and the session timeout."""
     session_timeout: Seconds = Field(6, ge=0.001, le=3_600)
@@ -88,6 +93,15 @@ class KafkaSettings(SettingsGroup):
         return value
 
     @model_validator(mode="after")
+    def require_one_login(self) -> "KafkaSettings":
+        mechanism = self.properties.get("sasl.mechanism", self.properties.get("sasl.mechanisms"))
+        if self.password_file and "sasl.password" in self.properties:
+            raise ValueError("properties contain sasl.password: set either that or password_file")
+        if self.token_callback and (self.password_file or mechanism != "OAUTHBEARER"):
+            raise ValueError("token_callback requires sasl.mechanism=OAUTHBEARER in properties, and no password_file")
+        return self
+
+    @model_validator(mode="after")
     def require_different_topics(self) -> "KafkaSettings":
         if self.topic == self.dead_letter_topic:
             raise ValueError("topic and dead_letter_topic must differ")
@@ -101,6 +115,11 @@ class PostgresSettings(SettingsGroup):
     """A direct connection to the primary for LISTEN. Needed if `dsn` leads to a standby or to a pooler in transaction
     mode; without it the API caches nothing in these cases. If writers connect to several servers (Citus), a JSON list
     with one connection for each of them."""
+    password_file: Path | None = None
+    """File with the password of all connection strings that have none. It is read for each new connection."""
+    token_callback: Callback | None = None
+    """Python function (`module:function`) that returns the password of these connection strings, such as a cloud's
+    IAM token, and its expiry."""
     connect_timeout: Timeout = 5
     """Timeout for connecting."""
     statement_timeout: Timeout = 30
@@ -112,6 +131,14 @@ class PostgresSettings(SettingsGroup):
     prepared_statements: bool | None = None
     """Whether to use server-side prepared statements. Empty: only on a direct connection, not through a pooler.
     `true`: always, for poolers that support them (PgBouncer 1.21 with `max_prepared_statements`)."""
+
+    @model_validator(mode="after")
+    def require_one_source_of_the_password(self) -> "PostgresSettings":
+        if self.password_file and self.token_callback:
+            raise ValueError("set either password_file or token_callback")
+        if (self.password_file or self.token_callback) and addresses.has_password(self.dsn):
+            raise ValueError("dsn contains a password, which password_file or token_callback would not replace")
+        return self
 
     @property
     def listen_dsns(self) -> list[str]:

@@ -13,6 +13,7 @@ from psycopg.types.string import ByteaBinaryLoader
 from psycopg.waiting import wait_async
 
 from service.errors import CommandFailed
+from service.repo.conninfo import Conninfo
 
 UTF8: Final = "UTF8"
 GRACE_SECONDS: Final = 5.0
@@ -34,9 +35,9 @@ Connection = TypeVar("Connection", bound=psycopg.Connection[Any])
 
 @dataclass(frozen=True, slots=True)
 class ConnectionSettings:
-    """A DSN, timeouts in seconds, and the `application_name` of the connections."""
+    """Where to connect, timeouts in seconds, and the `application_name` of the connections."""
 
-    dsn: str
+    conninfo: Conninfo
     application: str
     connect_timeout: float
     statement_timeout: float
@@ -46,7 +47,7 @@ class ConnectionSettings:
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """Connection parameters in addition to the DSN. Statements outside `begin` are committed one by one."""
+        """Connection parameters in addition to `conninfo`. Statements outside `begin` are committed one by one."""
         return {
             "autocommit": True,
             "connect_timeout": max(1, round(self.connect_timeout)),

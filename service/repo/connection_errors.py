@@ -10,6 +10,8 @@ from psycopg.conninfo import conninfo_to_dict
 
 from service.errors import CommandFailed
 from service.pkg.run_with_timeout import run_with_timeout
+from service.repo.conninfo import Conninfo
+from service.repo.passwords import PasswordUnavailable
 
 CONNECT_TIMEOUT_SECONDS: Final = 3.0
 """How long a command waits for a connection. Including its startup, the command fails within 5 s."""
@@ -54,6 +56,8 @@ _PHRASES: Final = (
 def phrase(error: psycopg.Error) -> str | None:
     """Return the standard phrase for an error without SQLSTATE, or None if it is unknown."""
     message = str(error)
+    if isinstance(error, PasswordUnavailable):
+        return message
     return next((text for pattern, text in _PHRASES if re.search(pattern, message)), None)
 
 
@@ -85,13 +89,13 @@ def address(dsn: str) -> str:
     )
 
 
-def require_postgres(dsn: str) -> None:
+def require_postgres(conninfo: Conninfo) -> None:
     """Check that a connection can be opened, within CONNECT_TIMEOUT_SECONDS. Raises CommandFailed."""
     began, problem = monotonic(), "timed out"
     try:
         run_with_timeout(
             CONNECT_TIMEOUT_SECONDS,
-            lambda: psycopg.connect(dsn, connect_timeout=round(CONNECT_TIMEOUT_SECONDS)).close(),
+            lambda: psycopg.connect(conninfo.resolve(), connect_timeout=round(CONNECT_TIMEOUT_SECONDS)).close(),
         )
     except TimeoutError:
         pass
@@ -101,5 +105,6 @@ def require_postgres(dsn: str) -> None:
         return
     seconds = monotonic() - began
     raise CommandFailed(
-        f"cannot connect to PostgreSQL at {address(dsn)}: {problem} (after {seconds:.0f} s). Check {DSN_VARIABLE}."
+        f"cannot connect to PostgreSQL at {address(conninfo.dsn)}: {problem} (after {seconds:.0f} s). "
+        f"Check {DSN_VARIABLE}."
     )

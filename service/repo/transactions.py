@@ -81,7 +81,8 @@ class Transactions:
         return self._connection
 
     def _connect(self) -> BoundedConnection:
-        connection = self._accept(BoundedConnection.connect(self._settings.dsn, **self._settings.parameters))
+        conninfo = self._settings.conninfo.resolve()
+        connection = self._accept(BoundedConnection.connect(conninfo, **self._settings.parameters))
         connection.call_timeout = self._settings.statement_timeout + GRACE_SECONDS
         connection.add_notify_handler(ignore_notify)
         if self._settings.prepared_statements is None:

@@ -9,6 +9,7 @@ import pytest
 
 from local import postgres
 from service.config import MigrationSettings
+from service.repo.conninfo import Conninfo
 from service.repo.schema.migrate import migrate
 from tests.chart.helm import CHART, one, render
 from tests.kit.factories import versioned
@@ -64,7 +65,7 @@ def test_the_superuser_has_no_password(server: postgres.Postgres, tmp_path: Path
 def test_a_new_volume_gets_three_roles_whose_passwords_follow_the_secrets(
     server: postgres.Postgres, tmp_path: Path
 ) -> None:
-    migrate(prepare(server, tmp_path, "first").migrate, MigrationSettings())
+    migrate(Conninfo(prepare(server, tmp_path, "first").migrate), MigrationSettings())
     logins = prepare(server, tmp_path, "second")
     assert_privileges_are_exact(logins)
     for login in (logins.migrate, logins.write, logins.read):
@@ -75,7 +76,7 @@ def test_a_new_volume_gets_three_roles_whose_passwords_follow_the_secrets(
 
 def test_a_restart_with_the_same_secrets_changes_nothing(server: postgres.Postgres, tmp_path: Path) -> None:
     logins = prepare(server, tmp_path, "same")
-    migrate(logins.migrate, MigrationSettings())
+    migrate(Conninfo(logins.migrate), MigrationSettings())
     before = rows(logins.superuser, ACLS)
     prepare(server, tmp_path, "same")
     assert rows(logins.superuser, ACLS) == before
@@ -97,7 +98,7 @@ def test_the_server_writes_little_wal(server: postgres.Postgres, tmp_path: Path)
 
 def test_a_volume_of_a_release_with_one_login_is_upgraded(server: postgres.Postgres, tmp_path: Path) -> None:
     before = prepare(server, tmp_path, "same", *ONE_LOGIN)
-    migrate(before.migrate, MigrationSettings())
+    migrate(Conninfo(before.migrate), MigrationSettings())
     store(before.migrate, versioned(order_uid="old"))
     logins = prepare(server, tmp_path, "same")
     assert_privileges_are_exact(logins)

@@ -9,6 +9,7 @@ import confluent_kafka
 import msgspec
 
 from generator.actual import STORED_ORDERS, messages, rows
+from service.repo.conninfo import Conninfo
 from tests.faults.checker import Checker, CheckResult, Row, Version
 from tests.faults.group import Group
 
@@ -43,5 +44,5 @@ class Outcome:
             return list(messages(reader, self.dead_letter_topic))
 
     def _rows(self) -> Iterator[Row]:
-        for uid, timestamp_ms, partition, offset, document in rows(self.dsn, ROWS):
+        for uid, timestamp_ms, partition, offset, document in rows(Conninfo(self.dsn), ROWS):
             yield Row(uid, Version(timestamp_ms, partition, offset), msgspec.json.decode(document))

@@ -22,6 +22,7 @@ from service.config import KafkaSettings, PostgresSettings, Settings
 from service.entities.dead_letter_headers import Header
 from service.errors import CommandFailed
 from service.pkg.shutdown_event import ShutdownEvent
+from service.repo.conninfo import Conninfo
 from service.repo.shards import shard_of
 from tests.kit.servers import Kafka
 
@@ -259,6 +260,6 @@ def test_another_seed_fails(harness: Harness) -> None:
 def test_an_unreachable_database_is_reported_in_one_line_without_its_password(harness: Harness) -> None:
     dsn = "postgresql://someone:secret@127.0.0.1:1/orders"
     with pytest.raises(CommandFailed, match=r"^PostgreSQL: OperationalError$"):
-        verify(PLAN, harness.settings.kafka, dsn, is_until_known=True, lag_timeout_seconds=0)
+        verify(PLAN, harness.settings.kafka, Conninfo(dsn), is_until_known=True, lag_timeout_seconds=0)
     with pytest.raises(CommandFailed, match=r"^cannot connect to PostgreSQL at 127\.0\.0\.1:1: connection refused"):
         Harness(harness.bootstrap_servers, harness.topic, dsn).check()

@@ -100,8 +100,8 @@ def setup(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
     )
     if request.param == "at least once":
         monkeypatch.setattr(producer, "_UNKNOWN_TOPIC_TIMEOUT_MS", 500)
-        encoder, stop = DeadLetterEncoder(kafka.group_id), ShutdownEvent()
-        with closing(DeadLetterProducer(properties.producer(kafka), kafka.dead_letter_topic, encoder, stop)) as made:
+        encoder, connect = DeadLetterEncoder(kafka.group_id), partial(properties.producer, kafka)
+        with closing(DeadLetterProducer(connect, kafka.dead_letter_topic, encoder, ShutdownEvent())) as made:
             yield KafkaSetup(harness, kafka, made, commits=False)
         return
     with closing(Consumer(properties.consumer(kafka))) as consumer:
@@ -110,7 +110,7 @@ def setup(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
         quiet = properties.silent_consumer(kafka)
         checks = TransactionChecks(kafka.topic, AdminClient(quiet), partial(Consumer, quiet))
         encoder = DeadLetterEncoder(kafka.group_id)
-        made_exact = TransactionalDeadLetters(client, kafka.dead_letter_topic, encoder, group, checks)
+        made_exact = TransactionalDeadLetters(lambda: client, kafka.dead_letter_topic, encoder, group, checks)
         with closing(made_exact):
             yield KafkaSetup(harness, kafka, made_exact, commits=True)
 

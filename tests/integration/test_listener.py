@@ -11,6 +11,7 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
+from service.repo.conninfo import Conninfo
 from service.repo.listener.callbacks import MergedCallbacks
 from service.repo.listener.listeners import Listeners
 from service.repo.listener.merged import NO_DATABASE, OTHER_DATABASE, SAME_DATABASE
@@ -50,7 +51,8 @@ class RecordedListener:
         )
         self.pool = ReadPool(connection_settings(reading or dsn, "tests", connect_timeout=2, statement_timeout=2), 2)
         log = structlog.get_logger()
-        self.listener = Listeners([dsn, *more], self.pool, callbacks, log, heartbeat=heartbeat, connect_timeout=5)
+        servers = [*map(Conninfo, [dsn, *more])]
+        self.listener = Listeners(servers, self.pool, callbacks, log, heartbeat=heartbeat, connect_timeout=5)
 
     def _record(self, what: str) -> None:
         self.calls.append(what)

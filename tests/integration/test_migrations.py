@@ -17,6 +17,7 @@ import migrations
 from service.config import MigrationSettings
 from service.errors import CommandFailed, Stopped
 from service.pkg.shutdown_event import ShutdownEvent
+from service.repo.conninfo import Conninfo
 from service.repo.schema.migrate import (
     LOCK_KEY,
     alembic_config,
@@ -76,13 +77,13 @@ def without_kafka(dsn: str) -> dict[str, str]:
 
 
 def test_migrations_match_the_metadata(database: str) -> None:
-    with engine(database, LIMITS).connect() as connection:
+    with engine(Conninfo(database), LIMITS).connect() as connection:
         options = {"compare_server_default": True, "target_metadata": metadata}
         assert compare_metadata(MigrationContext.configure(connection, opts=options), metadata) == []
 
 
 def test_migrations_create_the_same_catalog_as_the_metadata(database: str, empty: str) -> None:
-    with engine(empty, LIMITS).begin() as connection:
+    with engine(Conninfo(empty), LIMITS).begin() as connection:
         metadata.create_all(connection)
     assert catalog(database) == catalog(empty)
 
@@ -92,20 +93,20 @@ def test_every_revision_is_numbered(database: str) -> None:
     assert [
         (number, revision) for number, revision in rows(database, "SELECT number, revision FROM schema_releases")
     ] == [(number, f"{number:04}") for number in range(1, len(versions) + 1)]
-    assert schema_number(database) == head_number() == len(versions)
+    assert schema_number(Conninfo(database)) == head_number() == len(versions)
 
 
 def test_migrating_again_changes_nothing(database: str) -> None:
     before = rows(database, "SELECT * FROM schema_releases")
     lines: list[str] = []
-    migrate(database, LIMITS, echo=lines.append)
+    migrate(Conninfo(database), LIMITS, echo=lines.append)
     assert rows(database, "SELECT * FROM schema_releases") == before
     newest = f"{head_number():04}"
     assert lines == [f"schema: at {newest}, this release needs {newest}: nothing to do"]
 
 
 def test_each_revision_keeps_the_schema_and_the_writes_of_earlier_releases(empty: str) -> None:
-    with engine(empty, LIMITS).connect() as connection:
+    with engine(Conninfo(empty), LIMITS).connect() as connection:
         command.upgrade(alembic_config(connection), "0001")
         before = catalog(empty)
         write_order(empty, "before")
@@ -158,7 +159,7 @@ def test_concurrent_migrations_succeed_and_migrate_once(empty: str, spawn: Spawn
     both = [spawn("migrate", settings=without_kafka(empty)) for _ in range(2)]
     assert [each.process.wait(60) for each in both] == [0, 0]
     assert sum("migrated from 0000" in each.tail() for each in both) == 1
-    assert schema_number(empty) == head_number()
+    assert schema_number(Conninfo(empty)) == head_number()
 
 
 def test_a_second_migration_waits_for_the_first(empty: str) -> None:
@@ -166,11 +167,11 @@ def test_a_second_migration_waits_for_the_first(empty: str) -> None:
     with psycopg.connect(empty) as first:
         first.execute(f"SELECT pg_advisory_xact_lock({LOCK_KEY})".encode())
         with pytest.raises(CommandFailed, match="waiting for another migration to finish"):
-            migrate(empty, MigrationSettings(timeout=1.5), echo=lines.append)
+            migrate(Conninfo(empty), MigrationSettings(timeout=1.5), echo=lines.append)
         assert [line.partition(" (")[0] for line in lines] == ["waiting for another migration to finish"]
-        assert schema_number(empty) == 0
-    migrate(empty, LIMITS)
-    assert schema_number(empty) == head_number()
+        assert schema_number(Conninfo(empty)) == 0
+    migrate(Conninfo(empty), LIMITS)
+    assert schema_number(Conninfo(empty)) == head_number()
 
 
 def test_a_lock_timeout_is_retried(empty: str) -> None:
@@ -180,7 +181,7 @@ def test_a_lock_timeout_is_retried(empty: str) -> None:
         other.execute("CREATE TABLE schema_releases (other int)")
         release = Timer(1.0, other.rollback)
         release.start()
-        migrate(empty, MigrationSettings(timeout=30, lock_timeout=0.2), echo=lines.append)
+        migrate(Conninfo(empty), MigrationSettings(timeout=30, lock_timeout=0.2), echo=lines.append)
         release.join()
         assert probe.execute("SELECT max(number) FROM schema_releases").fetchone() == (head_number(),)
     assert lines[0].startswith("waiting for PostgreSQL: temporary error (SQLSTATE 55P03) (")
@@ -190,7 +191,7 @@ def test_a_rejected_statement_fails_at_once_without_quoting_postgresql(empty: st
     with psycopg.connect(empty) as connection:
         connection.execute("CREATE TABLE orders (secret_column int)")
     with pytest.raises(CommandFailed) as raised:
-        migrate(empty, LIMITS)
+        migrate(Conninfo(empty), LIMITS)
     assert str(raised.value) == "PostgreSQL rejected a statement (DuplicateTable, SQLSTATE 42P07)"
     assert raised.value.__cause__ is None
     assert rows(empty, "SELECT to_regclass('schema_releases')") == [(None,)]
@@ -200,7 +201,7 @@ def test_waiting_ends_when_the_schema_is_migrated(empty: str) -> None:
     migration = Timer(1.2, migrate, (empty, LIMITS))
     lines: list[str] = []
     migration.start()
-    wait_for_migrations(empty, LIMITS, echo=lines.append)
+    wait_for_migrations(Conninfo(empty), LIMITS, echo=lines.append)
     assert lines[0].startswith(
         f"waiting for the schema migration: it is at 0000, this release needs {head_number():04} ("
     )
@@ -218,14 +219,14 @@ def test_waiting_ends_when_the_schema_is_migrated(empty: str) -> None:
 def test_an_unreachable_server_is_retried_until_the_deadline(dsn: str, problem: str) -> None:
     lines: list[str] = []
     with pytest.raises(CommandFailed) as raised:
-        migrate(dsn, MigrationSettings(timeout=1.5), echo=lines.append)
+        migrate(Conninfo(dsn), MigrationSettings(timeout=1.5), echo=lines.append)
     assert [line.rpartition(" (")[0] for line in lines] == [f"waiting for PostgreSQL at {problem}"]
     assert "hunter2" not in str(raised.value)
 
 
 def test_an_invalid_dsn_fails_at_once() -> None:
     with pytest.raises(CommandFailed, match="invalid connection string"):
-        migrate("password=hunter2 nonsense", LIMITS)
+        migrate(Conninfo("password=hunter2 nonsense"), LIMITS)
 
 
 def test_a_shutdown_request_ends_the_wait_at_once() -> None:
@@ -233,7 +234,7 @@ def test_a_shutdown_request_ends_the_wait_at_once() -> None:
     Timer(0.3, stop.set).start()
     with pytest.raises(Stopped, match="stopped while waiting for PostgreSQL at"):
         wait_for_migrations(
-            "postgresql://127.0.0.1:1/x", MigrationSettings(timeout=600), echo=lambda _: None, stop=stop
+            Conninfo("postgresql://127.0.0.1:1/x"), MigrationSettings(timeout=600), echo=lambda _: None, stop=stop
         )
 
 
@@ -241,7 +242,7 @@ def test_a_server_that_never_responds_times_out_at_the_deadline() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         dsn = f"postgresql://127.0.0.1:{listener.getsockname()[1]}/x"
         with pytest.raises(CommandFailed, match=r"timed out after 1 s waiting for PostgreSQL"):
-            migrate(dsn, MigrationSettings(timeout=1))
+            migrate(Conninfo(dsn), MigrationSettings(timeout=1))
 
 
 def test_sigterm_ends_the_command_at_once_with_exit_code_1(spawn: Spawn) -> None:
@@ -252,13 +253,13 @@ def test_sigterm_ends_the_command_at_once_with_exit_code_1(spawn: Spawn) -> None
 
 
 def test_the_lock_is_released(database: str) -> None:
-    migrate(database, LIMITS)
+    migrate(Conninfo(database), LIMITS)
     assert rows(database, f"SELECT pg_try_advisory_xact_lock({LOCK_KEY})") == [(True,)]
 
 
 def test_every_transaction_of_a_migration_has_timeouts(database: str) -> None:
     limits: dict[str, Any] = {"lock_timeout": 0.25, "statement_timeout": 7}
-    with engine(database, MigrationSettings(**limits)).connect() as connection:
+    with engine(Conninfo(database), MigrationSettings(**limits)).connect() as connection:
         shown = [connection.exec_driver_sql(f"SHOW {name}").scalar() for name in limits]
         assert shown == ["250ms", "7s"]
         connection.rollback()

@@ -19,6 +19,7 @@ from service.entities.dead_letter_headers import DLQ_PREFIX, Header
 from service.entities.order import Order
 from service.entities.version import RecordCoordinates, VersionedOrder
 from service.errors import OrderRejected
+from service.repo.conninfo import Conninfo
 from service.repo.schema.migrate import migrate
 from tests.kit.collector import collecting
 from tests.kit.harness import Harness, Sent, headers
@@ -144,7 +145,7 @@ def test_the_log_of_the_charts_postgresql_contains_no_rejected_row(tmp_path: Pat
     chart_settings = [line for line in CONFIG_MAP.read_text().splitlines() if "ALTER SYSTEM SET log_" in line]
     assert chart_settings
     with postgres.postgres(tmp_path) as server, psycopg.connect(server.dsn, autocommit=True) as connection:
-        migrate(server.dsn, MigrationSettings())
+        migrate(Conninfo(server.dsn), MigrationSettings())
         for statement in [REJECT_MARKED, *chart_settings, "SELECT pg_reload_conf()"]:
             connection.execute(statement.encode())
         order = msgspec.json.decode(next(rejected_orders()), type=Order)

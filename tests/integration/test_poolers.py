@@ -12,6 +12,7 @@ import pytest
 from service.config import MigrationSettings
 from service.entities.version import VersionedOrder
 from service.repo.connection_errors import describe
+from service.repo.conninfo import Conninfo
 from service.repo.schema.migrate import head_number, migrate, schema_number
 from service.repo.writer.order_store import PostgresOrderStore
 from tests.kit import servers, temporary
@@ -124,8 +125,8 @@ def test_migrations_work_through_the_pooler(postgres_server: servers.Postgres, t
         pgbouncer(dsn, tmp_path / "pgbouncer.txt") as through,
         pgbouncer(dsn, tmp_path / "other.txt") as other,
     ):
-        migrate(through, MigrationSettings())
-        assert schema_number(other) == head_number()
+        migrate(Conninfo(through), MigrationSettings())
+        assert schema_number(Conninfo(other)) == head_number()
 
 
 def test_connection_options_that_the_pooler_rejects_are_reported(pooled: str) -> None:

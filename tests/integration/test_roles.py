@@ -15,6 +15,7 @@ from service.app.commands import doctor
 from service.config import KafkaSettings, MigrationSettings, PostgresSettings, Settings
 from service.errors import CommandFailed
 from service.pkg.shutdown_event import ShutdownEvent
+from service.repo.conninfo import Conninfo
 from service.repo.schema.migrate import migrate, wait_for_migrations
 from service.repo.schema.rights import READING, WRITING
 from service.repo.transactions import Transactions
@@ -81,7 +82,7 @@ def logins(bare: Logins) -> Logins:
 
 @pytest.fixture
 def migrated(logins: Logins) -> Logins:
-    migrate(logins.migrate, MigrationSettings())
+    migrate(Conninfo(logins.migrate), MigrationSettings())
     return logins
 
 
@@ -153,7 +154,7 @@ def test_a_dump_is_restored_to_a_new_database_and_the_script_grants_the_privileg
     run_script(restored)
     assert_privileges_are_exact(restored)
     assert rows(restored.read, "SELECT * FROM erased") == rows(migrated.read, "SELECT * FROM erased") != []
-    wait_for_migrations(restored.read, MigrationSettings(timeout=5))
+    wait_for_migrations(Conninfo(restored.read), MigrationSettings(timeout=5))
 
 
 def exit_code(harness: Harness, login: str, command: str, **variables: str) -> int:
@@ -193,7 +194,7 @@ def test_privileges_are_exact_if_the_script_runs_after_the_migration(run: Run, b
         owner = Identifier(bare.name("migrate"))
         admin.execute(SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(owner, Literal(PASSWORD)))
         admin.execute(SQL("GRANT CREATE ON SCHEMA public TO {}").format(owner))
-    migrate(bare.migrate, MigrationSettings())
+    migrate(Conninfo(bare.migrate), MigrationSettings())
     run(bare)
     assert_privileges_are_exact(with_passwords(bare))
 
@@ -251,7 +252,7 @@ def test_the_owner_of_the_database_can_run_the_script_with_createrole(bare: Logi
         admin.execute(SQL("CREATE ROLE {} LOGIN CREATEROLE PASSWORD {}").format(owner, Literal(PASSWORD)))
         admin.execute(SQL("ALTER DATABASE {} OWNER TO {}").format(database, owner))
     run_script(bare, bare.owner)
-    migrate(with_passwords(bare).migrate, MigrationSettings())
+    migrate(Conninfo(with_passwords(bare).migrate), MigrationSettings())
     assert_privileges_are_exact(bare)
     run_script(bare, bare.owner)
     assert_privileges_are_exact(bare)
@@ -262,14 +263,14 @@ def test_other_roles_may_not_connect(logins: Logins) -> None:
         other = SQL("CREATE ROLE {} LOGIN PASSWORD {}")
         admin.execute(other.format(Identifier(logins.name("owner")), Literal(PASSWORD)))
     with pytest.raises(CommandFailed, match=r"permission denied: see roles\.sql"):
-        wait_for_migrations(logins.owner, MigrationSettings(timeout=1))
+        wait_for_migrations(Conninfo(logins.owner), MigrationSettings(timeout=1))
 
 
 def test_a_role_without_login_is_reported(logins: Logins) -> None:
     with psycopg.connect(logins.superuser) as admin:
         admin.execute(SQL("ALTER ROLE {} NOLOGIN").format(Identifier(logins.name("read"))))
     with pytest.raises(CommandFailed, match="authentication failed: the role has no LOGIN"):
-        wait_for_migrations(logins.read, MigrationSettings(timeout=1))
+        wait_for_migrations(Conninfo(logins.read), MigrationSettings(timeout=1))
 
 
 def test_the_script_rejects_one_role_for_two_parts(bare: Logins) -> None:
@@ -279,7 +280,7 @@ def test_the_script_rejects_one_role_for_two_parts(bare: Logins) -> None:
 
 
 def test_the_script_rejects_tables_of_another_role_with_a_hint(bare: Logins) -> None:
-    migrate(bare.superuser, MigrationSettings())
+    migrate(Conninfo(bare.superuser), MigrationSettings())
     with pytest.raises(RaiseException, match="is owned by") as raised:
         run_script(bare)
     assert f"TO {bare.name('migrate')}" in str(raised.value.diag.message_hint)

@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from service.config import MigrationSettings
+from service.repo.conninfo import Conninfo
 from service.repo.schema.migrate import TRY_LOCK, head_number, migrate, schema_number
 from service.repo.transactions import Transactions
 from service.repo.writer.erased import EXCLUSIVE_ERASURE_LOCK
@@ -37,7 +38,7 @@ def migrated(dsn: str, schema: str) -> str:
         connection.execute(f'CREATE SCHEMA "{schema}"'.encode())
     path = schema.replace(" ", "%5C%20")
     within = f"{dsn}?options=-csearch_path%3D%22{path}%22"
-    migrate(within, MigrationSettings())
+    migrate(Conninfo(within), MigrationSettings())
     return within
 
 
@@ -73,5 +74,5 @@ def test_erasures_and_migrations_do_not_block_the_other_schema(schemas: tuple[st
         assert connection.execute(TRY_LOCK).fetchone() == (True,)
         writer.store([versioned(1, order_uid="second")])
         erasures.erase(["second"])
-        migrate(second, MigrationSettings(timeout=1))
-    assert schema_number(second) == head_number()
+        migrate(Conninfo(second), MigrationSettings(timeout=1))
+    assert schema_number(Conninfo(second)) == head_number()

@@ -15,6 +15,7 @@ import pytest
 from local import postgres
 from local.postgres import Postgres
 from service.config import MigrationSettings
+from service.repo.conninfo import Conninfo
 from service.repo.schema.migrate import migrate
 from tests.kit import servers, temporary, tls
 from tests.kit.factories import order_document
@@ -97,7 +98,7 @@ def harness(kafka: tls.Kafka, server: Postgres, trusted: Path, spawn: Spawn) -> 
 
 @pytest.fixture
 def migrated(harness: Harness) -> Harness:
-    migrate(harness.database, MigrationSettings())
+    migrate(Conninfo(harness.database), MigrationSettings())
     return harness
 
 
@@ -295,16 +296,48 @@ def test_a_new_ca_of_postgresql_is_loaded_without_a_restart(
     replace_server_certificate(server, ca)
 
 
+def test_a_new_client_certificate_for_postgresql_is_loaded_without_a_restart(
+    migrated: Harness, server: Postgres, ca: Authority, other_ca: Authority, tmp_path: Path
+) -> None:
+    certificate, key = tmp_path / "client.crt", tmp_path / "client.key"
+
+    def sign(authority: Authority) -> None:
+        signed = authority.sign("certified")
+        certificate.write_text(signed.certificate.read_text())
+        key.write_text(signed.key.read_text())
+        key.chmod(0o600)
+
+    sign(ca)
+    certified = {"PGUSER": "certified", "PGSSLCERT": str(certificate), "PGSSLKEY": str(key)}
+    consumer = with_settings(migrated, certified).consumer()
+    first, second = orders([order_document(), order_document()])
+    migrated.produce(first)
+    migrated.wait_stored(uids := {uid_of(first)})
+    replace_files(server, ssl_ca_file=other_ca.certificate)
+    migrated.produce(second)
+    rejected = "the connection to PostgreSQL failed: TLS handshake failed: the server rejected the client certificate"
+    eventually(lambda: rejected in store_problems(consumer), TIMEOUT_SECONDS, "the certificate is rejected")
+    sign(other_ca)
+    migrated.wait_stored(uids | {uid_of(second)})
+    replace_files(server, ssl_ca_file=ca.certificate)
+
+
 def replace_server_certificate(server: Postgres, authority: Authority) -> None:
-    """Give the server a certificate of this authority, and terminate existing connections."""
     certificate = authority.sign("postgresql-replaced")
+    replace_files(server, ssl_cert_file=certificate.certificate, ssl_key_file=certificate.key)
+
+
+def replace_files(server: Postgres, **files: Path) -> None:
+    """Give the server these files by their settings, and terminate existing connections."""
     with psycopg.connect(server.dsn, autocommit=True) as connection:
-        for setting, path in ("ssl_cert_file", certificate.certificate), ("ssl_key_file", certificate.key):
-            row = connection.execute(f"SHOW {setting}").fetchone()
+        for setting, path in files.items():
+            row = connection.execute(f"SHOW {setting}".encode()).fetchone()
             assert row
             Path(row[0]).write_text(path.read_text())
         connection.execute("SELECT pg_reload_conf()")
-        connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'shop'")
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename IN ('shop', 'certified')"
+        )
 
 
 def test_a_new_ca_of_the_broker_requires_a_restart_unless_the_file_has_both(

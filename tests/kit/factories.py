@@ -10,6 +10,7 @@ from service.entities.order import Order
 from service.entities.record import Record
 from service.entities.version import RecordCoordinates, VersionedOrder
 from service.repo.connection import ConnectionSettings
+from service.repo.conninfo import Conninfo
 
 Document = dict[str, Any]
 
@@ -94,4 +95,4 @@ def versioned(offset: int = 0, *, timestamp_ms: int = 1_000, partition: int = 0,
 
 def connection_settings(dsn: str, application: str, **overrides: Any) -> ConnectionSettings:
     defaults = {"connect_timeout": 5, "statement_timeout": 30, "lock_timeout": 10, "prepared_statements": None}
-    return ConnectionSettings(dsn, application, **defaults | overrides)
+    return ConnectionSettings(Conninfo(dsn), application, **defaults | overrides)

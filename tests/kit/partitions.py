@@ -9,6 +9,7 @@ import psycopg
 
 from service.config import MigrationSettings
 from service.repo import columns
+from service.repo.conninfo import Conninfo
 from service.repo.schema.migrate import migrate
 
 TABLES = tuple(table.name for table in columns.TABLES if "shard" in table.key)
@@ -17,7 +18,7 @@ REQUESTED = int(os.environ.get("ORDERS_TEST_PARTITIONS", "0"))
 
 def create_tables(dsn: str, partitions: int) -> None:
     """Migrate an empty database, and partition its tables if `partitions` is not 0."""
-    migrate(dsn, MigrationSettings())
+    migrate(Conninfo(dsn), MigrationSettings())
     with psycopg.connect(dsn, autocommit=True) as admin:
         partition(admin, partitions)
 

@@ -10,19 +10,13 @@ from io import BytesIO
 from pathlib import Path
 from platform import machine, system
 
-from confluent_kafka.admin import (  # type: ignore[attr-defined]
-    AdminClient,
-    ScramCredentialInfo,
-    ScramMechanism,
-    UserScramCredentialUpsertion,
-)
-
 from local import broker, jars
 from local.broker import Broker
 from local.jars import Jar
 from local.ports import HOST, free_port
 from local.postgres import Tls
 from service.pkg.shutdown_event import ShutdownEvent
+from tests.kit.sasl import set_password
 
 PROGRAMS = {
     ("Linux", "x86_64"): ("linux-amd64", "23da5a044b4fb7a5a081a45008c95749c873305328d73f86aefd56922ce1d29d"),
@@ -110,14 +104,6 @@ class Kafka:
     mutual: int
     """Port for clients with a certificate."""
 
-    def add_user(self, user: str, password: str) -> None:
-        """Create a SCRAM-SHA-512 credential."""
-        credential = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, 4_096)
-        admin = AdminClient({"bootstrap.servers": self.broker.bootstrap_servers})
-        admin.alter_user_scram_credentials([UserScramCredentialUpsertion(user, credential, password.encode())])[
-            user
-        ].result(10)
-
 
 @contextmanager
 def kafka(folder: Path, server: Certificate, clients: Authority, *, user: str, password: str) -> Iterator[Kafka]:
@@ -144,6 +130,5 @@ def kafka(folder: Path, server: Certificate, clients: Authority, *, user: str, p
         ),
     }
     with broker.kafka(folder / "kafka", port=plain, echo=print, properties=properties) as running:
-        kafka = Kafka(running, store, sasl, mutual)
-        kafka.add_user(user, password)
-        yield kafka
+        set_password(running.bootstrap_servers, user, password)
+        yield Kafka(running, store, sasl, mutual)

@@ -21,6 +21,9 @@ OUTSIDE = {
     "service.handler.http.responses.problems.Problem": (
         "a response that a route raises: FastAPI requires its own HTTPException"
     ),
+    "service.repo.passwords.PasswordUnavailable": (
+        "an outage of PostgreSQL, which everything that connects handles as an error of psycopg"
+    ),
 }
 _NODE = re.compile(r"^(?P<indent>[│ ]*)[├└]── (?P<name>\w+) +(?P<meaning>\S.+)$", re.MULTILINE)
 _INDENT = 4

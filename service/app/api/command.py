@@ -15,13 +15,12 @@ from service.app.api.servers import admin_server, health_of, public_server
 from service.app.api.wiring import ApiParts, build
 from service.config import Settings
 from service.errors import InvalidSettings
-from service.handler.http.security.keys import KeyReloader
 from service.handler.http.serve import Server, listen
 from service.handler.kafka.client import properties
 from service.pkg.exit_codes import ExitCode
 
-KEYS_POLL_INTERVAL_SECONDS: Final = 1.0
-"""How often the file of API keys is checked for changes."""
+FILES_POLL_INTERVAL_SECONDS: Final = 1.0
+"""How often the files of API keys and of Kafka's password are checked for changes."""
 
 
 def run(_args: argparse.Namespace, settings: Settings, _stop: object) -> int:
@@ -62,8 +61,7 @@ class Lifecycle:
             await start(self._in_background(database.listeners.run()))
             await start(self._in_background(database.listeners.watch()))
             await start(self._in_background(parts.stats.poll_dependencies()))
-            if parts.key_reloader:
-                await start(self._in_background(self._reload_keys(parts.key_reloader)))
+            await start(self._in_background(self._reload_files()))
             await start(self._in_background(parts.cache.warm_up.run(parts.cache.changes.listening)))
             await start(self._serving(public_server(self._settings.http, parts, health), api_port))
             log.info("serving", port=api_port.getsockname()[1], admin_port=admin_port.getsockname()[1])
@@ -72,11 +70,13 @@ class Lifecycle:
             self._is_draining = True
             parts.broadcaster.close()
 
-    async def _reload_keys(self, reloader: KeyReloader) -> None:
-        """Poll the file of API keys. On a change disconnect all event streams, because their keys may be revoked."""
+    async def _reload_files(self) -> None:
+        """Poll the files. If API keys change, disconnect all event streams, because their keys may be revoked."""
+        reloader = self._parts.key_reloader
         while True:
-            await asyncio.sleep(KEYS_POLL_INTERVAL_SECONDS)
-            if reloader.check():
+            await asyncio.sleep(FILES_POLL_INTERVAL_SECONDS)
+            self._parts.password_watch.check()
+            if reloader and reloader.check():
                 self._parts.broadcaster.disconnect_all()
 
     def _stop_at_signals(self) -> None:

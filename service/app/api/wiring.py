@@ -25,6 +25,7 @@ from service.handler.http.security.keys import KeyReloader, Keys
 from service.handler.kafka.client import properties
 from service.handler.kafka.client.group_lag import GroupLag
 from service.handler.kafka.client.group_members import GroupMembers
+from service.handler.kafka.client.login import PasswordWatch
 from service.handler.kafka.client.next_timestamps import next_timestamps
 from service.handler.kafka.dead_letters.browse import KafkaDeadLetterReader
 from service.handler.kafka.dead_letters.delivery import ReplaceableProducer
@@ -32,6 +33,7 @@ from service.handler.kafka.dead_letters.replayer import API_DELIVERY_TIMEOUT_SEC
 from service.metrics import ApiMetrics
 from service.pkg.lru import Lru
 from service.pkg.ttl_set import TTLSet
+from service.repo.conninfo import listen_conninfos
 from service.repo.listener.callbacks import MergedCallbacks
 from service.repo.listener.listeners import Listeners
 from service.repo.reader.order_reader import PostgresOrderReader
@@ -52,6 +54,7 @@ class ApiParts:
     metrics: ApiMetrics
     keys: Keys | None
     key_reloader: KeyReloader | None
+    password_watch: PasswordWatch
     database: Database
     cache: OrderCache
     lookup: Lookup
@@ -77,20 +80,23 @@ def build(settings: Settings) -> ApiParts:
         warm_up=_warm_up(settings.cache, reader, cached, log),
     )
     database = Database(pool=pool, reader=reader, listeners=_listeners(settings, pool, cache, log))
-    keys = _keys(settings)
+    keys, password_watch = _keys(settings), PasswordWatch(settings.kafka, log)
     return ApiParts(
         log=log,
         metrics=metrics,
         keys=keys,
         key_reloader=None if keys is None else KeyReloader(keys, log),
+        password_watch=password_watch,
         database=database,
         cache=cache,
         lookup=Lookup(reader, cached),
         bulk_lookup=BulkLookup(reader, cached),
         broadcaster=broadcaster,
-        dead_letters=_dead_letters(settings.kafka),
-        replay=_replay(settings, metrics),
-        stats=StatsReader(_process_info(settings), database, cache, broadcaster, _group(settings.kafka)),
+        dead_letters=_dead_letters(settings.kafka, password_watch),
+        replay=_replay(settings, metrics, password_watch),
+        stats=StatsReader(
+            _process_info(settings), database, cache, broadcaster, _group(settings.kafka, password_watch)
+        ),
     )
 
 
@@ -147,7 +153,7 @@ def _listeners(settings: Settings, pool: ReadPool, cache: OrderCache, log: Filte
         on_repeated_timeouts=partial(cache.warm_up.stop_waiting, "not receiving notifications"),
     )
     return Listeners(
-        settings.postgres.listen_dsns,
+        listen_conninfos(settings.postgres),
         pool,
         callbacks,
         log,
@@ -156,16 +162,19 @@ def _listeners(settings: Settings, pool: ReadPool, cache: OrderCache, log: Filte
     )
 
 
-def _dead_letters(kafka: KafkaSettings) -> KafkaDeadLetterReader:
-    return KafkaDeadLetterReader(lambda: Consumer(properties.dead_letter_reader(kafka)), kafka.dead_letter_topic)
+def _dead_letters(kafka: KafkaSettings, password_watch: PasswordWatch) -> KafkaDeadLetterReader:
+    return KafkaDeadLetterReader(
+        lambda: password_watch.add(Consumer(properties.dead_letter_reader(kafka))), kafka.dead_letter_topic
+    )
 
 
-def _replay(settings: Settings, metrics: ApiMetrics) -> ReplayBackend:
+def _replay(settings: Settings, metrics: ApiMetrics, password_watch: PasswordWatch) -> ReplayBackend:
     kafka, document = settings.kafka, settings.document
-    producer = properties.without_logs(properties.producer(kafka))
+    timeout = {"message.timeout.ms": round(API_DELIVERY_TIMEOUT_SECONDS * 1_000)}
+    producer = ReplaceableProducer(lambda: properties.without_logs(properties.producer(kafka)) | timeout)
     replayer = Replayer(
-        lambda: Consumer(properties.dead_letter_reader(kafka)),
-        ReplaceableProducer(producer | {"message.timeout.ms": round(API_DELIVERY_TIMEOUT_SECONDS * 1_000)}),
+        lambda: password_watch.add(Consumer(properties.dead_letter_reader(kafka))),
+        password_watch.add(producer),
         topic=kafka.topic,
         dead_letter_topic=kafka.dead_letter_topic,
     )
@@ -192,10 +201,14 @@ def _process_info(settings: Settings) -> ProcessInfo:
     )
 
 
-def _group(kafka: KafkaSettings) -> GroupStatsReader:
+def _group(kafka: KafkaSettings, password_watch: PasswordWatch) -> GroupStatsReader:
     # Silent: an unreachable Kafka would log every second, although the API does not depend on it.
-    admin = partial(AdminClient, properties.silent_admin(kafka))
-    group = partial(Consumer, properties.silent_consumer(kafka))
+    def admin() -> AdminClient:
+        return password_watch.add(AdminClient(properties.silent_admin(kafka)))
+
+    def group() -> Consumer:
+        return password_watch.add(Consumer(properties.silent_consumer(kafka)))
+
     readers = GroupReaders(
         lag=GroupLag(admin, group, topic=kafka.topic, dead_letter_topic=kafka.dead_letter_topic),
         members=GroupMembers(admin, group_id=kafka.group_id, topic=kafka.topic),

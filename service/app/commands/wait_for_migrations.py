@@ -9,6 +9,7 @@ from service.pkg.exit_codes import ExitCode
 from service.pkg.output import echo
 from service.pkg.polling import Poller
 from service.pkg.shutdown_event import ShutdownEvent
+from service.repo.conninfo import conninfo_of
 from service.repo.schema.migrate import wait_for_migrations
 
 
@@ -18,7 +19,7 @@ def run(_args: argparse.Namespace, settings: Settings, stop: ShutdownEvent) -> i
     Raises CommandFailed, Stopped.
     """
     stop.set_at_signals()
-    wait_for_migrations(settings.postgres.dsn, settings.migration, echo=echo, stop=stop)
+    wait_for_migrations(conninfo_of(settings.postgres), settings.migration, echo=echo, stop=stop)
     if settings.mode != "api":
         wait_for_broker(admin_client(settings.kafka), Poller(settings.migration.timeout, echo, stop))
     return ExitCode.DONE

@@ -34,6 +34,7 @@ def _run_until_stopped(parts: ConsumerParts) -> None:
     _tune_interpreter()
     parts.admin.start()
     Thread(target=parts.topic_report, name="topics", daemon=True).start()
+    Thread(target=parts.password_watch, name="password", daemon=True).start()
     try:
         parts.consumer.run()
     finally:

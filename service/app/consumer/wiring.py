@@ -25,6 +25,7 @@ from service.handler.kafka.client import properties
 from service.handler.kafka.client.client_log import client_logger
 from service.handler.kafka.client.consumer_group import ConsumerGroup
 from service.handler.kafka.client.diagnostics import DiagnosticAdminClient
+from service.handler.kafka.client.login import PasswordWatch
 from service.handler.kafka.consumer.batch_builder import BatchBuilder
 from service.handler.kafka.consumer.flow_control.settings import BreakerSettings
 from service.handler.kafka.consumer.loop import OrderConsumer
@@ -54,21 +55,25 @@ class ConsumerParts:
     consumer: OrderConsumer
     topic_report: Callable[[], None]
     """Logs problems with the topics. Blocks until Kafka answers."""
+    password_watch: Callable[[], None]
+    """Passes a new password on to the Kafka clients. Blocks until shutdown if there is a password file."""
     admin: AdminServer
     dead_letters: DeadLetterSender
     store: PostgresOrderStore
 
 
 def build(settings: Settings, stop: ShutdownEvent, middleware: BatchMiddleware) -> ConsumerParts:
-    """Create the parts. Raises PropertyRejected."""
+    """Create the parts. Raises PropertyRejected and KafkaRequestFailed."""
     properties.verify(settings.kafka)  # now, because the producer is created only for the first dead letter
     log, metrics = structlog.get_logger("orders.consumer"), new_metrics(ConsumerMetrics, "consumer")
-    group, admin, report = _group(settings), _kafka_admin(settings.kafka), RetryReport(metrics, log)
-    store, dead_letters = _store(settings), _dead_letters(settings, stop, group, admin)
+    password_watch = PasswordWatch(settings.kafka, log)
+    group, report = _group(settings), RetryReport(metrics, log)
+    admin = password_watch.add(_kafka_admin(settings.kafka))
+    store, dead_letters = _store(settings), password_watch.add(_dead_letters(settings, stop, group, admin))
     consumer = build_consumer(
         LoopDependencies(
             group=group,
-            connect=partial(_member, settings.kafka, log),
+            connect=lambda added: password_watch.add(_member(settings.kafka, log, added)),
             admin=admin,
             builder=BatchBuilder(_decoder(settings, metrics), store.prepare, metrics),
             ingest=Ingest(
@@ -88,8 +93,16 @@ def build(settings: Settings, stop: ShutdownEvent, middleware: BatchMiddleware) 
             stop=stop,
         )
     )
-    topic_report = partial(report_topics, settings.kafka, DiagnosticAdminClient(settings.kafka), log, stop)
-    return ConsumerParts(consumer, topic_report, _admin(settings, consumer, metrics, log), dead_letters, store)
+    reporting_admin = password_watch.add(DiagnosticAdminClient(settings.kafka))
+    topic_report = partial(report_topics, settings.kafka, reporting_admin, log, stop)
+    return ConsumerParts(
+        consumer,
+        topic_report,
+        partial(password_watch.run, stop),
+        _admin(settings, consumer, metrics, log),
+        dead_letters,
+        store,
+    )
 
 
 def _group(settings: Settings) -> ConsumerGroup:
@@ -130,9 +143,9 @@ def _dead_letters(
 ) -> DeadLetterSender:
     kafka, encoder = settings.kafka, DeadLetterEncoder(settings.kafka.group_id)
     if not settings.dead_letters.exactly_once:
-        return DeadLetterProducer(properties.producer(kafka), kafka.dead_letter_topic, encoder, stop)
-    client = properties.transactional(kafka, f"{kafka.group_id}-{uuid4()}")
-    checks = TransactionChecks(kafka.topic, admin, partial(Consumer, properties.silent_consumer(kafka)))
+        return DeadLetterProducer(partial(properties.producer, kafka), kafka.dead_letter_topic, encoder, stop)
+    client = partial(properties.transactional, kafka, f"{kafka.group_id}-{uuid4()}")
+    checks = TransactionChecks(kafka.topic, admin, lambda: Consumer(properties.silent_consumer(kafka)))
     return TransactionalDeadLetters(client, kafka.dead_letter_topic, encoder, group, checks)
 
 

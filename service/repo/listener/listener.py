@@ -20,6 +20,7 @@ from service.errors import StorageUnavailable
 from service.pkg.log_throttle import LogThrottle
 from service.repo.connection import BoundedAsyncConnection, ignore_notify
 from service.repo.connection_errors import address, describe
+from service.repo.conninfo import Conninfo
 from service.repo.listener.callbacks import ListenerCallbacks
 from service.repo.listener.state import ListenerLifecycle, ListenerState
 from service.repo.notifications import parse
@@ -53,11 +54,14 @@ class _WrongDatabase(Exception):
 
 
 class Listener:
-    """Belongs to one event loop. `dsn` must lead to a primary itself; `heartbeat` and `connect_timeout` are seconds."""
+    """Belongs to one event loop. `conninfo` must lead to a primary itself.
+
+    `heartbeat` and `connect_timeout` are seconds.
+    """
 
     def __init__(
         self,
-        dsn: str,
+        conninfo: Conninfo,
         reads: ReadingConnections,
         callbacks: ListenerCallbacks,
         log: FilteringBoundLogger,
@@ -65,8 +69,8 @@ class Listener:
         heartbeat: float,
         connect_timeout: float,
     ) -> None:
-        self._dsn = dsn
-        self.server = address(dsn)
+        self._conninfo = conninfo
+        self.server = address(conninfo.dsn)
         self._reads = reads
         self._callbacks = callbacks
         self._log = log
@@ -114,7 +118,10 @@ class Listener:
     async def _connect(self, stack: AsyncExitStack) -> BoundedAsyncConnection:
         async with asyncio.timeout(self._connect_timeout):
             connection = await BoundedAsyncConnection.connect(
-                self._dsn, autocommit=True, application_name="orders-listener", prepare_threshold=None
+                await self._conninfo.resolve_async(),
+                autocommit=True,
+                application_name="orders-listener",
+                prepare_threshold=None,
             )
         stack.push_async_callback(_close, connection)
         connection.call_timeout = self._timeout_seconds

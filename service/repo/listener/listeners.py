@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from structlog.typing import FilteringBoundLogger
 
+from service.repo.conninfo import Conninfo
 from service.repo.listener.callbacks import MergedCallbacks
 from service.repo.listener.listener import Listener, ReadingConnections
 from service.repo.listener.merged import MergedListeners
@@ -18,11 +19,14 @@ if TYPE_CHECKING:
 
 
 class Listeners:
-    """Belongs to one event loop. A DSN must lead to a primary itself; `heartbeat` and `connect_timeout` are seconds."""
+    """Belongs to one event loop. Each of `servers` must lead to a primary itself.
+
+    `heartbeat` and `connect_timeout` are seconds.
+    """
 
     def __init__(
         self,
-        dsns: Sequence[str],
+        servers: Sequence[Conninfo],
         reads: ReadingConnections,
         callbacks: MergedCallbacks,
         log: FilteringBoundLogger,
@@ -33,12 +37,17 @@ class Listeners:
         self._reads = reads
         self._on_disconnect = callbacks.on_disconnect
         self._timeout_seconds = heartbeat / 2
-        self._merged = MergedListeners(len(dsns), callbacks)
+        self._merged = MergedListeners(len(servers), callbacks)
         self.members = [
             Listener(
-                dsn, reads, self._merged.callbacks_of(number), log, heartbeat=heartbeat, connect_timeout=connect_timeout
+                server,
+                reads,
+                self._merged.callbacks_of(number),
+                log,
+                heartbeat=heartbeat,
+                connect_timeout=connect_timeout,
             )
-            for number, dsn in enumerate(dsns)
+            for number, server in enumerate(servers)
         ]
 
     @property

@@ -73,7 +73,7 @@ class PostgresTableDistributor:
     """
 
     def __init__(self, settings: ConnectionSettings, writers: str, shard_count: int) -> None:
-        self._dsn = settings.dsn
+        self._conninfo = settings.conninfo
         self._transactions = Transactions(settings)
         self._parameters = {"tables": [*metadata.tables], "application": writers}
         self._shard_count = shard_count
@@ -83,7 +83,7 @@ class PostgresTableDistributor:
 
     def schema_version(self) -> tuple[int, int]:
         with translated():
-            return schema_number(self._dsn), head_number()
+            return schema_number(self._conninfo), head_number()
 
     def tables(self) -> Sequence[TableDistribution]:
         sizes = dict(self._query(SIZES))

@@ -13,6 +13,7 @@ from psycopg.rows import TupleRow
 from service.errors import CheckFailed
 from service.repo.connection import SERVER, is_pooled, require_utf8
 from service.repo.connection_errors import describe_with_address
+from service.repo.conninfo import conninfo_of
 from service.repo.schema.migrate import head_number, schema_number
 from service.repo.schema.missing_columns import missing_columns
 from service.repo.schema.rights import READING, WRITING, denied
@@ -45,7 +46,7 @@ def server(postgres: "PostgresSettings") -> str:
 
 
 def schema(postgres: "PostgresSettings") -> str:
-    number, wanted = schema_number(postgres.dsn), head_number()
+    number, wanted = schema_number(conninfo_of(postgres)), head_number()
     if number < wanted:
         raise CheckFailed(f"version {number:04}, but this release needs {wanted:04}")
     return f"version {number:04}, this release needs {wanted:04}"
@@ -84,6 +85,6 @@ def connect(dsn: str, postgres: "PostgresSettings") -> psycopg.Connection[TupleR
     """Raise CheckFailed if the server is unreachable or refuses the connection."""
     timeout = max(_MIN_CONNECT_TIMEOUT_SECONDS, round(postgres.connect_timeout))
     try:
-        return psycopg.connect(dsn, connect_timeout=timeout, autocommit=True)
+        return psycopg.connect(conninfo_of(postgres, dsn).resolve(), connect_timeout=timeout, autocommit=True)
     except psycopg.OperationalError as error:
         raise CheckFailed(describe_with_address(error, dsn)) from None

@@ -60,7 +60,7 @@ class ReadPool:
         self._settings = settings
         self._attempts = connections + 1
         self._pool = AsyncConnectionPool(
-            settings.dsn,
+            settings.conninfo.resolve_async,
             kwargs=settings.parameters,
             connection_class=BoundedAsyncConnection,
             configure=self._configure,

@@ -19,6 +19,7 @@ from service.pkg.polling import Poller
 from service.pkg.shutdown_event import ShutdownEvent
 from service.repo.connection import require_utf8
 from service.repo.connection_errors import describe_with_address
+from service.repo.conninfo import Conninfo
 from service.repo.schema.missing_columns import MISSING_COLUMNS_HINT, missing_columns
 from service.repo.translate import Failure, classify
 
@@ -34,22 +35,24 @@ NEWEST_RELEASE: Final = "SELECT max(number) FROM schema_releases"
 CONNECT_TIMEOUT_SECONDS: Final = 5
 
 
-def migrate(dsn: str, limits: "MigrationSettings", *, echo: Echo = print, stop: ShutdownEvent | None = None) -> None:
+def migrate(
+    conninfo: Conninfo, limits: "MigrationSettings", *, echo: Echo = print, stop: ShutdownEvent | None = None
+) -> None:
     """Upgrade the schema to the head of this release; leave a newer one as it is. Waits for a running migration.
 
     Blocks until done. Raises CommandFailed if PostgreSQL rejects a statement, or at the deadline, and Stopped.
     """
-    Poller(limits.timeout, echo, stop).until(lambda: _migrate_once(dsn, limits, echo), "PostgreSQL")
+    Poller(limits.timeout, echo, stop).until(lambda: _migrate_once(conninfo, limits, echo), "PostgreSQL")
 
 
 def wait_for_migrations(
-    dsn: str, limits: "MigrationSettings", *, echo: Echo = print, stop: ShutdownEvent | None = None
+    conninfo: Conninfo, limits: "MigrationSettings", *, echo: Echo = print, stop: ShutdownEvent | None = None
 ) -> None:
     """Block until the schema is at least at the head of this release.
 
     Raises CommandFailed if PostgreSQL rejects a statement, or at the deadline, and Stopped.
     """
-    Poller(limits.timeout, echo, stop).until(lambda: _require_head(dsn), "PostgreSQL")
+    Poller(limits.timeout, echo, stop).until(lambda: _require_head(conninfo), "PostgreSQL")
 
 
 def head_number() -> int:
@@ -57,18 +60,18 @@ def head_number() -> int:
     return int(str(ScriptDirectory.from_config(alembic_config()).get_current_head()))
 
 
-def schema_number(dsn: str) -> int:
+def schema_number(conninfo: Conninfo) -> int:
     """Return the number of the newest revision in the database, or 0. Raises psycopg.Error."""
-    with _connect(dsn) as connection:
+    with _connect(conninfo) as connection:
         return _number(connection)
 
 
-def engine(dsn: str, limits: "MigrationSettings") -> Engine:
+def engine(conninfo: Conninfo, limits: "MigrationSettings") -> Engine:
     """Return an engine that opens a connection for each use, and sets timeouts in every transaction.
 
     It uses no session state, so it works through a pooler in transaction mode.
     """
-    new_engine = create_engine("postgresql+psycopg://", creator=lambda: _connect(dsn), poolclass=NullPool)
+    new_engine = create_engine("postgresql+psycopg://", creator=lambda: _connect(conninfo), poolclass=NullPool)
 
     @event.listens_for(new_engine, "begin")
     def set_timeouts(connection: Connection) -> None:
@@ -86,15 +89,17 @@ def alembic_config(connection: Connection | None = None) -> Config:
     return config
 
 
-def _connect(dsn: str) -> psycopg.Connection[TupleRow]:
-    return require_utf8(psycopg.connect(dsn, connect_timeout=CONNECT_TIMEOUT_SECONDS, prepare_threshold=None))
+def _connect(conninfo: Conninfo) -> psycopg.Connection[TupleRow]:
+    return require_utf8(
+        psycopg.connect(conninfo.resolve(), connect_timeout=CONNECT_TIMEOUT_SECONDS, prepare_threshold=None)
+    )
 
 
-def _migrate_once(dsn: str, limits: "MigrationSettings", echo: Echo) -> None:
+def _migrate_once(conninfo: Conninfo, limits: "MigrationSettings", echo: Echo) -> None:
     head = head_number()
-    with _translated(dsn):
-        before = _upgrade(dsn, limits, head)
-        with _connect(dsn) as connection:
+    with _translated(conninfo):
+        before = _upgrade(conninfo, limits, head)
+        with _connect(conninfo) as connection:
             _require_columns(connection)
     if before < head:
         echo(f"schema: migrated from {before:04} to {head:04}")
@@ -102,20 +107,20 @@ def _migrate_once(dsn: str, limits: "MigrationSettings", echo: Echo) -> None:
         echo(f"schema: at {before:04}, this release needs {head:04}: nothing to do")
 
 
-def _upgrade(dsn: str, limits: "MigrationSettings", head: int) -> int:
+def _upgrade(conninfo: Conninfo, limits: "MigrationSettings", head: int) -> int:
     """Upgrade the schema if it is older than the head; return its number before."""
-    with _connect(dsn) as locking:
+    with _connect(conninfo) as locking:
         _lock(locking)
         before = _number(locking)
         if before < head:
-            with engine(dsn, limits).connect() as connection:
+            with engine(conninfo, limits).connect() as connection:
                 command.upgrade(alembic_config(connection), "head")
     return before
 
 
-def _require_head(dsn: str) -> None:
+def _require_head(conninfo: Conninfo) -> None:
     head = head_number()
-    with _translated(dsn), _connect(dsn) as connection:
+    with _translated(conninfo), _connect(conninfo) as connection:
         number = _number(connection)
         if number < head:
             raise TryAgain(f"the schema migration: it is at {number:04}, this release needs {head:04}")
@@ -144,22 +149,22 @@ def _number(connection: psycopg.Connection[TupleRow]) -> int:
 
 
 @contextmanager
-def _translated(dsn: str) -> Iterator[None]:
+def _translated(conninfo: Conninfo) -> Iterator[None]:
     """Turn the driver's errors into TryAgain or CommandFailed, without their text."""
     try:
         yield
     except psycopg.Error as error:
-        raise _translate(error, dsn) from None
+        raise _translate(error, conninfo) from None
     except DBAPIError as error:
-        raise _translate(error.orig, dsn) from None
+        raise _translate(error.orig, conninfo) from None
 
 
-def _translate(error: BaseException | None, dsn: str) -> Exception:
+def _translate(error: BaseException | None, conninfo: Conninfo) -> Exception:
     if not isinstance(error, psycopg.Error):
         return CommandFailed("invalid connection string")
     match classify(error):
         case Failure.NO_RESPONSE if isinstance(error, psycopg.OperationalError):
-            return TryAgain(f"PostgreSQL at {describe_with_address(error, dsn)}")
+            return TryAgain(f"PostgreSQL at {describe_with_address(error, conninfo.dsn)}")
         case Failure.NO_RESPONSE:
             return CommandFailed("invalid connection string")
         case Failure.TEMPORARY:

@@ -5,16 +5,17 @@ from dataclasses import replace
 from service.app.database import ApplicationName, connection_settings
 from service.config import Settings
 from service.repo.connection_errors import require_postgres
+from service.repo.conninfo import listen_conninfos
 from service.repo.operations.distribution import PostgresTableDistributor
 
 
 def table_distributor(settings: Settings, shard_count: int) -> PostgresTableDistributor:
     """Connect as `orders migrate` does, with its timeouts. Raises CommandFailed."""
-    dsn, limits = settings.postgres.listen_dsns[0], settings.migration
-    require_postgres(dsn)
+    conninfo, limits = listen_conninfos(settings.postgres)[0], settings.migration
+    require_postgres(conninfo)
     connection = replace(
         connection_settings(settings.postgres, ApplicationName.DISTRIBUTE),
-        dsn=dsn,
+        conninfo=conninfo,
         statement_timeout=limits.statement_timeout,
         lock_timeout=limits.lock_timeout,
     )

@@ -19,5 +19,6 @@ def expired_orders(postgres: PostgresSettings, cutoff: datetime) -> PostgresExpi
 
 
 def _transactions(postgres: PostgresSettings, application: ApplicationName) -> Transactions:
-    require_postgres(postgres.dsn)
-    return Transactions(connection_settings(postgres, application))
+    settings = connection_settings(postgres, application)
+    require_postgres(settings.conninfo)
+    return Transactions(settings)

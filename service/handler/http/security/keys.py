@@ -10,9 +10,7 @@ the same name. A file without keys, or one that stays unreadable, revokes all ke
 """
 
 import hmac
-import os
 import re
-import stat
 from collections.abc import Iterator
 from contextlib import suppress
 from enum import StrEnum
@@ -22,7 +20,8 @@ from typing import Final, NamedTuple, Self
 
 from structlog.typing import FilteringBoundLogger
 
-from service.errors import InvalidKeysFile
+from service.errors import InvalidKeysFile, SecretUnavailable
+from service.pkg.credentials import read_regular_file
 
 MIN_KEY_LENGTH: Final = 20
 MAX_KEY_LENGTH: Final = 256
@@ -158,15 +157,9 @@ class KeyReloader:
 def _read(path: Path) -> str:
     """Return the text; invalid UTF-8 makes only its own line malformed. Raises InvalidKeysFile."""
     try:
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:  # a FIFO must not block
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise InvalidKeysFile("is not a regular file")
-            content = file.read(MAX_FILE_BYTES + 1)
-    except OSError as error:
-        raise InvalidKeysFile(f"cannot be read: {error.strerror}") from None
-    if len(content) > MAX_FILE_BYTES:
-        raise InvalidKeysFile(f"is larger than {MAX_FILE_BYTES} bytes")
-    return content.decode("utf-8-sig", errors="replace")
+        return read_regular_file(path, MAX_FILE_BYTES).decode("utf-8-sig", errors="replace")
+    except SecretUnavailable as error:
+        raise InvalidKeysFile(str(error)) from None
 
 
 def _lines(text: str) -> Iterator[tuple[int, str]]:

@@ -37,7 +37,7 @@ _FAILURE_PATTERNS: Final = (
         r"SASL authentication error|SASL .* authentication failed",
         ConnectionFailure(
             "authentication failed: wrong user or password",
-            check=f"sasl.username and sasl.password {_PROPERTIES}",
+            check=f"sasl.username and sasl.password {_PROPERTIES}, or ORDERS_KAFKA__PASSWORD_FILE",
             is_final=True,
         ),
     ),

@@ -10,6 +10,7 @@ from confluent_kafka import KafkaException, Producer
 
 from service.errors import PropertyRejected
 from service.handler.kafka.client import error_codes
+from service.handler.kafka.client.login import login_properties
 from service.handler.kafka.client.translate import translated
 
 if TYPE_CHECKING:
@@ -40,13 +41,21 @@ _CLASSIC_ONLY: Final = ("session.timeout.ms", "heartbeat.interval.ms")
 """librdkafka rejects each of these with `group.protocol=consumer`."""
 
 
+def given(kafka: "KafkaSettings") -> Properties:
+    """Return the user's properties, and those of the login. May block. Raises KafkaRequestFailed."""
+    return {**kafka.properties, **login_properties(kafka)}
+
+
 def common(kafka: "KafkaSettings") -> Properties:
-    """Return the properties of every client; sufficient for an AdminClient."""
+    """Return the properties of every client that is created now; sufficient for an AdminClient.
+
+    This function and those that use it may block. They raise KafkaRequestFailed if there is no password or token.
+    """
     return {
         "client.id": "orders",
         "reconnect.backoff.max.ms": 1_000,  # default 10 s, which prolongs every outage
         "socket.timeout.ms": 10_000,  # detects half-open connections; default 60 s
-        **kafka.properties,
+        **given(kafka),
         "bootstrap.servers": kafka.bootstrap_servers,
         "allow.auto.create.topics": False,  # producers default to true, but our topics need their settings
     }
@@ -141,12 +150,14 @@ def _membership(kafka: "KafkaSettings") -> Properties:
 
 
 def verify(kafka: "KafkaSettings") -> None:
-    """Raise PropertyRejected if librdkafka rejects the properties. Does not block.
+    """Raise PropertyRejected if librdkafka rejects the properties. Does not block, and reads no password or token.
 
     Checks the properties of a producer, because it has more of them than the other clients.
     """
+    placeholder = {"sasl.password": "-"} if kafka.password_file else {}
+    without_login = kafka.model_copy(update={"password_file": None, "token_callback": None})
     with verified(kafka.properties):
-        Producer(without_logs(producer(kafka)))
+        Producer(without_logs(producer(without_login)) | placeholder)
 
 
 @contextmanager

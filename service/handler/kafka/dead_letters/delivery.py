@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from contextlib import suppress
+from threading import Lock
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
@@ -62,21 +63,33 @@ def flush(producer: Producer, give_up: Callable[[], bool]) -> bool:
 
 
 class ReplaceableProducer:
-    """Creates a producer for the first `get`, and a new one for the first `get` after `close`. Not thread-safe."""
+    """Creates a producer for the first `get`, and a new one for the first `get` after `close`. For one thread."""
 
-    def __init__(self, properties: dict[str, Any]) -> None:
+    def __init__(self, properties: Callable[[], dict[str, Any]]) -> None:
+        """`properties` is called for each producer, because passwords and tokens change."""
         self._properties = properties
         self._producer: Producer | None = None
+        self._lock = Lock()
+        """Held while a producer is created or replaced, so that none misses a new password."""
 
     def get(self) -> Producer:
-        if self._producer is None:
-            self._producer = Producer(self._properties, logger=logging.getLogger("librdkafka"))
-        return self._producer
+        """Raise KafkaRequestFailed if there is no password or token."""
+        with self._lock:
+            if self._producer is None:
+                self._producer = Producer(self._properties(), logger=logging.getLogger("librdkafka"))
+            return self._producer
+
+    def set_sasl_credentials(self, username: str, password: str) -> None:
+        """Pass these on to the current producer, if there is one. May be called by any thread."""
+        with self._lock:
+            if self._producer is not None:
+                self._producer.set_sasl_credentials(username, password)
 
     def close(self) -> None:
         """Drop unacknowledged dead letters; does not block."""
-        if self._producer is not None:
+        with self._lock:
+            producer, self._producer = self._producer, None
+        if producer is not None:
             with suppress(KafkaException):  # a producer with a fatal error raises it again
-                self._producer.purge()
-                self._producer.flush(0)
-            self._producer = None
+                producer.purge()
+                producer.flush(0)

@@ -1,12 +1,12 @@
 """Produces dead letters at least once. After a crash, duplicates have the same origin headers."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException
 
 from service.entities.dead_letter import DeadLetter
-from service.errors import DeadLettersUnavailable, Stopped
+from service.errors import DeadLettersUnavailable, KafkaRequestFailed, Stopped
 from service.handler.kafka.client.error_codes import TOO_LARGE, is_unrecoverable
 from service.handler.kafka.client.error_phrases import topic_problem
 from service.handler.kafka.dead_letters.delivery import (
@@ -34,12 +34,14 @@ class DeadLetterProducer:
     delivers nothing for a minute, because some never recovered from a restart of the broker.
     """
 
-    def __init__(self, properties: dict[str, Any], topic: str, encoder: DeadLetterEncoder, stop: ShutdownEvent) -> None:
+    def __init__(
+        self, properties: Callable[[], dict[str, Any]], topic: str, encoder: DeadLetterEncoder, stop: ShutdownEvent
+    ) -> None:
         timeouts = {
             "message.timeout.ms": _DELIVERY_TIMEOUT_MS,
             "topic.metadata.propagation.max.ms": _UNKNOWN_TOPIC_TIMEOUT_MS,
         }
-        self._producer = ReplaceableProducer({**properties, **timeouts})
+        self._producer = ReplaceableProducer(lambda: {**properties(), **timeouts})
         self._topic = topic
         self._encoder = encoder
         self._stop = stop
@@ -50,6 +52,8 @@ class DeadLetterProducer:
                 self._send(dead_letters)
         except KafkaException as error:
             raise DeadLettersUnavailable(self._problem(error.args[0]), dead_letters) from error
+        except KafkaRequestFailed as error:
+            raise DeadLettersUnavailable(str(error), dead_letters) from error
         return False
 
     def _send(self, dead_letters: Sequence[DeadLetter]) -> None:
@@ -62,6 +66,10 @@ class DeadLetterProducer:
 
     def _problem(self, error: KafkaError) -> str:
         return topic_problem("produce to", self._topic, error)
+
+    def set_sasl_credentials(self, username: str, password: str) -> None:
+        """Pass these on to the producer. May be called by any thread."""
+        self._producer.set_sasl_credentials(username, password)
 
     def close(self) -> None:
         """Drop unacknowledged dead letters: their offsets are not committed either."""

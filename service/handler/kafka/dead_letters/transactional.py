@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from service.entities.dead_letter import DeadLetter
-from service.errors import DeadLettersUnavailable, GroupChanged
+from service.errors import DeadLettersUnavailable, GroupChanged, KafkaRequestFailed
 from service.handler.kafka.client import error_codes
 from service.handler.kafka.client.consumer_group import ConsumerGroup
 from service.handler.kafka.client.error_codes import TOO_LARGE, is_unrecoverable
@@ -49,7 +49,7 @@ class TransactionalDeadLetters:
 
     def __init__(
         self,
-        properties: dict[str, Any],
+        properties: Callable[[], dict[str, Any]],
         topic: str,
         encoder: DeadLetterEncoder,
         group: ConsumerGroup,
@@ -69,13 +69,17 @@ class TransactionalDeadLetters:
             fallbacks_used = self._fallbacks_used.total()
             try:
                 error = self._attempt(dead_letters, batch)
-            except GroupChanged as change:  # no transaction has begun
-                raise DeadLettersUnavailable(str(change), dead_letters) from None
+            except (GroupChanged, KafkaRequestFailed) as problem:  # no transaction has begun
+                raise DeadLettersUnavailable(str(problem), dead_letters) from None
             if error is None:
                 self._fallbacks_used.clear()
                 return True
             if self._fallbacks_used.total() == fallbacks_used:  # a repetition would fail too
                 raise DeadLettersUnavailable(topic_problem("produce to", self._topic, error), dead_letters)
+
+    def set_sasl_credentials(self, username: str, password: str) -> None:
+        """Pass these on to the producer. May be called by any thread."""
+        self._producer.set_sasl_credentials(username, password)
 
     def close(self) -> None:
         """Drop an uncommitted transaction: the broker aborts it, at the latest after the transaction timeout."""

@@ -168,8 +168,8 @@ def test_the_target_of_a_replay(kafka: KafkaSettings) -> None:
 @pytest.mark.parametrize(
     "dead_letters",
     [
-        DeadLetterProducer({}, DEAD_LETTER_TOPIC, DeadLetterEncoder("orders"), ShutdownEvent()),
-        TransactionalDeadLetters({}, DEAD_LETTER_TOPIC, DeadLetterEncoder("orders"), ConsumerGroup(TOPIC), CHECKS),
+        DeadLetterProducer(dict, DEAD_LETTER_TOPIC, DeadLetterEncoder("orders"), ShutdownEvent()),
+        TransactionalDeadLetters(dict, DEAD_LETTER_TOPIC, DeadLetterEncoder("orders"), ConsumerGroup(TOPIC), CHECKS),
     ],
     ids=lambda each: type(each).__name__,
 )
@@ -185,6 +185,6 @@ def test_dead_letters_whose_producer_cannot_be_created(
 def test_dead_letters_that_cannot_be_flushed(kafka: KafkaSettings, monkeypatch: pytest.MonkeyPatch) -> None:
     producer = Producer(properties.producer(kafka) | {"log_level": 0})
     monkeypatch.setattr(delivery, "Producer", lambda *_, **__: Client(producer, "flush"))
-    dead_letters = DeadLetterProducer({}, DEAD_LETTER_TOPIC, DeadLetterEncoder("orders"), ShutdownEvent())
+    dead_letters = DeadLetterProducer(dict, DEAD_LETTER_TOPIC, DeadLetterEncoder("orders"), ShutdownEvent())
     with pytest.raises(DeadLettersUnavailable, match=r"^cannot produce to orders\.dlq: timed out"):
         dead_letters.send_and_commit(Batch(), [DEAD_LETTER])

@@ -31,7 +31,7 @@ def test_a_producer_whose_messages_time_out_is_replaced_and_its_dead_letters_are
             return Producer({**properties, "bootstrap.servers": next(servers), "log_level": 0})
 
         monkeypatch.setattr(delivery, "Producer", produced)
-        producer = DeadLetterProducer({}, "orders.dlq", DeadLetterEncoder("orders"), ShutdownEvent())
+        producer = DeadLetterProducer(dict, "orders.dlq", DeadLetterEncoder("orders"), ShutdownEvent())
         with pytest.raises(DeadLettersUnavailable) as refusal:
             producer.send_and_commit(Batch(), [LETTER])
         assert refusal.value.unsent == [LETTER]

@@ -60,7 +60,7 @@ class Topics:
         self._consumer = consumer
         self.replayer = Replayer(
             lambda: Consumer(properties.dead_letter_reader(kafka)),
-            ReplaceableProducer(properties.producer(kafka)),
+            ReplaceableProducer(lambda: properties.producer(kafka)),
             topic=kafka.topic,
             dead_letter_topic=kafka.dead_letter_topic,
         )

@@ -74,7 +74,7 @@ def dead_letters(kafka: FakeKafka, group: ObservedGroup, monkeypatch: pytest.Mon
     monkeypatch.setattr(delivery, "Producer", lambda *_, **__: FakeProducer(kafka))
     clients: Any = group
     checks = TransactionChecks(TOPIC, clients.admin, lambda: clients.client)
-    return TransactionalDeadLetters({}, "orders.dlq", DeadLetterEncoder("orders"), group, checks)
+    return TransactionalDeadLetters(dict, "orders.dlq", DeadLetterEncoder("orders"), group, checks)
 
 
 def committed(kafka: FakeKafka) -> dict[int, int]:
