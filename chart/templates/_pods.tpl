@@ -74,13 +74,15 @@ topologySpreadConstraints:
   {{- include "orders.environment" . | nindent 2 }}
   {{- include "orders.containerSecurity" (list $root (index . 1)) | nindent 2 }}
   resources: {{ toJson $root.Values.migrations.resources }}
-  {{- include "orders.volumeMounts" $root | nindent 2 }}
+  {{- include "orders.volumeMounts" (list $root (index . 2)) | nindent 2 }}
 {{- end }}
 
-{{- /* Certificates to mount, as a list. */}}
-{{- define "orders.certificates" -}}
+{{- /* Certificates and passwords to mount, as a list. Files follow their Secret, but variables do not. (root; migrate, write, read or "" for no
+login to PostgreSQL) */}}
+{{- define "orders.secretFiles" -}}
+{{- $values := (index . 0).Values -}}
 {{- range $server := list "kafka" "postgresql" }}
-{{- $tls := (index $.Values $server).tls }}
+{{- $tls := (index $values $server).tls }}
 {{- with $tls.caSecret }}
 - {name: {{ $server }}-ca, folder: /etc/orders/{{ $server }}, secret: {{ . | quote }}, keys: [{{ $tls.caKey | quote }}]}
 {{- end }}
@@ -88,15 +90,22 @@ topologySpreadConstraints:
 - {name: {{ $server }}-client, folder: /etc/orders/{{ $server }}-client, secret: {{ . | quote }}, keys: [tls.crt, tls.key]}
 {{- end }}
 {{- end }}
+{{- with $values.kafka.sasl.passwordSecret }}
+- {name: kafka-login, folder: /etc/orders/kafka-login, secret: {{ . | quote }}, keys: [{{ $values.kafka.sasl.passwordKey | quote }}]}
+{{- end }}
+{{- if and (index . 1) (not (include "orders.hasTokenCallback" (index . 0))) }}
+- {name: postgresql-login, folder: /etc/orders/postgresql-login, secret: {{ include "orders.databaseSecret" . | quote }}, keys: [{{ $values.postgresql.existingSecretKeys.password | quote }}]}
+{{- end }}
 {{- end }}
 
+{{- /* (root, login) */}}
 {{- define "orders.volumeMounts" -}}
 volumeMounts:
   - {name: tmp, mountPath: /tmp}
-  {{- range include "orders.certificates" . | fromYamlArray }}
+  {{- range include "orders.secretFiles" . | fromYamlArray }}
   - {name: {{ .name }}, mountPath: {{ .folder }}, readOnly: true}
   {{- end }}
-  {{- range .Values.extraVolumeMounts }}
+  {{- range (index . 0).Values.extraVolumeMounts }}
   - {{ toJson . }}
   {{- end }}
 {{- end }}
@@ -111,23 +120,24 @@ volumeMounts:
   secret: {secretName: {{ quote .Values.auth.existingSecret }}, items: [{key: {{ quote .Values.auth.existingSecretKey }}, path: keys}]}
 {{- end }}
 
+{{- /* (root, login) */}}
 {{- define "orders.volumes" -}}
 volumes:
   - name: tmp
     emptyDir: {}
-  {{- range include "orders.certificates" . | fromYamlArray }}
+  {{- range include "orders.secretFiles" . | fromYamlArray }}
   - name: {{ .name }}
     secret:
       secretName: {{ quote .secret }}
-      # libpq rejects a private key that others can read.
-      defaultMode: 0440
+      # libpq rejects a private key that others can read. Passwords do not depend on the pod's ids.
+      defaultMode: {{ ternary "0444" "0440" (hasSuffix "-login" .name) }}
       # Only these keys, because the Secret may also contain the authority's private key.
       items:
         {{- range .keys }}
         - {key: {{ quote . }}, path: {{ quote . }}}
         {{- end }}
   {{- end }}
-  {{- range .Values.extraVolumes }}
+  {{- range (index . 0).Values.extraVolumes }}
   - {{ toJson . }}
   {{- end }}
 {{- end }}

@@ -65,15 +65,14 @@ ssl.key.location: /etc/orders/kafka-client/tls.key
 {{- if and (kindIs "float64" .) (ne (floor .) .) -}}{{ . }}{{- else -}}{{ int64 . }}{{- end -}}
 {{- end }}
 
-{{- /* Variables from Secrets, except the login to PostgreSQL. */}}
+{{- /* Variables from Secrets, or that name their files, except the login to PostgreSQL. */}}
 {{- define "orders.secretEnv" -}}
 {{- with .Values.kafka.existingSecret }}
 - name: ORDERS_KAFKA__PROPERTIES
   valueFrom: {secretKeyRef: {name: {{ quote . }}, key: {{ quote $.Values.kafka.existingSecretKey }}}}
 {{- end }}
-{{- with .Values.kafka.sasl.passwordSecret }}
-- name: ORDERS_KAFKA__PROPERTIES__sasl.password
-  valueFrom: {secretKeyRef: {name: {{ quote . }}, key: {{ quote $.Values.kafka.sasl.passwordKey }}}}
+{{- if .Values.kafka.sasl.passwordSecret }}
+- {name: ORDERS_KAFKA__PASSWORD_FILE, value: {{ printf "/etc/orders/kafka-login/%s" .Values.kafka.sasl.passwordKey | quote }}}
 {{- end }}
 {{- range .Values.extraEnv }}
 - {{ toJson . }}
@@ -95,7 +94,7 @@ env:
   - {name: ORDERS_AUTH__KEYS_FILE, value: /etc/orders/auth/keys}
   {{- end }}
   {{- with index . 2 }}
-  {{- include "orders.loginEnv" (list $root . "PGUSER" "PGPASSWORD") | nindent 2 }}
+  {{- include "orders.login" (list $root .) | nindent 2 }}
   {{- end }}
   {{- include "orders.secretEnv" $root | nindent 2 }}
 {{- end }}

@@ -136,9 +136,9 @@
 
 {{- define "orders.validateSettings" -}}
 {{- $v := .Values -}}
-{{- $fixed := list "ORDERS_MODE" "ORDERS_HTTP__HOST" "ORDERS_HTTP__PORT" "ORDERS_ADMIN__HOST" "ORDERS_ADMIN__PORT" "PGUSER" "PGPASSWORD" }}
+{{- $fixed := list "ORDERS_MODE" "ORDERS_HTTP__HOST" "ORDERS_HTTP__PORT" "ORDERS_ADMIN__HOST" "ORDERS_ADMIN__PORT" "PGUSER" "PGPASSWORD" "ORDERS_POSTGRES__PASSWORD_FILE" }}
 {{- if $v.kafka.existingSecret }}{{ $fixed = append $fixed "ORDERS_KAFKA__PROPERTIES" }}{{ end }}
-{{- if $v.kafka.sasl.passwordSecret }}{{ $fixed = append $fixed "ORDERS_KAFKA__PROPERTIES__sasl.password" }}{{ end }}
+{{- if $v.kafka.sasl.passwordSecret }}{{ $fixed = append $fixed "ORDERS_KAFKA__PROPERTIES__sasl.password" }}{{ $fixed = append $fixed "ORDERS_KAFKA__PASSWORD_FILE" }}{{ end }}
 {{- if eq $v.consumer.kind "StatefulSet" }}{{ $fixed = append $fixed "ORDERS_KAFKA__PROPERTIES__group.instance.id" }}{{ end }}
 {{- /* Probes, grace period and memory limit depend on these. */}}
 {{- $own := dict "ORDERS_CACHE__MAX_BYTES" "cache.maxBytes" "ORDERS_CACHE__WARM_DEADLINE" "cache.warmDeadline" "ORDERS_HTTP__DRAIN_TIMEOUT" "api.drainSeconds" "ORDERS_AUTH__KEYS_FILE" "auth.existingSecret" }}
@@ -171,7 +171,7 @@
 {{- end }}
 {{- end }}
 {{- $reserved := dict "extraEnv" list "extraVolumes" (list "tmp" "api-keys") "extraVolumeMounts" (list "/tmp" "/etc/orders/auth") -}}
-{{- range include "orders.certificates" . | fromYamlArray }}
+{{- range include "orders.secretFiles" (list . "write") | fromYamlArray }}
 {{- $_ := set $reserved "extraVolumes" (append $reserved.extraVolumes .name) }}
 {{- $_ := set $reserved "extraVolumeMounts" (append $reserved.extraVolumeMounts .folder) }}
 {{- end }}
@@ -221,7 +221,7 @@
 {{- /* Not empty for names whose values `orders doctor` redacts. Same patterns as in service/config/redaction.py. (name) */}}
 {{- define "orders.isSecretName" -}}
 {{- $isSecret := regexMatch `(?i)password|passphrase|secret|token|jaas|key[._]pem|credentials|keystore|api[._]key|oauthbearer[._]config|otlp.*headers` . -}}
-{{- if and $isSecret (not (regexMatch `(?i)[._](location|file|url|dir|client[._]id)$` .)) }}true{{ end }}
+{{- if and $isSecret (not (regexMatch `(?i)[._](location|file|url|dir|callback|client[._]id)$` .)) }}true{{ end }}
 {{- end }}
 
 {{- /* Replaces each $(VARIABLE), ${VARIABLE} and {{ expression }} by a quotation mark, because references are not secrets. */}}
@@ -270,8 +270,9 @@
 {{- if and $hasUser (not $isElsewhere) (not (hasPrefix "SASL" $kafka.securityProtocol)) }}
 {{- fail "kafka.sasl has no effect without SASL: set kafka.securityProtocol to SASL_SSL" }}
 {{- end }}
-{{- if and (hasPrefix "SASL" $kafka.securityProtocol) (not $kafka.existingSecret) (not (and $sasl.mechanism $sasl.username $sasl.passwordSecret)) }}
-{{- fail (printf "kafka.sasl.mechanism, kafka.sasl.username and kafka.sasl.passwordSecret are required if kafka.securityProtocol is %s, unless kafka.existingSecret sets them" $kafka.securityProtocol) }}
+{{- $hasToken := and (eq $sasl.mechanism "OAUTHBEARER") (get .Values.settings "ORDERS_KAFKA__TOKEN_CALLBACK") }}
+{{- if and (hasPrefix "SASL" $kafka.securityProtocol) (not $kafka.existingSecret) (not $hasToken) (not (and $sasl.mechanism $sasl.username $sasl.passwordSecret)) }}
+{{- fail (printf "kafka.sasl.mechanism, kafka.sasl.username and kafka.sasl.passwordSecret are required if kafka.securityProtocol is %s, unless kafka.existingSecret sets them, or kafka.sasl.mechanism is OAUTHBEARER with settings.ORDERS_KAFKA__TOKEN_CALLBACK" $kafka.securityProtocol) }}
 {{- end }}
 {{- $isVerified := hasPrefix "verify" $postgresql.tls.mode -}}
 {{- if and $postgresql.enabled (or $isVerified (eq $postgresql.tls.mode "require") $postgresql.tls.caSecret $postgresql.tls.clientSecret) }}

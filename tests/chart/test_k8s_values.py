@@ -104,20 +104,17 @@ def test_the_strimzi_values_use_the_names_in_the_manifests() -> None:
     assert settings["ORDERS_KAFKA__BOOTSTRAP_SERVERS"] == f"{name}-kafka-bootstrap:{port}"
     assert topics == {settings["ORDERS_KAFKA__TOPIC"], settings["ORDERS_KAFKA__DEAD_LETTER_TOPIC"]}
     pod = one(objects, "Deployment", "orders-consumer")["spec"]["template"]["spec"]
-    (password,) = (each for each in pod["containers"][0]["env"] if each["name"].endswith("sasl.password"))
-    assert password["valueFrom"]["secretKeyRef"] == {"name": user["metadata"]["name"], "key": "password"}
-    assert f"{name}-cluster-ca-cert" in {each.get("secret", {}).get("secretName") for each in pod["volumes"]}
+    mounted = {each["secret"]["secretName"] for each in pod["volumes"] if "secret" in each}
+    assert {f"{name}-cluster-ca-cert", user["metadata"]["name"]} <= mounted
 
 
-def test_the_service_merges_strimzis_password_with_the_properties_of_the_chart(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_service_gets_the_properties_for_strimzi(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in one(render(VALUES["strimzi"]), "ConfigMap", "orders")["data"].items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setenv("ORDERS_KAFKA__PROPERTIES__sasl.password", "secret")
     assert Settings().kafka.properties == {
         "security.protocol": "SASL_SSL",
         "sasl.mechanism": "SCRAM-SHA-512",
         "sasl.username": one(documents("strimzi"), "KafkaUser")["metadata"]["name"],
-        "sasl.password": "secret",
         "ssl.ca.location": "/etc/orders/kafka/ca.crt",
     }
 

@@ -116,7 +116,8 @@ def test_init_containers_that_wait_for_migrations_have_a_login() -> None:
     for component in ("api", "consumer"):
         pod = one(render(), "Deployment", f"orders-{component}")["spec"]["template"]["spec"]
         for container in (*pod["initContainers"], *pod["containers"]):
-            assert {"PGUSER", "PGPASSWORD"} <= {variable["name"] for variable in container["env"]}
+            names = {variable["name"] for variable in container["env"]}
+            assert {"PGUSER", "ORDERS_POSTGRES__PASSWORD_FILE"} <= names
 
 
 def test_the_chart_creates_a_secret_for_each_login_without_one() -> None:

@@ -31,10 +31,10 @@ template:
           {{- range $name, $value := include "orders.settings" . | fromYaml }}
           - {name: {{ quote $name }}, value: {{ $value | replace "$" "$$" | quote }}}
           {{- end }}
-          {{- include "orders.loginEnv" (list . "migrate" "PGUSER" "PGPASSWORD") | nindent 10 }}
+          {{- include "orders.login" (list . "migrate") | nindent 10 }}
           {{- include "orders.secretEnv" . | nindent 10 }}
         {{- include "orders.containerSecurity" (list . "migration") | nindent 8 }}
         resources: {{ toJson .Values.migrations.resources }}
-        {{- include "orders.volumeMounts" . | nindent 8 }}
-    {{- include "orders.volumes" . | nindent 4 }}
+        {{- include "orders.volumeMounts" (list . "migrate") | nindent 8 }}
+    {{- include "orders.volumes" (list . "migrate") | nindent 4 }}
 {{- end }}

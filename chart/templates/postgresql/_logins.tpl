@@ -22,6 +22,21 @@ values, so that all templates get the same one. */}}
 {{- if ne (include "orders.databaseSecret" (list . "migrate")) (include "orders.databaseSecret" (list . "write")) }}true{{ end }}
 {{- end }}
 
+{{- /* Not empty if a function returns the passwords of PostgreSQL. */}}
+{{- define "orders.hasTokenCallback" -}}
+{{- if .Values.settings.ORDERS_POSTGRES__TOKEN_CALLBACK }}true{{ end }}
+{{- end }}
+
+{{- /* User and password of a login, for a container of Orders. (root; migrate, write or read) */}}
+{{- define "orders.login" -}}
+{{- $keys := (index . 0).Values.postgresql.existingSecretKeys -}}
+- name: PGUSER
+  valueFrom: {secretKeyRef: {name: {{ include "orders.databaseSecret" . | quote }}, key: {{ quote $keys.username }}}}
+{{- if not (include "orders.hasTokenCallback" (index . 0)) }}
+- {name: ORDERS_POSTGRES__PASSWORD_FILE, value: {{ printf "/etc/orders/postgresql-login/%s" $keys.password | quote }}}
+{{- end }}
+{{- end }}
+
 {{- /* User and password of a login, as variables of those names. (root; migrate, write or read; user's, password's variable) */}}
 {{- define "orders.loginEnv" -}}
 {{- $secret := include "orders.databaseSecret" . -}}
