@@ -139,7 +139,7 @@ def test_a_database_of_an_unreleased_version_is_reported(database: str, work: Ca
         connection.execute("ALTER TABLE items RENAME COLUMN order_id TO order_uid")
         connection.execute("ALTER TABLE orders DROP COLUMN shard CASCADE")
     with pytest.raises(CommandFailed, match=r"missing: items\.order_id, orders\.shard \(.* use an empty database"):
-        work(database, LIMITS)
+        work(Conninfo(database), LIMITS)
 
 
 @pytest.mark.parametrize("command", ["migrate", "wait-for-migrations"])
@@ -198,7 +198,7 @@ def test_a_rejected_statement_fails_at_once_without_quoting_postgresql(empty: st
 
 
 def test_waiting_ends_when_the_schema_is_migrated(empty: str) -> None:
-    migration = Timer(1.2, migrate, (empty, LIMITS))
+    migration = Timer(1.2, migrate, (Conninfo(empty), LIMITS))
     lines: list[str] = []
     migration.start()
     wait_for_migrations(Conninfo(empty), LIMITS, echo=lines.append)
