@@ -103,18 +103,25 @@ def _lock_in_reverse(dsn: str, done: Event) -> None:
 
 @contextmanager
 def _trigger(workload: Workload, table: str, body: str) -> Iterator[None]:
-    workload.query(f"CREATE FUNCTION nemesis() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body}; RETURN NEW; END $$")
+    workload.query(_function(body))
     create = f"CREATE TRIGGER nemesis BEFORE INSERT OR UPDATE ON {table} FOR EACH ROW EXECUTE FUNCTION nemesis()"
-    eventually(lambda: _has_changed(workload, create), what="the trigger is created")
+    eventually(lambda: _has_changed(workload, create), within=60, what="the trigger is created")
     try:
         yield
     finally:
-        eventually(lambda: _has_changed(workload, f"DROP TRIGGER nemesis ON {table}"), what="the trigger is dropped")
+        workload.query(_function("NULL", "OR REPLACE"))  # needs no lock on the table, so it ends the fault immediately
+        drop = f"DROP TRIGGER nemesis ON {table}"
+        eventually(lambda: _has_changed(workload, drop), within=60, what="the trigger is dropped")
         workload.query("DROP FUNCTION nemesis")
 
 
+def _function(body: str, replace: str = "") -> str:
+    block = f"BEGIN {body}; RETURN NEW; END"
+    return f"CREATE {replace} FUNCTION nemesis() RETURNS trigger LANGUAGE plpgsql AS $$ {block} $$"
+
+
 def _has_changed(workload: Workload, statement: str) -> bool:
-    """Execute the statement; return False if it deadlocked with a batch, as it may where tables are partitioned."""
+    """Execute the statement; return False if it deadlocked with a batch, which locks the table more than once."""
     try:
         workload.query(statement)
     except psycopg.errors.DeadlockDetected:
