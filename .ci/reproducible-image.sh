@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # .ci/reproducible-image.sh: build the image twice without a cache, and require the same layers. Takes about 4 minutes.
-# BuildKit also gives both the same id, if it supports SOURCE_DATE_EPOCH; the classic builder stores the time of the build.
+# BuildKit in a container also gives both the same id (SOURCE_DATE_EPOCH); the builders inside Docker store the time of the build.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 trap 'docker image rm --force orders:first orders:second >/dev/null 2>&1 || true' EXIT

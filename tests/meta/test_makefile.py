@@ -27,6 +27,14 @@ def test_each_service_has_a_target_that_runs_it(target: str, command: str) -> No
     assert make("--dry-run", target).splitlines()[-1] == f".venv/bin/orders {command}"
 
 
+def test_an_image_has_the_time_of_its_commit() -> None:
+    done = subprocess.run(["git", "log", "-1", "--format=%ct"], cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S607
+    if done.returncode:
+        pytest.skip("NOT RUN: TIME OF THE IMAGE: NO GIT REPOSITORY")
+    engine = "DOCKER=sh -c 'printenv SOURCE_DATE_EPOCH'"
+    assert make("image", engine) == done.stdout
+
+
 def test_named_tests_run_without_the_checks_and_the_page() -> None:
     commands = make("--dry-run", "test", "ARGS=tests/unit -k decode")
     assert commands.splitlines()[-1] == ".venv/bin/pytest tests/unit -k decode"
