@@ -218,16 +218,13 @@ BROADCASTER = new_broadcaster(max_clients=1)
 @given(st.text() | st.integers(-20, 60).map(lambda number: f"{BROADCASTER._process_id}-{number}"))
 @example(f"{BROADCASTER._process_id}-{'9' * 15}")
 def test_any_last_event_id_opens_a_stream_within_the_buffer(event_id: str) -> None:
-    async def publish_and_open() -> None:
-        BROADCASTER.publish(stored("a"))
-        stream = BROADCASTER.open(event_id)
-        assert BROADCASTER.newest - 10 <= stream._last_number <= BROADCASTER.newest
-        assert len(BROADCASTER._after(stream._last_number)) == BROADCASTER.newest - stream._last_number
-        with pytest.raises(Problem):
-            BROADCASTER.open(event_id)
-        BROADCASTER.remove(stream)
-
-    asyncio.run(publish_and_open())
+    BROADCASTER.publish(stored("a"))
+    stream = BROADCASTER.open(event_id)
+    assert BROADCASTER.newest - 10 <= stream._last_number <= BROADCASTER.newest
+    assert len(BROADCASTER._after(stream._last_number)) == BROADCASTER.newest - stream._last_number
+    with pytest.raises(Problem):
+        BROADCASTER.open(event_id)
+    BROADCASTER.remove(stream)
 
 
 # Settings and files
