@@ -29,9 +29,7 @@ class SummaryTable:
 
 
 def new_broadcaster(summaries: SummaryTable | None = None, **options: Any) -> EventBroadcaster:
-    """Return a broadcaster that sends each event at once."""
-    defaults = {"buffer_size": 10, "max_clients": 10, "send_interval": 0}
-    return EventBroadcaster((summaries or SummaryTable()).read, **{**defaults, **options})
+    return EventBroadcaster((summaries or SummaryTable()).read, **{"buffer_size": 10, "max_clients": 10, **options})
 
 
 def stored(*uids: str) -> Notification:
@@ -43,8 +41,6 @@ class Client:
 
     def __init__(self, stream: EventStream) -> None:
         self.text = ""
-        self.chunks = 0
-        """Number of writes with events."""
         self.is_ended = False
         self.may_read = asyncio.Event()
         self.may_read.set()
@@ -57,9 +53,7 @@ class Client:
 
     async def _send(self, message: Message) -> None:
         await self.may_read.wait()
-        body = message.get("body", b"").decode()
-        self.text += body
-        self.chunks += "event:" in body
+        self.text += message.get("body", b"").decode()
         self.is_ended = message["type"] == "http.response.body" and not message.get("more_body", False)
 
     @property

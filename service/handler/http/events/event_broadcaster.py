@@ -2,8 +2,7 @@
 
 All streams read one ring buffer, each after its own last event, so a slow stream uses no additional memory. A
 stream that falls behind the buffer gets a `reset` event; a client that reads nothing for STALL_SECONDS is disconnected.
-Streams with summaries continue when the summaries of the next events have been read. Events that follow each other
-closely are sent together, because each write to a client costs more than the events in it.
+Streams with summaries continue when the summaries of the next events have been read.
 """
 
 import asyncio
@@ -22,7 +21,6 @@ from service.handler.http.events.summary_loader import ReadSummaries, SummaryLoa
 from service.handler.http.responses.json_response import NO_STORE
 from service.handler.http.responses.problem_types import ProblemType
 from service.handler.http.responses.problems import Problem
-from service.pkg.coalesced_call import CoalescedCall
 from service.pkg.rate import Rate
 from service.usecases.ports.reads import Notification
 
@@ -31,8 +29,6 @@ HEARTBEAT_SECONDS: Final = 15.0
 STALL_SECONDS: Final = 10.0
 """How long a client may leave one chunk of its stream unread."""
 MAX_EVENTS_PER_CHUNK: Final = 500
-SEND_INTERVAL_SECONDS: Final = 0.05
-"""The shortest time between two chunks of published events."""
 RATE_WINDOW_SECONDS: Final = 10.0
 _HEARTBEAT: Final = b": heartbeat\n\n"
 _RECONNECT: Final = b"retry: 2000\n\n"
@@ -55,7 +51,6 @@ class EventBroadcaster:
         buffer_size: int,
         max_clients: int,
         on_drop: Callable[[], None] = lambda: None,
-        send_interval: float = SEND_INTERVAL_SECONDS,
     ) -> None:
         self._buffer = [BufferedEvent("", "", "")] * buffer_size
         self._max_clients = max_clients
@@ -64,9 +59,6 @@ class EventBroadcaster:
         self._plain_streams: set[EventStream] = set()
         self._summary_streams: set[EventStream] = set()
         self._summaries = SummaryLoader(read_summaries, self._events_after, self._wake_summary_streams)
-        self._sending = CoalescedCall(self._send, send_interval)
-        self._sent = 0
-        """Number of the last event that streams were told about."""
         self.rate = Rate(RATE_WINDOW_SECONDS)
         """Published events per second. The publisher calls `observe` when it has published all events up to now, and
         `restart` when it may have missed some."""
@@ -84,7 +76,9 @@ class EventBroadcaster:
         for kind, uid, data in order_data(notification, _now()):
             self._append(kind, data, uid)
         self.rate.add(self.newest - last)
-        self._sending.request()
+        _wake(self._plain_streams)
+        if self._summary_streams:
+            self._summaries.request(last)
 
     def reset(self, since: datetime | None = None) -> None:
         """Publish that events since this time may be missing (None: at any time)."""
@@ -94,7 +88,6 @@ class EventBroadcaster:
     def close(self) -> None:
         """End all streams cleanly, and refuse new ones."""
         self.is_closed = True
-        self._sending.cancel()
         self._summaries.close()
         self._wake_all()
 
@@ -153,13 +146,6 @@ class EventBroadcaster:
         self.newest += 1
         event = BufferedEvent(self._event_id(self.newest), kind, data, order_uid)
         self._buffer[self.newest % len(self._buffer)] = event
-
-    def _send(self) -> None:
-        """Let the streams send what was published since the last call."""
-        sent, self._sent = self._sent, self.newest
-        _wake(self._plain_streams)
-        if self._summary_streams:
-            self._summaries.request(sent)
 
     def _wake_all(self) -> None:
         _wake(self._plain_streams)

@@ -30,19 +30,6 @@ async def test_a_client_gets_events_from_now_on() -> None:
     assert numbers == [2, 3, 4]
 
 
-async def test_events_that_follow_each_other_closely_are_sent_together() -> None:
-    broadcaster = new_broadcaster(send_interval=0.5)
-    client = await connect(broadcaster)
-    received = []
-    for uid in ("a", "b", "c"):
-        broadcaster.publish(stored(uid))
-        await client.read()
-        received.append(len(client.events))
-    assert received == [1, 1, 1]
-    await until(lambda: len(client.events) == 3)
-    assert client.chunks == 2
-
-
 async def test_a_reconnecting_client_continues_after_its_last_event() -> None:
     broadcaster = new_broadcaster()
     first = await connect(broadcaster)
