@@ -9,6 +9,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message,
 from service.errors import CommandFailed
 from service.handler.kafka.client import error_codes
 from service.handler.kafka.client.error_phrases import phrase, topic_problem
+from service.handler.kafka.client.offset_queries import committed_offsets
 from service.handler.kafka.client.properties import verified
 from service.repo.conninfo import Conninfo
 
@@ -70,21 +71,13 @@ def open_consumer(bootstrap_servers: str, group_id: str, properties: Mapping[str
 def progress(consumer: Consumer, topic: str) -> GroupProgress:
     """Compare the group's offsets with the ends of the topic's partitions. Raises CommandFailed."""
     try:
-        committed = _without_errors(consumer.committed(_partitions(consumer, topic), timeout=RESPONSE_TIMEOUT_SECONDS))
+        committed = committed_offsets(consumer, _partitions(consumer, topic), RESPONSE_TIMEOUT_SECONDS)
         ends = [consumer.get_watermark_offsets(partition, timeout=RESPONSE_TIMEOUT_SECONDS) for partition in committed]
     except KafkaException as error:
         raise CommandFailed(f"Kafka: {phrase(error.args[0])}") from error
     positions = [max(partition.offset, low) for partition, (low, _) in zip(committed, ends, strict=True)]
     produced = sum(high for _, high in ends)
     return GroupProgress(produced, produced - sum(positions))
-
-
-def _without_errors(committed: list[TopicPartition]) -> list[TopicPartition]:
-    """Raise the error of a partition, whose offset is not known. Raises KafkaException."""
-    for each in committed:
-        if each.error is not None:
-            raise KafkaException(each.error)
-    return committed
 
 
 def messages(consumer: Consumer, topic: str) -> Iterator[Message]:

@@ -45,30 +45,25 @@ def test_the_next_batch_is_read_while_the_previous_one_is_written(setup: LoopSet
     assert setup.batches.started == [{0: 0}, {0: 1}]
 
 
+def one_order(setup: LoopSetup) -> Script:
+    """Send one order, and wait until the loop ends."""
+    setup.kafka.rebalance("on_assign", 0)
+    setup.kafka.append(0, ORDER)
+    yield lambda: False
+
+
 def test_an_error_of_a_batch_ends_the_loop_and_nothing_is_committed(setup: LoopSetup) -> None:
     setup.store.failures.append(RuntimeError("a bug"))
-
-    def script() -> Script:
-        setup.kafka.rebalance("on_assign", 0)
-        setup.kafka.append(0, ORDER)
-        yield lambda: False
-
     with pytest.raises(RuntimeError, match="a bug"):
-        setup.run(script())
+        setup.run(one_order(setup))
     assert (setup.committed, setup.kafka.is_closed) == ({0: 0, 1: 0}, True)
 
 
 def test_an_error_of_leaving_the_group_does_not_replace_the_one_that_ended_the_loop(setup: LoopSetup) -> None:
     setup.store.failures.append(RuntimeError("a bug"))
     setup.kafka.failures["close"] = KafkaError(KafkaError._STATE)
-
-    def script() -> Script:
-        setup.kafka.rebalance("on_assign", 0)
-        setup.kafka.append(0, ORDER)
-        yield lambda: False
-
     with pytest.raises(RuntimeError, match="a bug"):
-        setup.run(script())
+        setup.run(one_order(setup))
     assert setup.kafka.is_closed
 
 
