@@ -5,7 +5,8 @@ import re
 from collections.abc import Mapping, MutableMapping, Sequence
 from typing import Any
 
-from service.handler.http.events.event_broadcaster import EventBroadcaster, EventStream
+from service.handler.http.events.event_broadcaster import EventBroadcaster
+from service.handler.http.events.event_stream import EventStream
 from service.usecases.ports.reads import Notification
 from tests.kit.waiting import until_idle
 

@@ -85,7 +85,7 @@ MUTATIONS: Final = (
     Mutation(
         "an event stream that its client does not read is dropped",
         Replacement(
-            "service/handler/http/events/event_broadcaster.py",
+            "service/handler/http/events/event_stream.py",
             "EventStream._send_chunk",
             "asyncio.timeout(...)",
             "asyncio.timeout(None)",

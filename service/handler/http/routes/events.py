@@ -9,7 +9,8 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from starlette.responses import Response
 
 from service.entities.order import Timestamp
-from service.handler.http.events.event_broadcaster import EventBroadcaster, EventStream
+from service.handler.http.events.event_broadcaster import EventBroadcaster
+from service.handler.http.events.event_stream import EventStream
 from service.handler.http.openapi.document import LAST_EVENT_ID, ok, request_headers, schema_ref
 from service.handler.http.openapi.examples import ORDER
 from service.handler.http.openapi.router import Router

@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 
-from service.handler.http.events import event_broadcaster
+from service.handler.http.events import event_stream
 from service.handler.http.responses.problems import Problem
 from service.usecases.ports.reads import Notification
 from tests.kit.event_streams import Client, Message, connect, new_broadcaster, stored
@@ -55,8 +55,11 @@ async def test_replayed_events_keep_their_times() -> None:
 @pytest.mark.parametrize("last", ["nonsense", "00000000-1", "{process}-99", "{process}-0", "{process}--1", "٣"])
 async def test_an_unknown_event_id_gets_a_reset_and_then_new_events(last: str) -> None:
     broadcaster = new_broadcaster(buffer_size=2)
+    first = await connect(broadcaster)
     broadcaster.publish(stored("a", "b", "c"))
-    client = await connect(broadcaster, last.format(process=broadcaster._process_id))
+    await first.read()
+    process = first.events[0]["id"].partition("-")[0]
+    client = await connect(broadcaster, last.format(process=process))
     assert client.contents == ["reset {}"]
     broadcaster.publish(stored("d"))
     await client.read()
@@ -76,7 +79,7 @@ async def test_a_reset_reaches_all_clients() -> None:
 async def test_a_client_that_stalls_is_disconnected_during_a_write(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(event_broadcaster, "STALL_SECONDS", 0.2)
+    monkeypatch.setattr(event_stream, "STALL_SECONDS", 0.2)
     dropped: list[bool] = []
     broadcaster = new_broadcaster(buffer_size=100, on_drop=lambda: dropped.append(True))
     slow, quick = await connect(broadcaster), await connect(broadcaster)
@@ -181,7 +184,7 @@ async def test_closing_ends_all_streams_and_refuses_new_ones() -> None:
 
 
 async def test_a_quiet_stream_carries_heartbeats(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(event_broadcaster, "HEARTBEAT_SECONDS", 0.0)
+    monkeypatch.setattr(event_stream, "HEARTBEAT_SECONDS", 0.0)
     client = Client(new_broadcaster().open(None))
     await until(lambda: ": heartbeat\n\n" in client.text)
     client.disconnected.set()

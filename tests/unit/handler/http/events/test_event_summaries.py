@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 
 from service.handler.http.events import summary_loader
-from service.handler.http.events.event_broadcaster import MAX_EVENTS_PER_CHUNK
+from service.handler.http.events.event_buffer import MAX_EVENTS_PER_CHUNK
 from service.usecases.ports.reads import Notification
 from tests.kit.event_streams import Client, SummaryTable, connect, new_broadcaster, stored
 from tests.kit.waiting import until
@@ -119,5 +119,6 @@ async def test_queries_and_buffered_summaries_are_bounded(
         await until(partial(lambda client: len(client.events) == 2_000, client))
     assert max(map(len, summaries.queries)) == MAX_EVENTS_PER_CHUNK
     assert len(summaries.queries) == 4
-    with_summary = [event for event in broadcaster._buffer if event.order_uid and event.with_summary]
+    chunks = [broadcaster._buffer.after(number) for number in range(0, 2_000, MAX_EVENTS_PER_CHUNK)]
+    with_summary = [event for chunk in chunks for event in chunk if event.with_summary]
     assert len(with_summary) == MAX_EVENTS_PER_CHUNK
