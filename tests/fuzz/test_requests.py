@@ -212,19 +212,20 @@ def test_any_if_none_match_can_be_compared_with_any_tag(if_none_match: str, tag:
 
 
 BROADCASTER = new_broadcaster(max_clients=1)
+BUFFER = BROADCASTER._buffer
 
 
 @fuzzed
-@given(st.text() | st.integers(-20, 60).map(lambda number: f"{BROADCASTER._process_id}-{number}"))
-@example(f"{BROADCASTER._process_id}-{'9' * 15}")
+@given(st.text() | st.integers(-20, 60).map(lambda number: f"{BUFFER.process_id}-{number}"))
+@example(f"{BUFFER.process_id}-{'9' * 15}")
 def test_any_last_event_id_opens_a_stream_within_the_buffer(event_id: str) -> None:
     BROADCASTER.publish(stored("a"))
     stream = BROADCASTER.open(event_id)
-    assert BROADCASTER.newest - 10 <= stream._last_number <= BROADCASTER.newest
-    assert len(BROADCASTER._after(stream._last_number)) == BROADCASTER.newest - stream._last_number
+    assert BUFFER.newest - 10 <= stream._last_number <= BUFFER.newest
+    assert len(BUFFER.after(stream._last_number)) == BUFFER.newest - stream._last_number
     with pytest.raises(Problem):
         BROADCASTER.open(event_id)
-    BROADCASTER.remove(stream)
+    BROADCASTER._remove(stream)
 
 
 # Settings and files

@@ -19,6 +19,7 @@ from service.handler.http.responses.middleware import ResponseHeadersMiddleware
 from service.handler.http.responses.problems import EXCEPTION_HANDLERS
 from service.handler.http.responses.routing import METHODS
 from service.handler.http.routes import (
+    dead_letter_counts,
     dead_letter_replay,
     dead_letters,
     events,
@@ -49,7 +50,7 @@ STRUCTS: Final = (
     history.HistoryView,
     dead_letters.DeadLetterList,
     WholeDeadLetter,
-    dead_letters.CountsView,
+    dead_letter_counts.CountsView,
     dead_letter_replay.ReplayDeadLetters,
     dead_letter_replay.ReplayedDeadLetters,
     events.Event,
@@ -110,12 +111,14 @@ def _empty_app(version: str) -> FastAPI:
 
 def _include_routes(app: FastAPI, backends: Backends, keys: Keys | None, log: FilteringBoundLogger) -> None:
     reading = access(keys, KeyScope.READ)
+    reading_dead_letters = access(keys, KeyScope.DEAD_LETTERS)
     _include(app, orders.router(backends.lookup, backends.reader), reading)
     _include(app, order_lookup.router(backends.bulk_lookup), reading)
     _include(app, history.router(backends.reader), reading)
     _include(app, events.router(backends.broadcaster), reading)
     _include(app, stats.router(backends.stats), reading)
-    _include(app, dead_letters.router(backends.dead_letters), access(keys, KeyScope.DEAD_LETTERS))
+    _include(app, dead_letters.router(backends.dead_letters), reading_dead_letters)
+    _include(app, dead_letter_counts.router(backends.dead_letters), reading_dead_letters)
     _include(app, dead_letter_replay.router(backends.replay, log), access(keys, KeyScope.REPLAY))
     _include(app, probes.router(backends.health), PUBLIC)
     app.router.routes.extend(page.routes(page.page_folder()))

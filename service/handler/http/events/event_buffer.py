@@ -17,7 +17,7 @@ class EventBuffer:
 
     def __init__(self, size: int) -> None:
         self._events = [BufferedEvent("", "", "")] * size
-        self._process_id = secrets.token_hex(4)
+        self.process_id = secrets.token_hex(4)
         self.newest = 0
         """Number of the newest event."""
 
@@ -46,7 +46,7 @@ class EventBuffer:
     def find_number(self, event_id: str) -> int | None:
         """Return the event's number, or None if it is unknown or events after it have left the buffer."""
         match = _EVENT_ID.fullmatch(event_id)
-        if not match or match[1] != self._process_id:
+        if not match or match[1] != self.process_id:
             return None
         number = int(match[2])
         return number if self.has_all_after(number) else None
@@ -57,7 +57,7 @@ class EventBuffer:
         self._events[self.newest % len(self._events)] = event
 
     def _event_id(self, number: int) -> str:
-        return f"{self._process_id}-{number}"
+        return f"{self.process_id}-{number}"
 
 
 def _now() -> datetime:

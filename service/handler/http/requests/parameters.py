@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Annotated, LiteralString
+from typing import Annotated, Final, LiteralString
 
 from fastapi import Query
 from pydantic import BeforeValidator
@@ -29,3 +29,5 @@ def _validator(parse: Callable[[str], datetime], rule: LiteralString) -> BeforeV
 FilterText = Annotated[str | None, Query(min_length=1, max_length=255, pattern=r"^[^\x00]*$")]
 TimeParameter = Annotated[datetime | None, _validator(parse_timestamp, "timestamp")]
 TimeOrAgeParameter = Annotated[datetime | None, _validator(parse_timestamp_or_age, "timestamp_or_age")]
+AGE_DESCRIPTION: Final = "or an age such as `90m` or `40d`, which means this long ago"
+"""Ends the description of a TimeOrAgeParameter."""

@@ -5,7 +5,6 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import Final
 
-import msgspec
 from fastapi import Response
 from msgspec import Struct
 
@@ -13,7 +12,7 @@ from service.entities.version import RecordCoordinates
 from service.handler.http.openapi.document import Responses, errors, ok
 from service.handler.http.openapi.examples import ORDER
 from service.handler.http.openapi.router import Router
-from service.handler.http.responses.json_response import REVALIDATE, json_response
+from service.handler.http.responses.json_response import REVALIDATE, struct_response
 from service.handler.http.responses.problem_types import ProblemType
 from service.handler.http.responses.problems import Problem
 from service.handler.http.routes.orders import ORDER_PATH, OrderUidInPath
@@ -66,7 +65,7 @@ def router(reader: OrderReader) -> Router:
         history = await reader.history(order_uid)
         if history is None:
             raise _not_stored(await reader.erased_at(order_uid))
-        return json_response(msgspec.json.encode(_view(order_uid, history)), REVALIDATE)
+        return struct_response(_view(order_uid, history), REVALIDATE)
 
     return routes
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Annotated, Any, Final, Literal, NamedTuple
 
-import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 from starlette.requests import Request
 from starlette.responses import Response
@@ -13,7 +12,7 @@ from starlette.routing import Route
 
 from service.handler.http.openapi.document import Responses, errors, ok
 from service.handler.http.openapi.router import HeadRouter
-from service.handler.http.responses.json_response import json_response
+from service.handler.http.responses.json_response import struct_response
 from service.handler.http.responses.problem_types import ProblemType
 from service.handler.http.responses.problems import problem_response, request_id_of
 
@@ -90,7 +89,7 @@ def _endpoint(checks: Checks, informational: Checks) -> Callable[[Request], Awai
         states = _run(checks)
         parts = states | _run(informational) if "verbose" in request.query_params else UNSET
         if all(states.values()):
-            return json_response(msgspec.json.encode(ProbeStatus("ok", parts)))
+            return struct_response(ProbeStatus("ok", parts))
         failed = ", ".join(name for name, is_healthy in states.items() if not is_healthy)
         return problem_response(ProblemType.NOT_READY, f"failed checks: {failed}", request_id_of(request), parts=parts)
 

@@ -3,13 +3,12 @@
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-import msgspec
 from fastapi import Response
 from msgspec import Struct
 
 from service.handler.http.openapi.document import ok
 from service.handler.http.openapi.router import Router
-from service.handler.http.responses.json_response import json_response
+from service.handler.http.responses.json_response import struct_response
 
 
 class CacheStats(Struct, frozen=True, kw_only=True):
@@ -163,7 +162,7 @@ def router(read: Callable[[], Awaitable[Stats]]) -> Router:
 
     @routes.get("/stats", responses=RESPONSES, summary="Get statistics of the service")
     async def read_stats() -> Response:
-        return json_response(msgspec.json.encode(await read()))
+        return struct_response(await read())
 
     return routes
 
