@@ -27,20 +27,20 @@ COMMANDS: Final = {
     "wait-for-migrations": Command("block until the schema is up to date", "service.app.commands.wait_for_migrations"),
     "generate": Command("produce valid and faulty orders, reproducible by seed", "generator.generate"),
     "check": Command("compare the tables and the dead-letter topic with the generated orders", "generator.check"),
-    "dlq": Command("list, show and replay dead letters", "service.app.commands.dlq"),
+    "dlq": Command("list, show and replay dead letters", "service.app.commands.dlq.command"),
     "rewind": Command("set the consumer group back to a point in time", "service.app.commands.rewind"),
     "skip-batch": Command(
         "save a batch that cannot be decompressed to a file, and move the group past it",
         "service.app.commands.skip_batch",
     ),
     "erase": Command(
-        "delete orders, skip their later messages, and list their dead letters", "service.app.commands.erase"
+        "delete orders, skip their later messages, and list their dead letters", "service.app.commands.erase.command"
     ),
     "prune": Command("delete orders that are older than a given age", "service.app.commands.prune"),
-    "distribute": Command("distribute the tables over the nodes of Citus", "service.app.commands.distribute"),
+    "distribute": Command("distribute the tables over the nodes of Citus", "service.app.commands.distribute.command"),
     "smoke": Command("send one order through Kafka and PostgreSQL, and read it back from the API", "generator.smoke"),
     "doctor": Command(
-        "check Kafka and PostgreSQL, and print the settings without secrets", "service.app.commands.doctor"
+        "check Kafka and PostgreSQL, and print the settings without secrets", "service.app.commands.doctor.command"
     ),
     "completion": Command("print a script that completes commands in a shell", "service.app.commands.completion"),
     "demo": Command("run everything on this machine, with its own Kafka and PostgreSQL", "local.demo"),

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
-from service.app.commands import doctor
-from service.app.commands.support import doctor_checks
+from service.app.commands.doctor import checks as doctor_checks
+from service.app.commands.doctor import command as doctor
 from service.config import KafkaSettings, PostgresSettings, Settings
 from service.pkg.shutdown_event import ShutdownEvent
 from service.repo.listener.merged import OTHER_DATABASE, STANDBY

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import pytest
 from msgspec.json import encode
 
-from service.app.commands.support.kafka_clients import connected_consumer
+from service.app.commands.connections.kafka_clients import connected_consumer
 from service.config import Settings
 from service.errors import CommandFailed, UsageError
 from service.handler.kafka.operations.order_records import KafkaOrderRecords

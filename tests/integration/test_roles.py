@@ -11,7 +11,7 @@ import pytest
 from psycopg.errors import RaiseException
 from psycopg.sql import SQL, Identifier, Literal
 
-from service.app.commands import doctor
+from service.app.commands.doctor import command as doctor
 from service.config import KafkaSettings, MigrationSettings, PostgresSettings, Settings
 from service.errors import CommandFailed
 from service.pkg.shutdown_event import ShutdownEvent

@@ -15,7 +15,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from msgspec.json import decode, encode
 
 from service.app.commands import skip_batch
-from service.app.commands.support.kafka_clients import unreadable_batches
+from service.app.commands.connections.kafka_clients import unreadable_batches
 from service.config import KafkaSettings, Settings
 from service.errors import CommandFailed, KafkaRequestFailed
 from service.pkg.shutdown_event import ShutdownEvent

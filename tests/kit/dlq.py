@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from confluent_kafka import Producer
 
-from service.app.commands import dlq as commands
+from service.app.commands.dlq import command as commands
 from service.config import KafkaSettings, Settings
 from service.entities.dead_letter_headers import Header, Headers
 from service.handler.kafka.client import properties

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import psycopg
 from confluent_kafka import Producer
 
-from service.app.commands import erase
+from service.app.commands.erase import command as erase
 from service.config import Settings
 from service.handler.kafka.client import properties
 from service.pkg.shutdown_event import ShutdownEvent

@@ -63,7 +63,7 @@ FORBIDDEN = {
     "service.usecases.lookup": "from tests.kit import fakes",
     "generator.smoke": "from tests.meta import test_imports",
     "service.app.api.command": "from service.main import main",
-    "service.app.commands.dlq": "from generator import smoke",
+    "service.app.commands.dlq.command": "from generator import smoke",
     "service.main": "from generator import smoke",
     "local.demo": "from bench import figures",
     "bench.ingest": "from service.handler.kafka.consumer import worker",

@@ -7,8 +7,8 @@ from typing import Final
 
 import structlog
 
-from service.app.commands.support.storage_failures import explained
-from service.app.commands.support.stores import expired_orders
+from service.app.commands.connections.storage_failures import explained
+from service.app.commands.connections.stores import expired_orders
 from service.config import Settings
 from service.entities.order import MAX_AGE_SECONDS
 from service.errors import CommandFailed, Stopped, UsageError

@@ -5,7 +5,7 @@ Reading stored orders again changes nothing, because their versions are compared
 
 import argparse
 
-from service.app.commands.support.kafka_clients import stopped_group
+from service.app.commands.connections.kafka_clients import stopped_group
 from service.config import Settings
 from service.pkg.argtypes import timestamp_or_age
 from service.pkg.exit_codes import ExitCode

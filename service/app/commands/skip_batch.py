@@ -7,7 +7,7 @@ import argparse
 from pathlib import Path
 from typing import Final
 
-from service.app.commands.support.kafka_clients import unreadable_batches
+from service.app.commands.connections.kafka_clients import unreadable_batches
 from service.config import Settings
 from service.handler.kafka.operations.unreadable_batches import LARGEST_MAX_SIZE_BYTES
 from service.pkg.argtypes import non_negative_int

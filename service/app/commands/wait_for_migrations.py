@@ -2,7 +2,7 @@
 
 import argparse
 
-from service.app.commands.support.kafka_clients import admin_client
+from service.app.commands.connections.kafka_clients import admin_client
 from service.config import Settings
 from service.handler.kafka.operations.topic_creation import wait_for_broker
 from service.pkg.exit_codes import ExitCode

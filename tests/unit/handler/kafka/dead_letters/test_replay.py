@@ -7,7 +7,7 @@ import pytest
 from confluent_kafka import Consumer, KafkaError, Producer
 
 from local import broker
-from service.app.commands.support.replay_report import ReplayReport
+from service.app.commands.dlq.replay_report import ReplayReport
 from service.config import KafkaSettings
 from service.entities.dead_letter_headers import Header, Headers
 from service.entities.dead_letter_record import DeadLetterId, DeadLetterRecord

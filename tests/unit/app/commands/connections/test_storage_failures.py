@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.app.commands.support.storage_failures import explained
+from service.app.commands.connections.storage_failures import explained
 from service.errors import CommandFailed, SchemaMismatch, StatementTimedOut, StorageUnavailable
 
 

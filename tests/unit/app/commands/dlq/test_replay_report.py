@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.app.commands.support.replay_report import ReplayReport
+from service.app.commands.dlq.replay_report import ReplayReport
 from service.entities.dead_letter_headers import Header
 from service.entities.dead_letter_record import DeadLetterRecord
 from service.usecases.ports.replay import ReplayRefusal

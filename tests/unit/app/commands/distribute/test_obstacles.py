@@ -1,6 +1,6 @@
 import pytest
 
-from service.app.commands.support.distribution_obstacles import describe
+from service.app.commands.distribute.obstacles import describe
 from service.usecases.distribute import (
     ConnectedConsumers,
     ForeignKeysOfOthers,

@@ -3,15 +3,18 @@
 import argparse
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import replace
 from typing import Final
 
-from service.app.commands.support.distribution import table_distributor
-from service.app.commands.support.distribution_obstacles import describe
+from service.app.commands.distribute.obstacles import describe
+from service.app.database import ApplicationName, connection_settings
 from service.config import Settings
 from service.errors import CommandFailed, StatementTimedOut, StorageError
 from service.pkg.argtypes import positive_int
 from service.pkg.exit_codes import ExitCode
 from service.pkg.report import Report, add_json_option, reporting
+from service.repo.connection_errors import require_postgres
+from service.repo.conninfo import listen_conninfos
 from service.repo.operations.distribution import PostgresTableDistributor
 from service.usecases.distribute import plan
 from service.usecases.ports.operations import TableDistribution
@@ -32,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, settings: Settings, _stop: object) -> int:
     """Distribute the tables that are not yet distributed; return the exit code. Raises CommandFailed, StorageError."""
-    with reporting(args) as report, closing(table_distributor(settings, args.shard_count)) as distributor:
+    with reporting(args) as report, closing(_distributor(settings, args.shard_count)) as distributor:
         planned = plan(distributor)
         tables = [
             {"name": each.name, "statement": distributor.statement(each), "bytes": each.size_bytes}
@@ -51,6 +54,19 @@ def run(args: argparse.Namespace, settings: Settings, _stop: object) -> int:
                 _distribute(table, distributor, report)
                 report.add(remaining=tables[done:], distributed=tables[:done])
     return ExitCode.DONE
+
+
+def _distributor(settings: Settings, shard_count: int) -> PostgresTableDistributor:
+    """Connect as `orders migrate` does, with its timeouts. Raises CommandFailed."""
+    conninfo, limits = listen_conninfos(settings.postgres)[0], settings.migration
+    require_postgres(conninfo)
+    connection = replace(
+        connection_settings(settings.postgres, ApplicationName.DISTRIBUTE),
+        conninfo=conninfo,
+        statement_timeout=limits.statement_timeout,
+        lock_timeout=limits.lock_timeout,
+    )
+    return PostgresTableDistributor(connection, ApplicationName.CONSUMER, shard_count)
 
 
 def _preview(tables: Sequence[TableDistribution], distributor: PostgresTableDistributor, report: Report) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from msgspec.json import encode
 
-from service.app.commands.support.editor import edit_document
+from service.app.commands.dlq.editor import edit_document
 from service.app.decoding import document_decoder
 from service.config import DocumentSettings
 from service.errors import CommandFailed

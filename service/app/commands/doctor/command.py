@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import psycopg
 
-from service.app.commands.support.doctor_checks import checks
+from service.app.commands.doctor.checks import checks
 from service.config import Settings
 from service.config.redaction import redacted
 from service.config.sources import DELIMITER

@@ -10,10 +10,10 @@ from contextlib import closing, contextmanager
 
 import msgspec
 
-from service.app.commands.support import stores as command_stores
-from service.app.commands.support.erasure_report import report_dead_letters, report_erased, report_preview, report_undo
-from service.app.commands.support.kafka_clients import admin_client, connected_consumer, dead_letter_topic
-from service.app.commands.support.storage_failures import explained
+from service.app.commands.connections import stores
+from service.app.commands.connections.kafka_clients import admin_client, connected_consumer, dead_letter_topic
+from service.app.commands.connections.storage_failures import explained
+from service.app.commands.erase.report import report_dead_letters, report_erased, report_preview, report_undo
 from service.config import KafkaSettings, Settings
 from service.entities.order import MAX_UID_LENGTH, OrderUid
 from service.errors import CommandFailed, KafkaRequestFailed, RecordsRetained, Stopped, UsageError
@@ -140,7 +140,7 @@ def _forget(older_than: float, settings: Settings, report: Report, stop: Shutdow
 
 @contextmanager
 def _erasures(settings: Settings) -> Iterator[Erasures]:
-    with explained(), closing(command_stores.erasures(settings.postgres)) as erasures:
+    with explained(), closing(stores.erasures(settings.postgres)) as erasures:
         yield erasures
 
 
