@@ -30,7 +30,7 @@ from service.handler.kafka.consumer.batch_builder import BatchBuilder
 from service.handler.kafka.consumer.flow_control.settings import BreakerSettings
 from service.handler.kafka.consumer.loop import OrderConsumer
 from service.handler.kafka.consumer.reports.retry_report import RetryReport
-from service.handler.kafka.consumer.topic.report import report_topics
+from service.handler.kafka.consumer.reports.topic_report import report_topics
 from service.handler.kafka.dead_letters.encoder import DeadLetterEncoder
 from service.handler.kafka.dead_letters.producer import DeadLetterProducer
 from service.handler.kafka.dead_letters.transaction_checks import TransactionChecks

@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 
 from service.config import KafkaSettings
 from service.handler.kafka.client.diagnostics import DiagnosticAdminClient
-from service.handler.kafka.consumer.topic.report import report_topics
+from service.handler.kafka.consumer.reports.topic_report import report_topics
 from service.pkg.shutdown_event import ShutdownEvent
 
 

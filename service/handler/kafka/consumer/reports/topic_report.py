@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from service.config import KafkaSettings
 
 _CHECK_INTERVAL_SECONDS: Final = 5.0
-_METADATA_TIMEOUT_SECONDS: Final = 5.0
 
 
 def report_topics(
@@ -48,7 +47,7 @@ def _log_topic_problems(kafka: "KafkaSettings", client: DiagnosticAdminClient, l
 def _log_unreachable_brokers(client: DiagnosticAdminClient, log: FilteringBoundLogger) -> None:
     """Log the brokers with an unreachable advertised address: the partitions that they lead are not consumed."""
     try:
-        brokers = client.check_advertised(_METADATA_TIMEOUT_SECONDS)
+        brokers = client.check_advertised(topics.METADATA_TIMEOUT_SECONDS)
     except KafkaException:
         return  # the metadata request that follows reports the problem
     for broker in brokers:
