@@ -9,7 +9,8 @@ from reference import ROOT
 
 ERRORS: Final = "service.errors"
 PORTS: Final = "service.usecases.ports"
-INWARDS: Final = {ERRORS, "service.entities", "service.pkg", PORTS, "service.usecases"}
+STATS: Final = "service.usecases.stats"
+INWARDS: Final = {ERRORS, "service.entities", "service.pkg", PORTS, "service.usecases", STATS}
 DECODING: Final = "service.decoding"
 
 REPO: Final = "service.repo"
@@ -53,6 +54,10 @@ PACKAGES: Final[Mapping[str, Package]] = {
     "service.usecases": Package(
         "ingest, lookup, warm-up, circuit breaker, replay, erase, rewind, distribute, doctor",
         {ERRORS, "service.entities", "service.pkg", PORTS},
+    ),
+    STATS: Package(
+        "the statistics of the API and its dependencies",
+        {ERRORS, "service.entities", "service.pkg", PORTS, "service.usecases"},
     ),
     DECODING: Package("documents to orders or rejections", {ERRORS, "service.entities"}),
     REPO: Package("PostgreSQL: connections, errors, the document's SQL, notifications", INWARDS),

@@ -9,9 +9,10 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from local import broker
-from service.handler.kafka.client.group_lag import GroupLag, PartitionDepth, TopicDepths
+from service.handler.kafka.client.group_lag import GroupLag
 from service.handler.kafka.client.topic_id import TopicId, fetch_topic_id
 from service.handler.kafka.dead_letters.transaction_checks import TransactionChecks
+from service.usecases.ports.stats import PartitionDepth, TopicDepths
 from tests.kit import temporary
 from tests.kit.waiting import eventually
 

@@ -12,7 +12,15 @@ from service.entities.order import Order
 from service.handler.http.api import Backends, create_app
 from service.handler.http.routes.dead_letter_replay import ReplayBackend
 from service.handler.http.routes.probes import Health
-from service.handler.http.routes.stats import (
+from service.metrics import REPLAY_OUTCOMES, ApiMetrics
+from service.pkg.lru import Lru
+from service.pkg.ttl_set import TTLSet
+from service.usecases.bulk_lookup import BulkLookup
+from service.usecases.cached_orders import CachedOrders
+from service.usecases.lookup import Lookup
+from service.usecases.ports.replay import ReplayRefusal, ReplayRequest, ReplayResult
+from service.usecases.staleness import Staleness
+from service.usecases.stats.view import (
     CacheStats,
     ConnectionPool,
     Dependencies,
@@ -22,14 +30,6 @@ from service.handler.http.routes.stats import (
     Thresholds,
     WarmUpStats,
 )
-from service.metrics import REPLAY_OUTCOMES, ApiMetrics
-from service.pkg.lru import Lru
-from service.pkg.ttl_set import TTLSet
-from service.usecases.bulk_lookup import BulkLookup
-from service.usecases.cached_orders import CachedOrders
-from service.usecases.lookup import Lookup
-from service.usecases.ports.replay import ReplayRefusal, ReplayRequest, ReplayResult
-from service.usecases.staleness import Staleness
 from tests.kit.event_streams import new_broadcaster
 from tests.kit.factories import order
 from tests.kit.fake_dead_letter_reader import FakeDeadLetterReader

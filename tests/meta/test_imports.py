@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from reference import ROOT
-from reference.packages import DECODING, ERRORS, HANDLERS, INWARDS, PACKAGES, PORTS, REPO, REPOS
+from reference.packages import DECODING, ERRORS, HANDLERS, INWARDS, PACKAGES, PORTS, REPO, REPOS, STATS
 
 ROOTS = ("service", "generator", "migrations", "local", "bench", "tests/kit", "reference")
 
 OWN = {root.partition("/")[0] for root in ROOTS}
 
-SUBPACKAGES = (HANDLERS | REPOS | {PORTS}) - {REPO}
+SUBPACKAGES = (HANDLERS | REPOS | {PORTS, STATS}) - {REPO}
 PASSED_IN = {"service.config", "service.metrics"}
 MAY_NAME_TYPES_OF: Mapping[str, set[str]] = {
     **dict.fromkeys(HANDLERS | REPOS, PASSED_IN),
@@ -38,6 +38,8 @@ FORBIDDEN = {
     "service.errors": "from service.entities.dead_letter import DeadLetter",
     "service.usecases.ingest": "from service.repo.writer import order_store",
     "service.usecases.ports.batch": "from service.usecases import lookup",
+    "service.usecases.warm_up": "from service.usecases.stats import view",
+    "service.usecases.stats.reader": "from service.handler.http.routes import stats",
     "service.decoding.decoder": "import confluent_kafka",
     "service.repo.writer.order_store": "from service.handler.kafka.client import record",
     "service.repo.schema.migrate": "import migrations",

@@ -11,8 +11,9 @@ from typing import Final
 import uvloop
 
 from service.app.api.metrics import connect_metrics
+from service.app.api.parts import ApiParts
 from service.app.api.servers import admin_server, health_of, public_server
-from service.app.api.wiring import ApiParts, build
+from service.app.api.wiring import build
 from service.config import Settings
 from service.errors import InvalidSettings
 from service.handler.http.serve import Server, listen

@@ -3,7 +3,7 @@
 from functools import partial
 from operator import attrgetter
 
-from service.app.api.wiring import ApiParts
+from service.app.api.parts import ApiParts
 
 
 def connect_metrics(parts: ApiParts) -> None:
@@ -22,7 +22,7 @@ def connect_metrics(parts: ApiParts) -> None:
         metrics.api_keys.accepted.set_function(lambda: len(keys))
         metrics.api_keys.file_errors.set_function(lambda: len(keys.problems))
     metrics.dependency_up.labels("postgresql").set_function(lambda: database.is_reachable)
-    metrics.dependency_up.labels("notifications").set_function(lambda: database.listeners.is_verified)
+    metrics.dependency_up.labels("notifications").set_function(lambda: database.sends_notifications)
     for listener in database.listeners.members:
         metrics.postgresql.listener_up.labels(listener.server).set_function(
             partial(attrgetter("is_verified"), listener)

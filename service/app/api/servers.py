@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Final
 
-from service.app.api.wiring import ApiParts
+from service.app.api.parts import ApiParts
 from service.app.build_info import build_info
 from service.config import CacheSettings, HttpSettings
 from service.handler.http.admin import admin_app
@@ -52,7 +52,7 @@ def admin_server(parts: ApiParts, health: Health) -> Server:
 
 def health_of(settings: CacheSettings, parts: ApiParts, is_draining: Callable[[], bool]) -> Health:
     database, warm_up = parts.database, parts.cache.warm_up
-    informational = {"database": lambda: database.is_reachable, "notifications": lambda: database.listeners.is_verified}
+    informational = {"database": lambda: database.is_reachable, "notifications": lambda: database.sends_notifications}
     started = {"warm-up": lambda: warm_up.is_over}
     ready = started | {"not draining": lambda: not is_draining()}
     if not settings.ready_without_database:

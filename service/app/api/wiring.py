@@ -1,7 +1,6 @@
 """Creates the parts of the API and connects them; `command.py` starts them."""
 
 import gc
-from dataclasses import dataclass
 from functools import partial
 
 import structlog
@@ -9,9 +8,7 @@ from confluent_kafka import Consumer
 from confluent_kafka.admin import AdminClient
 from structlog.typing import FilteringBoundLogger
 
-from service.app.api.group_stats import GroupReaders, GroupStatsReader
-from service.app.api.parts import Database, OrderCache
-from service.app.api.stats import StatsReader
+from service.app.api.parts import ApiParts, Database, OrderCache
 from service.app.build_info import build_info
 from service.app.database import ApplicationName, connection_settings
 from service.app.decoding import document_decoder
@@ -20,7 +17,6 @@ from service.config import CacheSettings, KafkaSettings, Settings
 from service.errors import InvalidKeysFile, InvalidSettings
 from service.handler.http.events.event_broadcaster import EventBroadcaster
 from service.handler.http.routes.dead_letter_replay import ReplayBackend
-from service.handler.http.routes.stats import Links, ProcessInfo, Thresholds
 from service.handler.http.security.keys import KeyReloader, Keys
 from service.handler.kafka.client import properties
 from service.handler.kafka.client.group_lag import GroupLag
@@ -45,24 +41,10 @@ from service.usecases.current_summaries import CurrentSummaries
 from service.usecases.lookup import Lookup
 from service.usecases.ports.reads import OrderReader
 from service.usecases.staleness import Staleness
+from service.usecases.stats.group import GroupReaders, GroupStatsReader
+from service.usecases.stats.reader import StatsReader, StatsSources
+from service.usecases.stats.view import Links, ProcessInfo, Thresholds
 from service.usecases.warm_up import WarmUp
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ApiParts:
-    log: FilteringBoundLogger
-    metrics: ApiMetrics
-    keys: Keys | None
-    key_reloader: KeyReloader | None
-    password_watch: PasswordWatch
-    database: Database
-    cache: OrderCache
-    lookup: Lookup
-    bulk_lookup: BulkLookup
-    broadcaster: EventBroadcaster
-    dead_letters: KafkaDeadLetterReader
-    replay: ReplayBackend
-    stats: StatsReader
 
 
 def build(settings: Settings) -> ApiParts:
@@ -95,7 +77,17 @@ def build(settings: Settings) -> ApiParts:
         dead_letters=_dead_letters(settings.kafka, password_watch),
         replay=_replay(settings, metrics, password_watch),
         stats=StatsReader(
-            _process_info(settings), database, cache, broadcaster, _group(settings.kafka, password_watch)
+            StatsSources(
+                process=_process_info(settings),
+                entries=entries,
+                cached=cached,
+                warm_up=cache.warm_up,
+                stored=cache.changes.rate,
+                event_clients=lambda: broadcaster.clients,
+                database=database,
+                orders=reader,
+                group=_group(settings.kafka, password_watch),
+            )
         ),
     )
 

@@ -37,6 +37,7 @@ from service.usecases.dead_letter_view import WholeDeadLetter
 from service.usecases.lookup import Lookup
 from service.usecases.ports.dead_letters import DeadLetterReader
 from service.usecases.ports.reads import OrderReader
+from service.usecases.stats.view import Stats
 
 if TYPE_CHECKING:
     from service.metrics import ApiMetrics
@@ -56,7 +57,7 @@ STRUCTS: Final = (
     events.Event,
     events.EventData,
     events.ResetData,
-    stats.Stats,
+    Stats,
     probes.ProbeStatus,
 )
 """The types of all bodies but problem details."""
@@ -72,7 +73,7 @@ class Backends:
     dead_letters: DeadLetterReader
     replay: dead_letter_replay.ReplayBackend
     broadcaster: EventBroadcaster
-    stats: Callable[[], Awaitable[stats.Stats]]
+    stats: Callable[[], Awaitable[Stats]]
     health: probes.Health
 
 

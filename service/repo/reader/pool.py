@@ -6,7 +6,7 @@ which a pooler in transaction mode passes on to other clients. The client measur
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Final, LiteralString, NamedTuple, TypeVar
+from typing import Any, Final, LiteralString, TypeVar
 
 import psycopg
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
@@ -27,6 +27,7 @@ from service.repo.connection_errors import CONNECTION_FAILED
 from service.repo.reader.statements import IDENTITY, SET_PLANNER
 from service.repo.scope import Identity
 from service.repo.translate import PROBLEMS, translate
+from service.usecases.ports.stats import PoolUsage
 
 Row = tuple[Any, ...]
 T = TypeVar("T")
@@ -41,16 +42,6 @@ QUERY_TIMED_OUT: Final = "the query timed out"
 RETRYABLE: Final = PREPARED_STATEMENT_ERRORS | {"40001", "40P01"}
 """SQLSTATEs after which a read is retried: a pooler without prepared statements, or a standby that canceled the query
 because of a recovery conflict."""
-
-
-class PoolUsage(NamedTuple):
-    max_size: int
-    size: int
-    """Connections of the pool, including those that are being established."""
-    available: int
-    """Connections that a read can have at once."""
-    waiting: int
-    """Reads that wait for a connection."""
 
 
 class ReadPool:

@@ -9,7 +9,6 @@ from msgspec import Meta, Struct
 
 from service.entities.order import OrderUid
 from service.entities.version import MAX_TIMESTAMP_MS, RecordCoordinates
-from service.pkg.rate import Rate
 
 
 class PageCursor(NamedTuple):
@@ -138,10 +137,6 @@ class Notification(Struct, frozen=True):
 
 
 class EventPublisher(Protocol):
-    @property
-    def rate(self) -> Rate:
-        """Events per second."""
-
     def publish(self, notification: Notification) -> None: ...
 
     def reset(self, since: datetime | None) -> None:

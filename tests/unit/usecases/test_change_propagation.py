@@ -5,7 +5,6 @@ from datetime import datetime
 import pytest
 
 from service.pkg.lru import Lru
-from service.pkg.rate import Rate
 from service.pkg.ttl_set import TTLSet
 from service.usecases.cached_orders import CachedOrders
 from service.usecases.change_propagation import ChangePropagation
@@ -18,7 +17,6 @@ class Setup:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.calls: list[object] = []
-        self.rate = Rate(10)
         cached = CachedOrders(Lru(10, 2**20), TTLSet(10, 1), Staleness())
         for name in ("invalidate", "invalidate_all", "suspend"):
             monkeypatch.setattr(cached, name, lambda *_, name=name, **__: self.calls.append(name))
@@ -64,3 +62,12 @@ def test_a_lost_listener_suspends_caching(setup: Setup, *, can_read: bool, calls
     setup.changes.on_disconnect(can_read)
     assert setup.calls == calls
     assert not setup.changes.listening.is_set()
+
+
+def test_the_rate_counts_changed_orders_between_verifications_until_the_listener_is_lost(setup: Setup) -> None:
+    setup.changes.on_verified(1.0)
+    setup.changes.on_notify(Notification(new=["a"], changed=["b"]))
+    setup.changes.on_verified(2.0)
+    assert (setup.changes.rate.per_second or 0) > 0
+    setup.changes.on_disconnect(False)  # noqa: FBT003 - its only argument
+    assert setup.changes.rate.per_second is None

@@ -7,17 +7,13 @@ Streams with summaries continue when the summaries of the next events have been 
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from typing import Final
 
 from service.handler.http.events.event_buffer import EventBuffer
 from service.handler.http.events.event_stream import EventStream
 from service.handler.http.events.summary_loader import ReadSummaries, SummaryLoader
 from service.handler.http.responses.problem_types import ProblemType
 from service.handler.http.responses.problems import Problem
-from service.pkg.rate import Rate
 from service.usecases.ports.reads import Notification
-
-RATE_WINDOW_SECONDS: Final = 10.0
 
 
 class EventBroadcaster:
@@ -41,9 +37,6 @@ class EventBroadcaster:
         self._summary_streams: set[EventStream] = set()
         self._summaries = SummaryLoader(read_summaries, self._buffer.after, self._wake_summary_streams)
         self._is_closed = False
-        self.rate = Rate(RATE_WINDOW_SECONDS)
-        """Published events per second. The publisher calls `observe` when it has published all events up to now, and
-        `restart` when it may have missed some."""
 
     @property
     def clients(self) -> int:
@@ -53,7 +46,6 @@ class EventBroadcaster:
         """Publish an event for each order, new ones first."""
         last = self._buffer.newest
         self._buffer.add(notification)
-        self.rate.add(self._buffer.newest - last)
         _wake(self._plain_streams)
         if self._summary_streams:
             self._summaries.request(last)

@@ -1,7 +1,7 @@
 """The lag of the consumer group and the number of dead letters."""
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from confluent_kafka import Consumer, IsolationLevel, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
@@ -10,36 +10,18 @@ from service.errors import KafkaRequestFailed
 from service.handler.kafka.client.offset_queries import committed_offsets
 from service.handler.kafka.client.topic_id import fetch_topic_id, names_topic_id
 from service.handler.kafka.client.translate import translated
+from service.usecases.ports.stats import PartitionDepth, TopicDepths
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable
 
 GROUP_CALL_TIMEOUT_SECONDS: Final = 2.0
 
 _OffsetsByPartition = dict[tuple[str, int], int]
 
 
-class PartitionDepth(NamedTuple):
-    """A partition of the order topic."""
-
-    next_offset: int
-    """The committed offset, or the first one if none is committed."""
-    lag: int
-    """Readable messages that the group has not committed."""
-
-
-class TopicDepths(NamedTuple):
-    partitions: "Mapping[int, PartitionDepth]"
-    dead_letters: int
-    """Messages in the dead-letter topic."""
-
-    @property
-    def lag(self) -> int:
-        return sum(partition.lag for partition in self.partitions.values())
-
-
 class GroupLag:
-    """Reads offsets from the brokers. Connects at the first read; not thread-safe.
+    """Implements usecases.ports.stats.LagReader. Connects to the brokers at the first read; not thread-safe.
 
     `connect_consumer` creates a consumer with the group's id, which never joins it. `call_timeout` is in seconds.
     """

@@ -4,13 +4,14 @@ import struct
 from collections.abc import Iterator
 from functools import cached_property
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from confluent_kafka import KafkaException
 
 from service.errors import KafkaRequestFailed
 from service.handler.kafka.client.group_lag import GROUP_CALL_TIMEOUT_SECONDS
 from service.handler.kafka.client.translate import translated
+from service.usecases.ports.stats import GroupMember
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,14 +27,8 @@ _NAME_LENGTH: Final = struct.Struct(">H")
 _PARTITION_COUNT: Final = struct.Struct(">I")
 
 
-class GroupMember(NamedTuple):
-    client_id: str
-    partitions: list[int]
-    """Those of the order topic, in order. Empty while the group rebalances."""
-
-
 class GroupMembers:
-    """Connects at the first read; not thread-safe.
+    """Implements usecases.ports.stats.MembersReader. Connects at the first read; not thread-safe.
 
     `list_groups` is deprecated, but its successor `describe_consumer_groups` aborts the process (librdkafka 2.16: an
     assertion in rd_kafka_enq_once_del_source_return) when Kafka returns after a request has timed out.

@@ -9,8 +9,9 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from local import broker
-from service.handler.kafka.client.group_lag import GroupLag, PartitionDepth
+from service.handler.kafka.client.group_lag import GroupLag
 from service.handler.kafka.client.topic_id import NO_TOPIC_ID, offsets_to_commit
+from service.usecases.ports.stats import PartitionDepth
 
 TOPIC = "orders"
 

@@ -1,6 +1,8 @@
+"""The hit ratio of the statistics."""
+
 import pytest
 
-from service.handler.http.routes.stats import hit_ratio
+from service.usecases.stats.view import hit_ratio
 
 
 @pytest.mark.parametrize(("hits", "misses", "ratio"), [(3, 1, 0.75), (0, 5, 0), (5, 0, 1)])

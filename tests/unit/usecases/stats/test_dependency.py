@@ -2,8 +2,8 @@
 
 from datetime import UTC, datetime, timedelta
 
-from service.app.api.dependencies import Dependency
-from service.handler.http.routes.stats import DependencyStatus
+from service.usecases.stats.dependency import Dependency
+from service.usecases.stats.view import DependencyStatus
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

@@ -6,11 +6,10 @@ from typing import Any
 
 import pytest
 
-from service.app.api.group_stats import GroupReaders, GroupStats, GroupStatsReader
 from service.errors import KafkaRequestFailed
-from service.handler.http.routes.stats import ConsumerMember, PartitionLag
-from service.handler.kafka.client.group_lag import PartitionDepth, TopicDepths
-from service.handler.kafka.client.group_members import GroupMember
+from service.usecases.ports.stats import GroupMember, PartitionDepth, TopicDepths
+from service.usecases.stats.group import GroupReaders, GroupStats, GroupStatsReader
+from service.usecases.stats.view import ConsumerMember, PartitionLag
 
 NOW = 1_000.0
 DEPTHS = TopicDepths({0: PartitionDepth(5, 0), 1: PartitionDepth(7, 3)}, dead_letters=2)
@@ -36,11 +35,7 @@ class Reads:
 
 def read(depths: Any = DEPTHS, members: Any = None, timestamps: Any = None) -> tuple[GroupStats, Reads]:
     next_ = Reads(timestamps or {})
-    readers: Any = GroupReaders(
-        lag=Reads(depths),  # type: ignore[arg-type]
-        members=Reads(members),  # type: ignore[arg-type]
-        next_timestamps=next_.next_timestamps,
-    )
+    readers = GroupReaders(lag=Reads(depths), members=Reads(members), next_timestamps=next_.next_timestamps)
     return asyncio.run(GroupStatsReader(readers, now=lambda: NOW).read()), next_
 
 

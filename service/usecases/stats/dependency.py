@@ -4,8 +4,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from service.handler.http.routes.stats import DependencyStatus
 from service.pkg.timestamps import rfc3339
+from service.usecases.stats.view import DependencyStatus
 
 STARTUP_GRACE: Final = timedelta(seconds=2)
 """How long connecting for the first time may take before the dependency counts as down."""

@@ -1,26 +1,22 @@
 """What `/stats` reports of Kafka: the consumer group, its lag, and the number of dead letters."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from time import time
 
-from service.app.api.dependencies import Dependency
-from service.app.api.refreshing import refreshing
 from service.errors import KafkaRequestFailed
-from service.handler.http.routes.stats import ConsumerMember, Consumers, DependencyStatus, PartitionLag
-from service.handler.kafka.client.group_lag import GroupLag, TopicDepths
-from service.handler.kafka.client.group_members import GroupMember, GroupMembers
 from service.pkg.run_with_timeout import run_in_daemon_thread
-
-ReadNextTimestamps = Callable[[Mapping[int, int]], dict[int, int]]
-"""Returns the timestamp (ms) of the first message at or after each partition's offset. Raises KafkaRequestFailed."""
+from service.usecases.ports.stats import GroupMember, LagReader, MembersReader, ReadNextTimestamps, TopicDepths
+from service.usecases.stats.dependency import Dependency
+from service.usecases.stats.refreshing import refreshing
+from service.usecases.stats.view import ConsumerMember, Consumers, DependencyStatus, PartitionLag
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupReaders:
-    lag: GroupLag
-    members: GroupMembers
+    lag: LagReader
+    members: MembersReader
     next_timestamps: ReadNextTimestamps
 
 
@@ -74,7 +70,7 @@ class GroupStatsReader:
         now = self._now()
         return {number: round(max(now - timestamp / 1_000, 0.0), 1) for number, timestamp in timestamps.items()}
 
-    async def _read_members(self) -> list[GroupMember] | None:
+    async def _read_members(self) -> Sequence[GroupMember] | None:
         members = await run_in_daemon_thread(self._readers.members.read_if_available)
         if members is not None:
             self._consumers.set_state(is_up=bool(members))
@@ -88,7 +84,7 @@ def _partitions(depths: TopicDepths, ages: Mapping[int, float]) -> list[Partitio
     ]
 
 
-def _consumers(members: list[GroupMember], status: DependencyStatus | None) -> Consumers | None:
+def _consumers(members: Sequence[GroupMember], status: DependencyStatus | None) -> Consumers | None:
     if status is None:
         return None
     shown = [ConsumerMember(member.client_id, member.partitions) for member in members]

@@ -1,0 +1,67 @@
+"""Interfaces that the statistics of the API require."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+
+class PoolUsage(NamedTuple):
+    max_size: int
+    size: int
+    """Connections of the pool, including those that are being established."""
+    available: int
+    """Connections that a read can have at once."""
+    waiting: int
+    """Reads that wait for a connection."""
+
+
+class DatabaseStatus(Protocol):
+    """What the process knows of PostgreSQL without a query."""
+
+    @property
+    def is_reachable(self) -> bool: ...
+
+    @property
+    def sends_notifications(self) -> bool:
+        """Whether every notification sent until recently has arrived."""
+
+    @property
+    def pool_usage(self) -> PoolUsage: ...
+
+
+class PartitionDepth(NamedTuple):
+    """A partition of the order topic."""
+
+    next_offset: int
+    """The committed offset, or the first one if none is committed."""
+    lag: int
+    """Readable messages that the group has not committed."""
+
+
+class TopicDepths(NamedTuple):
+    partitions: Mapping[int, PartitionDepth]
+    dead_letters: int
+    """Messages in the dead-letter topic."""
+
+    @property
+    def lag(self) -> int:
+        return sum(partition.lag for partition in self.partitions.values())
+
+
+class GroupMember(NamedTuple):
+    client_id: str
+    partitions: list[int]
+    """Those of the order topic, in order. Empty while the group rebalances."""
+
+
+class LagReader(Protocol):
+    def read_if_available(self) -> TopicDepths | None:
+        """Block for seconds. Return None while Kafka is unavailable."""
+
+
+class MembersReader(Protocol):
+    def read_if_available(self) -> Sequence[GroupMember] | None:
+        """Block for seconds. Return None if the members are unknown."""
+
+
+ReadNextTimestamps = Callable[[Mapping[int, int]], dict[int, int]]
+"""Returns the timestamp (ms) of the first message at or after each partition's offset. Raises KafkaRequestFailed."""
