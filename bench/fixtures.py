@@ -82,7 +82,6 @@ def _fill(dsn: str, count: int) -> None:
     settings = ConnectionSettings(
         Conninfo(dsn),
         "orders-bench",
-        connect_timeout=5,
         statement_timeout=30,
         lock_timeout=10,
         prepared_statements=None,

@@ -21,7 +21,6 @@ def connection_settings(postgres: PostgresSettings, application: ApplicationName
     return ConnectionSettings(
         conninfo_of(postgres),
         application.value,
-        connect_timeout=postgres.connect_timeout,
         statement_timeout=postgres.statement_timeout,
         lock_timeout=postgres.lock_timeout,
         prepared_statements=postgres.prepared_statements,

@@ -35,11 +35,10 @@ Connection = TypeVar("Connection", bound=psycopg.Connection[Any])
 
 @dataclass(frozen=True, slots=True)
 class ConnectionSettings:
-    """Where to connect, timeouts in seconds, and the `application_name` of the connections."""
+    """Where to connect, timeouts of statements in seconds, and the `application_name` of the connections."""
 
     conninfo: Conninfo
     application: str
-    connect_timeout: float
     statement_timeout: float
     lock_timeout: float
     prepared_statements: bool | None
@@ -50,7 +49,7 @@ class ConnectionSettings:
         """Connection parameters in addition to `conninfo`. Statements outside `begin` are committed one by one."""
         return {
             "autocommit": True,
-            "connect_timeout": max(1, round(self.connect_timeout)),
+            "connect_timeout": self.conninfo.whole_connect_timeout,
             "client_encoding": "utf8",
             "prepare_threshold": None if self.prepared_statements is False else _PREPARE_THRESHOLD,
             "application_name": self.application,

@@ -15,15 +15,25 @@ if TYPE_CHECKING:
 
 PASSWORD_FILE: Final = "ORDERS_POSTGRES__PASSWORD_FILE"  # noqa: S105 - the name of a setting
 TOKEN_CALLBACK: Final = "ORDERS_POSTGRES__TOKEN_CALLBACK"  # noqa: S105 - the name of a setting
+_DEFAULT_CONNECT_TIMEOUT_SECONDS: Final = 5.0
 _SECRETS: Final = {"password", "sslpassword", "oauth_client_secret"}
 
 
 @dataclass(frozen=True, slots=True)
 class Conninfo:
-    """A connection string or URL, and the source of its password. None: libpq finds the password itself."""
+    """A connection string or URL, the source of its password, and the timeout for connecting in seconds.
+
+    Without a source, libpq finds the password itself.
+    """
 
     dsn: str
     password: PasswordSource | None = None
+    connect_timeout: float = _DEFAULT_CONNECT_TIMEOUT_SECONDS
+
+    @property
+    def whole_connect_timeout(self) -> int:
+        """The timeout as libpq accepts it."""
+        return max(1, round(self.connect_timeout))
 
     def resolve(self) -> str:
         """Return the connection string for a new connection. May block. Raises PasswordUnavailable."""
@@ -39,7 +49,8 @@ class Conninfo:
 def conninfo_of(postgres: "PostgresSettings", dsn: str | None = None) -> Conninfo:
     """Return `dsn` (default: that of the settings). A password in it takes precedence over the settings' source."""
     dsn = dsn or postgres.dsn
-    return Conninfo(dsn, None if conninfo_to_dict(dsn).get("password") else _source(postgres))
+    password = None if conninfo_to_dict(dsn).get("password") else _source(postgres)
+    return Conninfo(dsn, password, postgres.connect_timeout)
 
 
 def listen_conninfos(postgres: "PostgresSettings") -> list[Conninfo]:

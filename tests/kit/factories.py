@@ -94,5 +94,6 @@ def versioned(offset: int = 0, *, timestamp_ms: int = 1_000, partition: int = 0,
 
 
 def connection_settings(dsn: str, application: str, **overrides: Any) -> ConnectionSettings:
-    defaults = {"connect_timeout": 5, "statement_timeout": 30, "lock_timeout": 10, "prepared_statements": None}
-    return ConnectionSettings(Conninfo(dsn), application, **defaults | overrides)
+    conninfo = Conninfo(dsn, connect_timeout=overrides.pop("connect_timeout", 5))
+    defaults = {"statement_timeout": 30, "lock_timeout": 10, "prepared_statements": None}
+    return ConnectionSettings(conninfo, application, **defaults | overrides)

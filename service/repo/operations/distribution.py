@@ -82,8 +82,7 @@ class PostgresTableDistributor:
         return PROBLEMS.get(self._citus())
 
     def schema_version(self) -> tuple[int, int]:
-        with translated():
-            return schema_number(self._conninfo), head_number()
+        return schema_number(self._conninfo), head_number()
 
     def tables(self) -> Sequence[TableDistribution]:
         sizes = dict(self._query(SIZES))

@@ -25,7 +25,7 @@ NOTIFY: Final = "NOTIFY orders_doctor"
 
 
 def all_listeners(postgres: "PostgresSettings") -> str:
-    """Return how fast notifications arrive. Raises CheckFailed or psycopg.Error."""
+    """Return how fast notifications arrive. Raises CheckFailed or StorageError."""
     dsns = postgres.listen_dsns
     _require_databases(postgres, dsns)
     if len(dsns) == 1:

@@ -1,8 +1,10 @@
 """Checks of PostgreSQL for `orders doctor`.
 
-Each returns a description. Raises CheckFailed, psycopg.Error or CommandFailed.
+Each returns a description. Raises CheckFailed, StorageError or CommandFailed.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -17,13 +19,13 @@ from service.repo.conninfo import conninfo_of
 from service.repo.schema.migrate import head_number, schema_number
 from service.repo.schema.missing_columns import missing_columns
 from service.repo.schema.rights import READING, WRITING, denied
+from service.repo.translate import translated
 
 if TYPE_CHECKING:
     from service.config import PostgresSettings
 
 MAX_CLOCK_SKEW_SECONDS: Final = 5.0
 """A larger skew breaks the comparison of versions and the check of `date_created`."""
-_MIN_CONNECT_TIMEOUT_SECONDS: Final = 2
 
 CLOCK: Final = "SELECT clock_timestamp()"
 """The time of the statement, not of the transaction."""
@@ -81,10 +83,19 @@ def clock_skew(postgres: "PostgresSettings") -> str:
     return f"PostgreSQL's clock differs from the local clock by {skew:+.3f} s"
 
 
-def connect(dsn: str, postgres: "PostgresSettings") -> psycopg.Connection[TupleRow]:
-    """Raise CheckFailed if the server is unreachable or refuses the connection."""
-    timeout = max(_MIN_CONNECT_TIMEOUT_SECONDS, round(postgres.connect_timeout))
+@contextmanager
+def connect(dsn: str, postgres: "PostgresSettings") -> Iterator[psycopg.Connection[TupleRow]]:
+    """Yield a connection, and translate the errors of the block. Raises CheckFailed and StorageError.
+
+    CheckFailed: the server is unreachable or refuses the connection.
+    """
+    with translated(), _open(dsn, postgres) as connection:
+        yield connection
+
+
+def _open(dsn: str, postgres: "PostgresSettings") -> psycopg.Connection[TupleRow]:
+    conninfo = conninfo_of(postgres, dsn)
     try:
-        return psycopg.connect(conninfo_of(postgres, dsn).resolve(), connect_timeout=timeout, autocommit=True)
+        return psycopg.connect(conninfo.resolve(), connect_timeout=conninfo.whole_connect_timeout, autocommit=True)
     except psycopg.OperationalError as error:
         raise CheckFailed(describe_with_address(error, dsn)) from None

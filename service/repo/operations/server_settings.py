@@ -18,7 +18,7 @@ SELECT name, setting FROM pg_settings WHERE name IN ('max_wal_size', 'checkpoint
 
 
 def wal(postgres: "PostgresSettings") -> str:
-    """Describe the settings. Raises CheckWarning, CheckFailed or psycopg.Error."""
+    """Describe the settings. Raises CheckWarning, CheckFailed or StorageError."""
     with connect(postgres.dsn, postgres) as connection:
         values: dict[str, str] = dict(connection.execute(VALUES).fetchall())
     if problems := [*wal_problems(values)]:

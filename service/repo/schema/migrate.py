@@ -21,7 +21,7 @@ from service.repo.connection import require_utf8
 from service.repo.connection_errors import describe_with_address
 from service.repo.conninfo import Conninfo
 from service.repo.schema.missing_columns import MISSING_COLUMNS_HINT, missing_columns
-from service.repo.translate import Failure, classify
+from service.repo.translate import Failure, classify, translated
 
 if TYPE_CHECKING:
     from service.config import MigrationSettings
@@ -32,7 +32,6 @@ TRY_LOCK: Final = f"SELECT pg_try_advisory_xact_lock({LOCK_KEY})"
 """Keeps migrations from running at the same time."""
 NEWEST_RELEASE: Final = "SELECT max(number) FROM schema_releases"
 """The number of the schema's revision. Uses the primary key."""
-CONNECT_TIMEOUT_SECONDS: Final = 5
 
 
 def migrate(
@@ -61,8 +60,8 @@ def head_number() -> int:
 
 
 def schema_number(conninfo: Conninfo) -> int:
-    """Return the number of the newest revision in the database, or 0. Raises psycopg.Error."""
-    with _connect(conninfo) as connection:
+    """Return the number of the newest revision in the database, or 0. Raises StorageError."""
+    with translated(), _connect(conninfo) as connection:
         return _number(connection)
 
 
@@ -91,7 +90,7 @@ def alembic_config(connection: Connection | None = None) -> Config:
 
 def _connect(conninfo: Conninfo) -> psycopg.Connection[TupleRow]:
     return require_utf8(
-        psycopg.connect(conninfo.resolve(), connect_timeout=CONNECT_TIMEOUT_SECONDS, prepare_threshold=None)
+        psycopg.connect(conninfo.resolve(), connect_timeout=conninfo.whole_connect_timeout, prepare_threshold=None)
     )
 
 

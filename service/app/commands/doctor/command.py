@@ -5,8 +5,6 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-import psycopg
-
 from service.app.commands.doctor.checks import checks
 from service.config import Settings
 from service.config.redaction import redacted
@@ -73,8 +71,6 @@ def _describe(error: Exception) -> str:
             return str(error)
         case TimeoutError():
             return str(error) or "timed out"
-        case psycopg.Error():
-            return f"{type(error).__name__}, SQLSTATE {error.sqlstate}" if error.sqlstate else type(error).__name__
     return type(error).__name__
 
 
