@@ -18,6 +18,7 @@ OrdersError
 ├── KafkaRequestFailed           Kafka did not do what was asked: fail; the API answers 503
 │   ├── KafkaUnavailable             the client got no answer: a command connects again, to find out why
 │   └── KafkaRequestRejected         Kafka would reject the same request again: fail
+├── BatchNotSkipped              a batch does not block the group, or was not saved whole: commit nothing
 ├── RecordsRetained              a topic may have records that would restore erased orders: refuse
 ├── TooManyDeadLetters           an order has more of them than one replay sends: refuse
 ├── OrdersTooLarge               several orders do not fit into one response: refuse
@@ -133,6 +134,10 @@ class KafkaUnavailable(KafkaRequestFailed):
 
 class KafkaRequestRejected(KafkaRequestFailed):
     """A right is missing, for example, or a value is invalid."""
+
+
+class BatchNotSkipped(OrdersError):
+    """The text says what prevents it."""
 
 
 class RecordsRetained(OrdersError):

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from service.errors import CommandFailed
+from service.errors import BatchNotSkipped
 from service.pkg.new_file import write_new_file
 from service.usecases.ports.operations import RecordBatchSource, UnreadableRecordBatch
 
@@ -17,12 +17,12 @@ def preview(source: RecordBatchSource, *, partition: int, offset: int) -> tuple[
 def skip(source: RecordBatchSource, *, partition: int, offset: int, path: Path) -> tuple[UnreadableRecordBatch, int]:
     """Save the batch to a new file and commit; return the batch and the number of its messages.
 
-    Raises CommandFailed, and what RecordBatchSource raises.
+    Raises BatchNotSkipped, and what RecordBatchSource raises.
     """
     batch = source.find(partition, offset)
     count = _save(path, source.lines(batch))
     if count < batch.end - batch.begin and not source.is_compacted():
-        raise CommandFailed(f"{batch}: only {count:,} messages were read and saved to {path}; nothing was skipped")
+        raise BatchNotSkipped(f"{batch}: only {count:,} messages were read and saved to {path}")
     source.commit(batch)
     return batch, count
 
@@ -31,6 +31,6 @@ def _save(path: Path, lines: Iterator[bytes]) -> int:
     try:
         return write_new_file(path, lines)
     except FileExistsError:
-        raise CommandFailed(f"cannot write {path}: file exists; choose a new file") from None
+        raise BatchNotSkipped(f"cannot write {path}: file exists; choose a new file") from None
     except OSError as error:
-        raise CommandFailed(f"cannot write {path}: {error.strerror}; nothing was skipped") from None
+        raise BatchNotSkipped(f"cannot write {path}: {error.strerror}") from None

@@ -17,7 +17,7 @@ from msgspec.json import decode, encode
 from service.app.commands import skip_batch
 from service.app.commands.connections.kafka_clients import unreadable_batches
 from service.config import KafkaSettings, Settings
-from service.errors import CommandFailed, KafkaRequestFailed
+from service.errors import BatchNotSkipped, CommandFailed, KafkaRequestFailed
 from service.pkg.shutdown_event import ShutdownEvent
 from service.usecases.ports.operations import RecordBatchSource, UnreadableRecordBatch
 from tests.kit.factories import Document, order_document
@@ -251,7 +251,7 @@ def test_the_blocking_batch_is_found_read_and_committed(
 
 @pytest.mark.parametrize(("partition", "offset"), [(0, COUNT), (1, 0)])
 def test_a_batch_that_does_not_block_the_group_is_not_found(blocked: Blocked, partition: int, offset: int) -> None:
-    with blocked(is_compacted=False) as group, pytest.raises(CommandFailed, match=f"partition {partition}"):
+    with blocked(is_compacted=False) as group, pytest.raises(BatchNotSkipped, match=f"partition {partition}"):
         group.source.find(partition, offset)
 
 

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from service.entities.dead_letter import DeadLetter
 from service.entities.order import Order
 from service.entities.version import RecordCoordinates, VersionedOrder
-from service.errors import CommandFailed, DeadLettersUnavailable, OrderRejected, StorageUnavailable
+from service.errors import BatchNotSkipped, DeadLettersUnavailable, OrderRejected, StorageUnavailable
 from service.usecases.ports.batch import Batch
 from service.usecases.ports.ingest import StoreCounts
 from service.usecases.ports.operations import (
@@ -120,7 +120,7 @@ class FakeRecordBatchSource:
 
     def find(self, partition: int, offset: int) -> UnreadableRecordBatch:
         if (partition, offset) != (self._batch.partition, self._batch.begin):
-            raise CommandFailed(f"offset {offset} of partition {partition} is not in the batch that blocks the group")
+            raise BatchNotSkipped(f"offset {offset} of partition {partition} is not in the batch that blocks the group")
         return self._batch
 
     def lines(self, batch: UnreadableRecordBatch) -> Iterator[bytes]:

@@ -40,11 +40,15 @@ def test_the_drawing_shows_every_error_below_its_base() -> None:
     assert dict(_drawn(errors.__doc__ or "")) == bases
 
 
-def test_errors_of_the_kafka_client_are_translated_in_its_package() -> None:
+@pytest.mark.parametrize(
+    ("error", "package"),
+    [(r"KafkaException", ("handler", "kafka")), (r"psycopg\.(Error|errors|\w+Error)\b", ("repo",))],
+)
+def test_errors_of_a_driver_are_translated_in_its_package(error: str, package: tuple[str, ...]) -> None:
     root = Path(service.__file__).parent
-    found = [path.relative_to(root) for path in root.rglob("*.py") if "KafkaException" in path.read_text("utf-8")]
+    found = [path.relative_to(root) for path in root.rglob("*.py") if re.search(error, path.read_text("utf-8"))]
     assert found
-    assert [path for path in found if path.parts[:2] != ("handler", "kafka")] == []
+    assert [path for path in found if path.parts[: len(package)] != package] == []
 
 
 def test_every_error_is_handled_in_its_own_way() -> None:

@@ -9,12 +9,14 @@ from typing import Final
 
 from service.app.commands.connections.kafka_clients import unreadable_batches
 from service.config import Settings
+from service.errors import BatchNotSkipped, CommandFailed
 from service.handler.kafka.operations.unreadable_batches import LARGEST_MAX_SIZE_BYTES
 from service.pkg.argtypes import non_negative_int
 from service.pkg.exit_codes import ExitCode
-from service.pkg.report import add_json_option, reporting
+from service.pkg.report import Report, add_json_option, reporting
 from service.pkg.units import parse_bytes
 from service.usecases import skip_batch
+from service.usecases.ports.operations import RecordBatchSource
 
 _DEFAULT_MAX_SIZE: Final = "512MiB"
 
@@ -50,19 +52,26 @@ def _size(text: str) -> int:
 
 def run(args: argparse.Namespace, settings: Settings, _stop: object) -> int:
     """Save one batch and commit the offset after it; return the exit code. Raises OrdersError."""
-    with reporting(args) as report, unreadable_batches(settings.kafka, args.max_size) as batches:
-        if args.dry_run:
-            batch, count = skip_batch.preview(batches, partition=args.partition, offset=args.offset)
-            report.line(f"{batch}: {count:,} messages would be skipped")
-        else:
-            batch, count = skip_batch.skip(batches, partition=args.partition, offset=args.offset, path=args.to)
-            report.line(f"{batch}: saved {count:,} messages to {args.to}; consumers continue at offset {batch.end}")
-        report.add(
-            partition=batch.partition,
-            first_offset=batch.begin,
-            next_offset=batch.end,
-            messages=count,
-            file=None if args.dry_run else str(args.to),
-            is_dry_run=args.dry_run,
-        )
+    try:
+        with reporting(args) as report, unreadable_batches(settings.kafka, args.max_size) as batches:
+            _skip(args, batches, report)
+    except BatchNotSkipped as error:
+        raise CommandFailed(f"{error}; nothing was skipped") from None
     return ExitCode.DONE
+
+
+def _skip(args: argparse.Namespace, batches: RecordBatchSource, report: Report) -> None:
+    if args.dry_run:
+        batch, count = skip_batch.preview(batches, partition=args.partition, offset=args.offset)
+        report.line(f"{batch}: {count:,} messages would be skipped")
+    else:
+        batch, count = skip_batch.skip(batches, partition=args.partition, offset=args.offset, path=args.to)
+        report.line(f"{batch}: saved {count:,} messages to {args.to}; consumers continue at offset {batch.end}")
+    report.add(
+        partition=batch.partition,
+        first_offset=batch.begin,
+        next_offset=batch.end,
+        messages=count,
+        file=None if args.dry_run else str(args.to),
+        is_dry_run=args.dry_run,
+    )

@@ -61,7 +61,7 @@ class RecordBatchSource(Protocol):
     """The order topic. Every method may block for seconds, and raises KafkaRequestFailed."""
 
     def find(self, partition: int, offset: int) -> UnreadableRecordBatch:
-        """Return the batch that blocks the group. Raises CommandFailed if no batch or another one does."""
+        """Return the batch that blocks the group. Raises BatchNotSkipped if no batch or another one does."""
 
     def lines(self, batch: UnreadableRecordBatch) -> Iterator[bytes]:
         """Yield the messages of the batch, each as a line of JSON. Raises KafkaRequestFailed if it is too large."""

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from service.errors import CommandFailed, KafkaRequestFailed
+from service.errors import BatchNotSkipped, KafkaRequestFailed
 from service.usecases.ports.operations import UnreadableRecordBatch
 from service.usecases.skip_batch import preview, skip
 from tests.kit.fakes import FakeRecordBatchSource
@@ -28,7 +28,7 @@ def test_a_preview_changes_nothing() -> None:
 
 def test_a_batch_with_missing_messages_is_not_committed(tmp_path: Path) -> None:
     source = FakeRecordBatchSource(BATCH, 2)
-    with pytest.raises(CommandFailed, match="only 2 messages were read"):
+    with pytest.raises(BatchNotSkipped, match="only 2 messages were read"):
         skip(source, partition=1, offset=10, path=tmp_path / "saved")
     assert source.committed == []
 
@@ -53,7 +53,7 @@ def test_an_error_while_reading_leaves_no_file(tmp_path: Path) -> None:
 def test_an_existing_file_is_not_overwritten(tmp_path: Path) -> None:
     source, path = FakeRecordBatchSource(BATCH, 3), tmp_path / "saved"
     path.write_bytes(b"before")
-    with pytest.raises(CommandFailed, match="file exists"):
+    with pytest.raises(BatchNotSkipped, match="file exists"):
         skip(source, partition=1, offset=10, path=path)
     assert path.read_bytes() == b"before"
     assert source.committed == []

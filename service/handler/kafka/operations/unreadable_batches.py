@@ -10,7 +10,7 @@ from typing import Final
 from confluent_kafka import Consumer, Message, TopicPartition
 from msgspec.json import encode
 
-from service.errors import CommandFailed, KafkaRequestFailed
+from service.errors import BatchNotSkipped, KafkaRequestFailed
 from service.handler.kafka.client import error_codes, topics
 from service.handler.kafka.client.diagnostics import DiagnosticAdminClient
 from service.handler.kafka.client.record import position_of, record_of
@@ -39,19 +39,19 @@ class UnreadableRecordBatches:
 
     @translated()
     def find(self, partition: int, offset: int) -> UnreadableRecordBatch:
-        """Return the batch that blocks the group. Raises CommandFailed if no batch or another one does."""
+        """Return the batch that blocks the group. Raises BatchNotSkipped if no batch or another one does."""
         topic = self._topic
         if partition not in topic.ends:
-            raise CommandFailed(f"topic {topic.name} has no partition {partition}")
+            raise BatchNotSkipped(f"topic {topic.name} has no partition {partition}")
         start = topic.starts[partition]
         begin = max(topic.committed().get(partition, start), start)
         base = self._base_offset(partition, begin)
         if base is None:
-            raise CommandFailed(f"partition {partition} is readable at the group's offset {begin}: nothing was skipped")
+            raise BatchNotSkipped(f"partition {partition} is readable at the group's offset {begin}")
         if offset not in (base, begin):
-            raise CommandFailed(
+            raise BatchNotSkipped(
                 f"offset {offset} of partition {partition} is not in the batch that blocks the group: "
-                f"the group's offset is {begin}, in a batch that starts at {base}; nothing was skipped"
+                f"the group's offset is {begin}, in a batch that starts at {base}"
             )
         later = range(begin + 1, topic.ends[partition])
         index = bisect_left(later, x=True, key=lambda each: self._base_offset(partition, each) != base)
