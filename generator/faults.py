@@ -137,7 +137,7 @@ _UNDECODABLE: Final = (
     _undecodable("single-quotes", _rewrite(lambda value: value.replace(b'"', b"'"))),
     _undecodable("unquoted-key", _rewrite(lambda value: value.replace(b'"order_uid"', b"order_uid"))),
     _undecodable("comment", _rewrite(lambda value: b"/* order */" + value)),
-    _undecodable("byte-order-mark", _rewrite(lambda value: b"\xef\xbb\xbf" + value)),
+    _undecodable("two-byte-order-marks", _rewrite(lambda value: b"\xef\xbb\xbf" * 2 + value)),
     _undecodable("utf-16", _rewrite(lambda value: value.decode().encode("utf-16"))),
     _undecodable("gzip-header", _rewrite(lambda value: GZIP_HEADER + value)),
     _undecodable("schema-registry-frame", _rewrite(lambda value: b"\x00\x00\x00\x00\x07" + value)),

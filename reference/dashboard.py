@@ -139,6 +139,10 @@ ROWS = [
                 },
             ),
             Panel(
+                "Formats", "ops", "Decoded messages by format.",
+                {"{{format}}": rate("orders_decoded_total", "format")},
+            ),
+            Panel(
                 "Accepted anomalies", "ops", "Stored despite wrong amounts, unknown fields or unreadable headers.",
                 {
                     "{{path}}": rate("orders_amount_mismatches_total", "path"),

@@ -11,6 +11,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from service.entities.dead_letter import Reason
+from service.entities.message_format import MessageFormat
 from service.unlocked_metrics import CounterFunction, UnlockedCounter, UnlockedHistogram
 
 REPLAY_OUTCOMES: Final = ("sent", "refused")
@@ -19,6 +20,7 @@ KINDS: Final = ("assigned", "revoked", "lost")
 
 LABELS: Final = {
     "reason": ", ".join(Reason),
+    "format": ", ".join(MessageFormat),
     "outcome": ", ".join(REPLAY_OUTCOMES),
     "stage": ", ".join(STAGES),
     "path": "payment.amount, payment.goods_total",
@@ -68,7 +70,15 @@ class IngestMetrics:
         self.expired_skipped = counter(
             "expired_skipped", "Orders received when they were older than `retention.max_age` (skipped)."
         )
+        self.decoded = UnlockedCounter(
+            "orders_decoded",
+            "Orders, and tombstones in envelopes, by the format of their message.",
+            ["format"],
+            registry=create.registry,
+        )
         self.tombstones = counter("tombstones", "Messages without a value, or with the JSON value null (skipped).")
+        for message_format in MessageFormat:
+            self.decoded.labels(message_format)
 
 
 class DeadLetterMetrics:

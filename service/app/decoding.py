@@ -1,16 +1,21 @@
-"""The decoder of order documents, with the limits of the settings."""
+"""The decoders of documents and of messages, with the limits and formats of the settings."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from service.decoding.decoder import Decoder, DecodingRules
+from service.entities.message_format import MessageFormat, accepted_formats
+from service.handler.kafka.consumer.formats.message_decoder import MessageDecoder
 
 if TYPE_CHECKING:
     from service.config import DocumentSettings
 
 
-def _ignore(_: object) -> None: ...
+def _ignore(*_: object) -> None: ...
+
+
+_NOT_COUNTED: Final[Mapping[MessageFormat, Callable[[], None]]] = dict.fromkeys(MessageFormat, _ignore)
 
 
 def document_decoder(
@@ -22,6 +27,12 @@ def document_decoder(
         max_bytes=document.max_message_bytes,
         max_nesting=document.max_nesting,
         max_future=timedelta(seconds=document.max_future),
-        amounts=document.amount_mismatch,
+        amount_mismatch=document.amount_mismatch,
     )
     return Decoder(rules, on_unknown=on_unknown, on_mismatch=on_mismatch, now=lambda: datetime.now(UTC))
+
+
+def message_decoder(
+    document: "DocumentSettings", decoder: Decoder, count: Mapping[MessageFormat, Callable[[], None]] = _NOT_COUNTED
+) -> MessageDecoder:
+    return MessageDecoder(decoder, accepted_formats(document.format), max_bytes=document.max_message_bytes, count=count)

@@ -8,6 +8,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 
 from service.config import addresses, callbacks, kafka_properties
 from service.config.sources import DELIMITER, PREFIX, sources
+from service.entities.message_format import FormatChoice
 from service.entities.order import MAX_AGE_SECONDS, AmountMismatchPolicy
 from service.entities.version import MAX_TOPIC_LENGTH, CompareBy
 from service.pkg.network import MAX_PORT
@@ -263,6 +264,9 @@ class DocumentSettings(SettingsGroup):
     """Maximum nesting depth of the JSON; deeper messages are dead-lettered as `undecodable`."""
     max_future: Seconds = Field(86_400, le=MAX_AGE_SECONDS)
     """How far `date_created` may be in the future."""
+    format: FormatChoice = "auto"
+    """The format of messages (`docs/formats.md`); all others are dead-lettered as `undecodable`. `auto` accepts all
+    formats and recognizes that of each message."""
     amount_mismatch: AmountMismatchPolicy = "warn"
     """What to do with an order whose amounts do not add up: `warn` stores and counts it, `reject` dead-letters it."""
 

@@ -34,7 +34,7 @@ class DecodingRules:
     max_bytes: int
     max_nesting: int
     max_future: timedelta
-    amounts: AmountMismatchPolicy
+    amount_mismatch: AmountMismatchPolicy
 
 
 class Decoder:
@@ -55,47 +55,77 @@ class Decoder:
         self._parse = msgspec.json.Decoder(Order).decode
 
     def decode(self, value: bytes) -> Order:
-        """Return the order in `value`. Raises DocumentRejected."""
+        """Return the order in the JSON text `value`. Raises DocumentRejected."""
+        order = self.try_decode(value)
+        return self.decode_tolerantly(value) if order is None else order
+
+    def try_decode(self, value: bytes) -> Order | None:
+        """Return the order in the JSON text `value`; None if only `decode_tolerantly` can decode it.
+
+        Raises DocumentRejected for a document that both reject.
+        """
         if len(value) > self._rules.max_bytes:
-            raise DocumentRejected(Reason.TOO_LARGE, [Violation("", f"larger than {self._rules.max_bytes} bytes")])
+            raise self._too_large()
         try:
             order = self._parse(value)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            order = self._decode_tolerantly(value)
-        else:
-            if _ESCAPED_NUL in value:
-                document = _read_json(value)
-                _reject_nul(document, document)
-        self._check_date(order)
-        if self._rules.amounts != "ignore":
-            self._check_amounts(order)
-        return order if order.date_created.tzinfo is UTC else _in_utc(order)
+            return None
+        if _ESCAPED_NUL in value:
+            document = _read_json(value)
+            _reject_nul(document, document)
+        return self._checked(order)
 
-    def _decode_tolerantly(self, value: bytes) -> Order:
-        """Decode a document without its unknown fields. Raises DocumentRejected with all violations."""
+    def decode_tolerantly(self, value: bytes) -> Order:
+        """Decode JSON text without its unknown fields. Raises DocumentRejected with all violations."""
+        self.check_size(value)
         document = _read_json(value)
         if value.count(b"[") + value.count(b"{") > self._rules.max_nesting:
             _reject_nesting(document, self._rules.max_nesting)
+        return self._convert(document, may_contain_nul=_ESCAPED_NUL in value)
+
+    def decode_object(self, document: Any) -> Order:
+        """Return the order in a document of dicts, lists and scalars. Raises DocumentRejected.
+
+        The rules are those of JSON text, except for the size: the caller bounds it. Scalars are those of JSON, and
+        datetimes. `document` is not changed.
+        """
+        _reject_nesting(document, self._rules.max_nesting)
+        return self._convert(document, may_contain_nul=True)
+
+    def check_size(self, value: bytes) -> None:
+        """Raise DocumentRejected if `value` is larger than the rules allow."""
+        if len(value) > self._rules.max_bytes:
+            raise self._too_large()
+
+    def _too_large(self) -> DocumentRejected:
+        return DocumentRejected(Reason.TOO_LARGE, [Violation("", f"larger than {self._rules.max_bytes} bytes")])
+
+    def _convert(self, document: Any, *, may_contain_nul: bool) -> Order:
         known, unknown = _without_unknown(document, Order)
         try:
             order = msgspec.convert(known, Order)
         except msgspec.ValidationError:
             raise DocumentRejected(Reason.INVALID, _first(_violations(known, Order))) from None
-        if _ESCAPED_NUL in value:
+        if may_contain_nul:
             _reject_nul(document, known)
+        order = self._checked(order)
         if unknown:
             self._on_unknown(unknown)
         return order
 
-    def _check_date(self, order: Order) -> None:
+    def _checked(self, order: Order) -> Order:
+        """Return the order, with its date in UTC, if it follows the rules beyond the schema."""
         if order.date_created > self._now() + self._rules.max_future:
             raise DocumentRejected(Reason.INVALID, [Violation("date_created", "is in the future")])
         if order.date_created < _EARLIEST:
             raise DocumentRejected(Reason.INVALID, [Violation("date_created", "is before year 1")])
+        if self._rules.amount_mismatch != "ignore":
+            self._check_amounts(order)
+        return order if order.date_created.tzinfo is UTC else _in_utc(order)
 
     def _check_amounts(self, order: Order) -> None:
         broken = amount_mismatches(order)
-        if broken and self._rules.amounts == "reject":
+        if broken and self._rules.amount_mismatch == "reject":
             raise DocumentRejected(Reason.INVALID, [Violation(path, "does not add up") for path in broken])
         for path in broken:
             self._on_mismatch(path)

@@ -11,7 +11,7 @@ from service.entities.record import Record
 class Reason(StrEnum):
     """The reason why a message was dead-lettered; also a metric label."""
 
-    UNDECODABLE = "undecodable", "Not JSON: malformed, not UTF-8, or nested too deeply."
+    UNDECODABLE = "undecodable", "Not JSON, or not in an accepted format: malformed, not UTF-8, or nested too deeply."
     INVALID = "invalid", "JSON that violates a rule of the order document."
     TOO_LARGE = "too-large", "Larger than the consumer accepts."
     REJECTED = (

@@ -13,7 +13,6 @@ from prometheus_client import CollectorRegistry
 
 from service.app.consumer.loop_wiring import LoopDependencies, build_consumer
 from service.config import KafkaSettings
-from service.decoding.decoder import Decoder
 from service.errors import StorageUnavailable
 from service.handler.kafka.client import properties
 from service.handler.kafka.client.consumer_group import ConsumerGroup
@@ -25,10 +24,11 @@ from service.pkg.shutdown_event import ShutdownEvent
 from service.usecases.circuit_breaker import CircuitBreaker
 from service.usecases.ingest import Ingest, Outcome, Write
 from service.usecases.ports.batch import Batch
+from tests.kit.decoding import message_decoder
 from tests.kit.factories import order_document
 from tests.kit.fakes import FakeDeadLetters, FakeStore
 from tests.kit.harness import Harness, Sent, orders
-from tests.kit.policies import breaker_settings, circuit_breaker_policy, decoding_rules, retry_backoff
+from tests.kit.policies import breaker_settings, circuit_breaker_policy, retry_backoff
 from tests.kit.temporary import PARTITIONS
 from tests.kit.waiting import eventually
 
@@ -113,7 +113,7 @@ def consumer_of(harness: Harness, batches: Interruption, decoded: list[datetime]
 
     group, metrics = ConsumerGroup(harness.topic), ConsumerMetrics(CollectorRegistry())
     member = properties.consumer(kafka_of(harness))
-    decoder = Decoder(decoding_rules(), on_unknown=lambda _: None, on_mismatch=lambda _: None, now=now)
+    decoder = message_decoder(now=now)
     log = structlog.get_logger("test")
     ingest = Ingest(
         store=batches.store,

@@ -1,7 +1,6 @@
 """The consumer's loop with a fake client, which runs a script, and the real use case on fake stores."""
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from threading import Event
 from time import monotonic
 from typing import Any, cast
@@ -13,7 +12,6 @@ from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
 from service.app.consumer.loop_wiring import LoopDependencies, build_consumer
-from service.decoding.decoder import Decoder
 from service.handler.kafka.client.consumer_group import ConsumerGroup
 from service.handler.kafka.client.topic_id import NO_TOPIC_ID
 from service.handler.kafka.consumer.batch_builder import BatchBuilder
@@ -23,10 +21,11 @@ from service.pkg.shutdown_event import ShutdownEvent
 from service.usecases.circuit_breaker import CircuitBreaker, CircuitBreakerPolicy
 from service.usecases.ingest import Ingest, Outcome, Write
 from service.usecases.ports.batch import Batch
+from tests.kit.decoding import message_decoder
 from tests.kit.factories import order_document
 from tests.kit.fake_consumer import TOPIC, FakeAdmin, FakeConsumer
 from tests.kit.fakes import FakeDeadLetters, FakeStore
-from tests.kit.policies import breaker_settings, circuit_breaker_policy, decoding_rules, retry_backoff
+from tests.kit.policies import breaker_settings, circuit_breaker_policy, retry_backoff
 
 SECONDS = 10.0
 ORDER = encode(order_document())
@@ -111,15 +110,12 @@ class LoopSetup:
         self.created: list[ScriptedConsumer] = []
         self.group = ConsumerGroup(TOPIC)
         self.group.topic_id = NO_TOPIC_ID
-        decoder = Decoder(
-            decoding_rules(), on_unknown=lambda _: None, on_mismatch=lambda _: None, now=lambda: datetime.now(UTC)
-        )
         self.consumer = build_consumer(
             LoopDependencies(
                 group=self.group,
                 connect=cast("Any", self._create),
                 admin=cast("Any", self.admin),
-                builder=BatchBuilder(decoder, FakeStore.prepare, metrics),
+                builder=BatchBuilder(message_decoder(), FakeStore.prepare, metrics),
                 ingest=self.ingest,
                 breaker=breaker_settings(**breaker),
                 revoke_timeout=revoke_timeout,

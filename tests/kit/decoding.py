@@ -2,15 +2,17 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from service.decoding.decoder import Decoder, DecodingRules
+from service.entities.message_format import FormatChoice, MessageFormat, accepted_formats
 from service.entities.order import Order
 from service.errors import DocumentRejected
+from service.handler.kafka.consumer.formats.message_decoder import MessageDecoder
 from tests.kit.factories import SAMPLE, Document, order_document
 from tests.kit.policies import decoding_rules
 
@@ -41,6 +43,19 @@ class CountingDecoder:
 
     def _add_mismatch(self, path: str) -> None:
         self.mismatches[path] += 1
+
+
+def message_decoder(
+    choice: FormatChoice = "auto",
+    *,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    count: Mapping[MessageFormat, Callable[[], None]] | None = None,
+) -> MessageDecoder:
+    decoder = Decoder(decoding_rules(), on_unknown=lambda _: None, on_mismatch=lambda _: None, now=now)
+    not_counted = dict.fromkeys(MessageFormat, lambda: None)
+    return MessageDecoder(
+        decoder, accepted_formats(choice), max_bytes=decoding_rules().max_bytes, count=count or not_counted
+    )
 
 
 def encoded(document: Any) -> bytes:

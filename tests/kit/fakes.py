@@ -39,7 +39,7 @@ class FakeStore:
         self._reports_index = reports_index
 
     @staticmethod
-    def prepare(order: Order, source: RecordCoordinates, document: bytes) -> VersionedOrder:  # noqa: ARG004 - as the port
+    def prepare(order: Order, source: RecordCoordinates, document: bytes | None) -> VersionedOrder:  # noqa: ARG004 - as the port
         return VersionedOrder(order, source)
 
     def store(self, orders: Sequence[VersionedOrder]) -> StoreCounts:

@@ -33,6 +33,6 @@ def decoding_rules(**overrides: Any) -> DecodingRules:
         "max_bytes": 2**20,
         "max_nesting": 32,
         "max_future": timedelta(days=1),
-        "amounts": "warn",
+        "amount_mismatch": "warn",
     }
     return DecodingRules(**defaults | overrides)

@@ -15,10 +15,10 @@ from structlog.typing import FilteringBoundLogger
 from service.app.build_info import build_info
 from service.app.consumer.loop_wiring import LoopDependencies, build_consumer
 from service.app.database import ApplicationName, connection_settings
-from service.app.decoding import document_decoder
+from service.app.decoding import document_decoder, message_decoder
 from service.app.metrics_registry import new_metrics
 from service.config import KafkaSettings, Settings
-from service.decoding.decoder import Decoder
+from service.entities.message_format import MessageFormat
 from service.handler.http.admin import AdminServer, admin_app
 from service.handler.http.routes.probes import Health
 from service.handler.kafka.client import properties
@@ -28,6 +28,7 @@ from service.handler.kafka.client.diagnostics import DiagnosticAdminClient
 from service.handler.kafka.client.login import PasswordWatch
 from service.handler.kafka.consumer.batch_builder import BatchBuilder
 from service.handler.kafka.consumer.flow_control.settings import BreakerSettings
+from service.handler.kafka.consumer.formats.message_decoder import MessageDecoder
 from service.handler.kafka.consumer.loop import OrderConsumer
 from service.handler.kafka.consumer.reports.retry_report import RetryReport
 from service.handler.kafka.consumer.reports.topic_report import report_topics
@@ -149,12 +150,14 @@ def _dead_letters(
     return TransactionalDeadLetters(client, kafka.dead_letter_topic, encoder, group, checks)
 
 
-def _decoder(settings: Settings, metrics: ConsumerMetrics) -> Decoder:
-    return document_decoder(
+def _decoder(settings: Settings, metrics: ConsumerMetrics) -> MessageDecoder:
+    decoder = document_decoder(
         settings.document,
         on_unknown=metrics.anomalies.unknown_fields.inc,
         on_mismatch=lambda path: metrics.anomalies.amount_mismatches.labels(path).inc(),
     )
+    count = {each: metrics.ingest.decoded.labels(each).inc for each in MessageFormat}
+    return message_decoder(settings.document, decoder, count)
 
 
 def _circuit_breaker(settings: Settings) -> CircuitBreaker:

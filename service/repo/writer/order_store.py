@@ -73,10 +73,11 @@ class PostgresOrderStore:
         self._ids = Ids()
 
     @staticmethod
-    def prepare(order: Order, source: RecordCoordinates, document: bytes) -> VersionedOrder:
+    def prepare(order: Order, source: RecordCoordinates, document: bytes | None) -> VersionedOrder:
         if len(order.items) > MAX_PREPARED_ITEMS:
             return VersionedOrder(order, source)
-        return PreparedOrder(order, source, copy_rows(order, source, is_plain_text=_JSON_ESCAPE not in document))
+        is_plain_text = document is not None and _JSON_ESCAPE not in document
+        return PreparedOrder(order, source, copy_rows(order, source, is_plain_text=is_plain_text))
 
     def store(self, orders: Sequence[VersionedOrder]) -> StoreCounts:
         newest, duplicates = self._newest(orders)

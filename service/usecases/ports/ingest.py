@@ -27,10 +27,11 @@ class StoreCounts(NamedTuple):
 
 
 class OrderStore(Protocol):
-    def prepare(self, order: Order, source: RecordCoordinates, document: bytes) -> VersionedOrder:
+    def prepare(self, order: Order, source: RecordCoordinates, document: bytes | None) -> VersionedOrder:
         """Return the order, with what the store can encode ahead of the write.
 
-        Safe in any thread. `document` is the JSON that the order was decoded from.
+        Safe in any thread. `document` is the JSON text that the order was decoded from; None if its texts
+        are not all in such a text.
         """
 
     def store(self, orders: Sequence[VersionedOrder]) -> StoreCounts:

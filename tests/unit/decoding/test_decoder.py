@@ -325,7 +325,7 @@ def test_amounts_that_do_not_add_up_are_counted_by_field(decoder: CountingDecode
 
 
 def test_amounts_that_do_not_add_up_are_rejected_where_that_is_set() -> None:
-    decoder = CountingDecoder(decoding_rules(amounts="reject"))
+    decoder = CountingDecoder(decoding_rules(amount_mismatch="reject"))
     rejection = decoder.rejection(encoded(order_document(payment={"amount": 1, "goods_total": 5})))
     assert [str(violation) for violation in rejection.violations] == [
         "payment.amount: does not add up",
@@ -335,7 +335,7 @@ def test_amounts_that_do_not_add_up_are_rejected_where_that_is_set() -> None:
 
 
 def test_amounts_that_do_not_add_up_are_ignored_where_that_is_set() -> None:
-    decoder = CountingDecoder(decoding_rules(amounts="ignore"))
+    decoder = CountingDecoder(decoding_rules(amount_mismatch="ignore"))
     decoder.decode(encoded(order_document(payment={"amount": 1})))
     assert not decoder.mismatches
 

@@ -8,11 +8,12 @@ import pytest
 from generator.faults import CATALOG, FULL_CATALOG, MAX_VALUE_BYTES, Fault
 from generator.orders import Orders
 from generator.stream import Plan
-from service.decoding.decoder import Decoder
 from service.entities.dead_letter import Reason
+from service.entities.record import Record
 from service.errors import DocumentRejected
-from service.handler.kafka.consumer.add_record import is_tombstone
-from tests.kit.policies import decoding_rules
+from service.handler.kafka.consumer.formats.content import is_tombstone
+from service.handler.kafka.consumer.formats.message_decoder import MessageDecoder
+from tests.kit.decoding import message_decoder
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SEEDS = range(3)
@@ -24,15 +25,17 @@ def value_of(fault: Fault, seed: int) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def decoder() -> Decoder:
-    return Decoder(decoding_rules(), on_unknown=lambda _: None, on_mismatch=lambda _: None, now=lambda: NOW)
+def decoder() -> MessageDecoder:
+    return message_decoder(now=lambda: NOW)
 
 
 @pytest.mark.parametrize("fault", FULL_CATALOG, ids=lambda fault: fault.name)
 @pytest.mark.parametrize("seed", SEEDS)
-def test_a_fault_is_rejected_for_its_reason_and_names_its_field(decoder: Decoder, fault: Fault, seed: int) -> None:
+def test_a_fault_is_rejected_for_its_reason_and_names_its_field(
+    decoder: MessageDecoder, fault: Fault, seed: int
+) -> None:
     with pytest.raises(DocumentRejected) as rejected:
-        decoder.decode(value_of(fault, seed))
+        decoder.decode(Record("orders", 0, 0, 0, None, value_of(fault, seed), None))
     assert rejected.value.reason == fault.reason
     if fault.field:
         assert fault.field in {violation.path for violation in rejected.value.violations}

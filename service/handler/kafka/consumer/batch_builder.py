@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Final
 
 from confluent_kafka import Message
 
-from service.decoding.decoder import Decoder
 from service.handler.kafka.client.record import record_of
 from service.handler.kafka.consumer.add_record import Prepare, add_record
+from service.handler.kafka.consumer.formats.message_decoder import MessageDecoder
 from service.usecases.ports.batch import Batch, BatchLimits
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ MAX_DECODED_BYTES: Final = 2**21
 class BatchBuilder:
     """Holds the batch that is being filled. Belongs to the reading thread."""
 
-    def __init__(self, decoder: Decoder, prepare: Prepare, metrics: "ConsumerMetrics") -> None:
+    def __init__(self, decoder: MessageDecoder, prepare: Prepare, metrics: "ConsumerMetrics") -> None:
         self._decoder = decoder
         self._prepare = prepare
         self._metrics = metrics

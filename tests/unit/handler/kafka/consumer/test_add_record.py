@@ -1,23 +1,18 @@
 """What a record adds to the batch that is being filled."""
 
-from datetime import UTC, datetime
-
 import pytest
 from msgspec.json import encode
 
-from service.decoding.decoder import Decoder
 from service.entities.dead_letter_headers import Headers
 from service.entities.record import HEADER_BYTES, Record
 from service.handler.kafka.consumer.add_record import add_record
 from service.repo.writer.order_store import PostgresOrderStore
 from service.repo.writer.rows import PreparedOrder, copy_rows
 from service.usecases.ports.batch import Batch
+from tests.kit.decoding import message_decoder
 from tests.kit.factories import order_document
-from tests.kit.policies import decoding_rules
 
-DECODER = Decoder(
-    decoding_rules(), on_unknown=lambda _: None, on_mismatch=lambda _: None, now=lambda: datetime.now(UTC)
-)
+DECODER = message_decoder()
 
 
 @pytest.mark.parametrize(
@@ -36,7 +31,7 @@ def test_key_value_and_headers_count_towards_the_bytes_of_a_batch(
     assert batch.bytes == size
 
 
-@pytest.mark.parametrize("value", [b"", b"null", b" null", b"null\n", b"\r\n\tnull \t"])
+@pytest.mark.parametrize("value", [b"", b"null", b"\xef\xbb\xbfnull", b" null", b"null\n", b"\r\n\tnull \t"])
 def test_no_value_and_the_text_null_are_tombstones(value: bytes) -> None:
     batch = Batch()
     add_record(Record("orders", 0, 0, 0, b"key", value, None), batch, DECODER, PostgresOrderStore.prepare)
@@ -44,7 +39,7 @@ def test_no_value_and_the_text_null_are_tombstones(value: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [b" ", b"\n", b"NULL", b'"null"', b"[null]", b"nullnull", b"\xef\xbb\xbfnull", b"\0null"]
+    "value", [b" ", b"\n", b"NULL", b'"null"', b"[null]", b"nullnull", b"\xef\xbb\xbf null null", b"\0null"]
 )
 def test_a_value_that_only_resembles_a_tombstone_is_dead_lettered(value: bytes) -> None:
     batch = Batch()

@@ -1,29 +1,25 @@
 """Messages become a batch; how many are taken at once depends on what is left of its limits."""
 
-from datetime import UTC, datetime
 from typing import NoReturn
 
 import pytest
 from confluent_kafka import Message
 from msgspec.json import encode
 
-from service.decoding.decoder import Decoder
 from service.handler.kafka.consumer.batch_builder import MAX_DECODED_BYTES, MAX_DECODED_MESSAGES, BatchBuilder
 from service.metrics import ConsumerMetrics
+from tests.kit.decoding import message_decoder
 from tests.kit.factories import order_document
 from tests.kit.fake_consumer import message
 from tests.kit.fakes import FakeStore
-from tests.kit.policies import batch_limits, decoding_rules
+from tests.kit.policies import batch_limits
 
 ORDER = encode(order_document())
 
 
 @pytest.fixture
 def builder(metrics: ConsumerMetrics) -> BatchBuilder:
-    decoder = Decoder(
-        decoding_rules(), on_unknown=lambda _: None, on_mismatch=lambda _: None, now=lambda: datetime.now(UTC)
-    )
-    return BatchBuilder(decoder, FakeStore.prepare, metrics)
+    return BatchBuilder(message_decoder(), FakeStore.prepare, metrics)
 
 
 class UnreadableMessage(Message):

@@ -1,13 +1,11 @@
 """What belongs to the batch that is filled and to the one that is written."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 from threading import Event
 
 import pytest
 import structlog
 
-from service.decoding.decoder import Decoder
 from service.handler.kafka.consumer.batch_builder import BatchBuilder
 from service.handler.kafka.consumer.flow_control.breaker_control import BreakerControl
 from service.handler.kafka.consumer.flow_control.breaker_pause import BreakerPause
@@ -22,23 +20,21 @@ from service.pkg.shutdown_event import ShutdownEvent
 from service.usecases.ingest import Outcome
 from service.usecases.ports.batch import Batch
 from service.usecases.ports.ingest import StoreCounts
+from tests.kit.decoding import message_decoder
 from tests.kit.fake_consumer import FakeConsumer, message
 from tests.kit.fakes import FakeStore
-from tests.kit.policies import breaker_settings, decoding_rules
+from tests.kit.policies import breaker_settings
 
 
 @pytest.fixture
 def pipeline(kafka: FakeConsumer, metrics: ConsumerMetrics, progress: Progress) -> BatchPipeline:
     """The pipeline of a consumer that has read partition 0 up to 10. Its writing thread is not started."""
     log = structlog.get_logger()
-    decoder = Decoder(
-        decoding_rules(), on_unknown=lambda _: None, on_mismatch=lambda _: None, now=lambda: datetime.now(UTC)
-    )
     progress.start_at({0: 3})
     progress.reach_end(0, 10)
     state = ConsumerStateMachine(FetchControl(kafka, metrics.consumption, log))  # type: ignore[arg-type]
     return BatchPipeline(
-        builder=BatchBuilder(decoder, FakeStore.prepare, metrics),
+        builder=BatchBuilder(message_decoder(), FakeStore.prepare, metrics),
         worker=BatchWorker(lambda _: Outcome(StoreCounts()), Event()),
         progress=progress,
         breaker=BreakerControl(settings=breaker_settings(), state=state, metrics=metrics.consumption, log=log),

@@ -1,0 +1,74 @@
+"""The bytes of a value before any format: compression and character encoding."""
+
+import zlib
+from typing import Final
+
+from service.entities.dead_letter import Reason, Violation
+from service.errors import DocumentRejected
+from service.handler.kafka.consumer.formats.document import undecodable
+
+_GZIP_MAGIC: Final = b"\x1f\x8b"
+_GZIP_WINDOW: Final = 16 + zlib.MAX_WBITS
+"""Largest window, with a header and trailer of gzip."""
+_JSON_NULL: Final = b"null"
+_JSON_WHITESPACE: Final = b" \t\n\r"
+_UTF8_MARK: Final = b"\xef\xbb\xbf"
+_OTHER_ENCODINGS: Final = (
+    (b"\xff\xfe\0\0", "UTF-32"),
+    (b"\0\0\xfe\xff", "UTF-32"),
+    (b"{\0\0\0", "UTF-32"),
+    (b'\0\0\0{\0\0\0"', "UTF-32"),
+    (b"\xff\xfe", "UTF-16"),
+    (b"\xfe\xff", "UTF-16"),
+    (b"{\0", "UTF-16"),
+    (b'\0{\0"', "UTF-16"),
+)
+"""How byte order marks, and objects without one, begin. UTF-32 is first: its little-endian mark begins like UTF-16's.
+
+Big-endian text without a mark begins like Confluent's wire format, and so more of it is compared.
+"""
+
+
+def decompressed(value: bytes, max_bytes: int) -> bytes:
+    """Decompress gzip, with at most `max_bytes` of output in memory; other values stay as they are.
+
+    Raises DocumentRejected.
+    """
+    return _gunzipped(value, max_bytes) if value.startswith(_GZIP_MAGIC) else value
+
+
+def _gunzipped(value: bytes, max_bytes: int) -> bytes:
+    parts, room = [], max_bytes
+    while value:
+        if not value.startswith(_GZIP_MAGIC):
+            raise undecodable("malformed gzip")
+        member = zlib.decompressobj(_GZIP_WINDOW)
+        try:
+            part = member.decompress(value, room + 1)
+        except zlib.error:
+            raise undecodable("malformed gzip") from None
+        room -= len(part)
+        if room < 0:
+            raise DocumentRejected(
+                Reason.TOO_LARGE, [Violation("", f"larger than {max_bytes} bytes when decompressed")]
+            )
+        if not member.eof:
+            raise undecodable("incomplete gzip")
+        parts.append(part)
+        value = member.unused_data
+    return b"".join(parts)
+
+
+def utf8(value: bytes) -> bytes:
+    """Remove a byte order mark of UTF-8. Raises DocumentRejected for UTF-16 and UTF-32."""
+    if value.startswith(_UTF8_MARK):
+        return value[len(_UTF8_MARK) :]
+    for start, encoding in _OTHER_ENCODINGS:
+        if value.startswith(start):
+            raise undecodable(f"{encoding} is not supported: send UTF-8")
+    return value
+
+
+def is_tombstone(value: bytes) -> bool:
+    """Return whether there is no document: an empty value, or the JSON text `null` that serializers write."""
+    return not value or value.strip(_JSON_WHITESPACE) == _JSON_NULL

@@ -1,0 +1,112 @@
+"""Decodes the message of a record in any format to an order."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from service.decoding.decoder import Decoder
+from service.entities.dead_letter import Violation
+from service.entities.dead_letter_headers import Headers
+from service.entities.message_format import MessageFormat
+from service.entities.order import Order
+from service.entities.record import Record
+from service.errors import DocumentRejected
+from service.handler.kafka.consumer.formats.cloudevents import CloudEvents, name_cloudevent
+from service.handler.kafka.consumer.formats.confluent import ConfluentWithoutRegistry
+from service.handler.kafka.consumer.formats.connect import ConnectEnvelope
+from service.handler.kafka.consumer.formats.content import decompressed, is_tombstone, utf8
+from service.handler.kafka.consumer.formats.debezium import Debezium
+from service.handler.kafka.consumer.formats.document import FormatReader, RawDocument, RawMessage, undecodable
+from service.handler.kafka.consumer.formats.plain_json import PlainJson
+
+FORMATS: Final[Sequence[FormatReader]] = (
+    ConfluentWithoutRegistry(),
+    CloudEvents(),
+    Debezium(),
+    ConnectEnvelope(),
+    PlainJson(),
+)
+"""The first one that describes a message decides."""
+
+_BRACE: Final = ord("{")
+_ORDER_START: Final = b'{"order_uid"'
+"""How most orders begin, and no envelope does: those that have unknown fields need not be searched for one."""
+
+
+Decoded = tuple[Order, bytes | None]
+"""An order, and the JSON text that it was decoded from; None: an object instead. A plain tuple is made faster."""
+
+
+class MessageDecoder:
+    """Decodes plain JSON at once. What that rejects may have another format, which bytes and headers tell."""
+
+    def __init__(
+        self,
+        decoder: Decoder,
+        accepted: frozenset[MessageFormat],
+        *,
+        max_bytes: int,
+        count: Mapping[MessageFormat, Callable[[], None]],
+        formats: Sequence[FormatReader] = FORMATS,
+    ) -> None:
+        """`count` counts an order, or a tombstone in an envelope, by the format of its message."""
+        self._decoder = decoder
+        self._accepted = accepted
+        self._max_bytes = max_bytes
+        self._count = count
+        self._count_json = count[MessageFormat.JSON]
+        self._formats = formats
+        self._accepts_json = MessageFormat.JSON in accepted
+
+    def decode(self, record: Record) -> Decoded | None:
+        """Return the order in a record; None if it has no document (a tombstone). Raises DocumentRejected."""
+        value = record.value
+        if not value:
+            return None
+        headers = record.headers
+        is_json = value[0] == _BRACE and self._accepts_json and not (headers and name_cloudevent(headers))
+        if is_json:
+            order = self._decoder.try_decode(value)
+            if order is not None:
+                self._count_json()
+                return order, value
+            if value.startswith(_ORDER_START) and not headers:
+                order = self._decoder.decode_tolerantly(value)
+                self._count_json()
+                return order, value
+        return self._decode_any(value, headers or [], is_tried=is_json)
+
+    def _decode_any(self, value: bytes, headers: Headers, *, is_tried: bool) -> Decoded | None:
+        """Decode a message in any format. `is_tried`: the value is no order that `try_decode` accepts."""
+        self._decoder.check_size(value)
+        content = utf8(decompressed(value, self._max_bytes))
+        if is_tombstone(content):
+            return None
+        message = RawMessage(content, headers)
+        found, title = self._recognize(message)
+        if found.format not in self._accepted:
+            raise undecodable(f"{title}: set document.format to auto or {found.format}")
+        document = found.document(message)
+        if document is None or (isinstance(document, bytes) and is_tombstone(document)):
+            decoded = None
+        elif found.format == MessageFormat.JSON:
+            decoded = self._decode_document(document, is_tried=is_tried and content is value)
+        else:
+            decoded = self._decode_wrapped(document, title)
+        self._count[found.format]()
+        return decoded
+
+    def _recognize(self, message: RawMessage) -> tuple[FormatReader, str]:
+        return next((each, title) for each in self._formats if (title := each.describe(message)))
+
+    def _decode_wrapped(self, document: RawDocument, title: str) -> Decoded:
+        """Decode a document, and name the format in the detail of a rejection."""
+        try:
+            return self._decode_document(document, is_tried=False)
+        except DocumentRejected as rejection:
+            raise DocumentRejected(rejection.reason, [Violation("", title), *rejection.violations]) from None
+
+    def _decode_document(self, document: RawDocument, *, is_tried: bool) -> Decoded:
+        if not isinstance(document, bytes):
+            return self._decoder.decode_object(document), None
+        decode = self._decoder.decode_tolerantly if is_tried else self._decoder.decode
+        return decode(document), document
