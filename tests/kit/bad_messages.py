@@ -1,6 +1,7 @@
 """A message of each kind that is no valid order, and what its dead letter contains."""
 
 from collections.abc import Sequence
+from gzip import compress
 from itertools import chain, zip_longest
 from time import time
 from typing import Any, NamedTuple
@@ -82,8 +83,22 @@ BAD = [
     undecodable(f"{MARK}, thank you".encode()),
     undecodable(document() * 2),
     undecodable(document() + b"\0"),
-    undecodable(b"\xef\xbb\xbf" + document()),
-    undecodable(b"\0\0\0\0\7" + document()),
+    undecodable(b"\xef\xbb\xbf" * 2 + document()),
+    undecodable(b"\0\0\0\0\7" + document(), "Confluent wire format, schema id 7"),
+    undecodable(document().decode().encode("utf-16"), "UTF-16 is not supported: send UTF-8"),
+    undecodable(compress(document(), mtime=0)[:-9], "incomplete gzip"),
+    undecodable(b"\x1f\x8b" + document(), "malformed gzip"),
+    undecodable(compress(document()[:-1], mtime=0)),
+    Bad(compress(b" " * 2**21, mtime=0), "too-large", "larger than 1048576 bytes when decompressed"),
+    undecodable(encode({"specversion": "0.3", "data": marked()}), "CloudEvents specversion is not supported"),
+    undecodable(encode({"specversion": "1.0", "datacontenttype": MARK, "data": MARK}), "CloudEvents datacontenttype"),
+    undecodable(encode({"specversion": "1.0", "subject": MARK}), "CloudEvents event without data"),
+    invalid(encode({"specversion": "1.0", "data": marked(sm_id=-1)}), "CloudEvents; sm_id"),
+    undecodable(encode({"op": MARK, "after": marked()}), "Debezium change event with an unknown op"),
+    undecodable(encode({"op": "c", "before": marked(), "after": None}), "Debezium change event without a row in after"),
+    Bad(encode({"op": "c", "after": MARK}), "invalid", "Debezium change event; Expected object"),
+    invalid(encode({"payload": document(sm_id=-1).decode()}), "Debezium change event; sm_id"),
+    invalid(encode({"schema": None, "payload": marked(sm_id=-1)}), "Kafka Connect JSON envelope; sm_id"),
     undecodable(amount(b"NaN")),
     undecodable(amount(b"-Infinity")),
     undecodable(amount(b"1e400"), "a number is out of range"),
