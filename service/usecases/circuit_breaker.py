@@ -25,8 +25,15 @@ class BreakerState(Enum):
     CLOSED = auto()
     OPEN_FOR_MESSAGES = auto()
     """Most messages were bad. The probe's dead letters are sent."""
-    OPEN_FOR_ORDERS = auto()
-    """The database rejected most orders. None of the probe's dead letters is sent."""
+    OPEN_FOR_ALL_ORDERS = auto()
+    """The database rejected orders and stored none. One stored order closes the circuit breaker."""
+    OPEN_FOR_MOST_ORDERS = auto()
+    """The database rejected most orders, and stored some. A probe with at most `ratio` of them rejected closes it."""
+
+    @property
+    def is_for_orders(self) -> bool:
+        """Whether none of a probe's dead letters is sent."""
+        return self in {BreakerState.OPEN_FOR_ALL_ORDERS, BreakerState.OPEN_FOR_MOST_ORDERS}
 
 
 class CircuitBreaker:
@@ -38,7 +45,6 @@ class CircuitBreaker:
         self._orders = _Window(policy)
         self._consecutive = 0
         self._rejected_since_stored = 0
-        self._opened_by_ratio = False
         self.state = BreakerState.CLOSED
 
     @property
@@ -56,22 +62,17 @@ class CircuitBreaker:
             self._probe(flags)
             return None
         problem = self._count(flags)
-        if problem:
-            self._open(BreakerState.OPEN_FOR_MESSAGES)
-        return problem
+        return self._open(BreakerState.OPEN_FOR_MESSAGES, problem) if problem else None
 
     def evaluate_orders(self, flags: bytes | bytearray) -> str | None:
         """Return why these orders (1 was rejected, 0 stored) open the circuit breaker, or None if they do not.
 
         The caller omits orders that were neither, such as redelivered ones. While rejections keep the circuit breaker
-        open, each call is a probe: one stored order shows that the rejected ones are at fault.
+        open, each call is a probe.
         """
         if not self._policy.enabled:
             return None
-        problem = self._probe_orders(flags) if self.state is BreakerState.OPEN_FOR_ORDERS else self._count_orders(flags)
-        if problem:
-            self._open(BreakerState.OPEN_FOR_ORDERS)
-        return problem
+        return self._probe_orders(flags) if self.state.is_for_orders else self._count_orders(flags)
 
     def _probe(self, flags: bytes | bytearray) -> None:
         if sum(flags) <= self._policy.ratio * len(flags):
@@ -93,7 +94,8 @@ class CircuitBreaker:
 
     def _probe_orders(self, flags: bytes | bytearray) -> str | None:
         rejected, orders = sum(flags), len(flags)
-        if rejected < orders and (not self._opened_by_ratio or rejected <= self._policy.ratio * orders):
+        is_rejecting_most = self.state is BreakerState.OPEN_FOR_MOST_ORDERS and rejected > self._policy.ratio * orders
+        if rejected < orders and not is_rejecting_most:
             self.state = BreakerState.CLOSED
             return None
         return f"the database stored {orders - rejected} of the probed orders and rejected {rejected}"
@@ -102,20 +104,25 @@ class CircuitBreaker:
         rejected = sum(flags)
         self._rejected_since_stored = self._rejected_since_stored + rejected if rejected == len(flags) else 0
         if self._rejected_since_stored >= self._policy.min_rejected:
-            self._opened_by_ratio = False
-            return f"the database rejected the last {self._rejected_since_stored} orders and stored none between them"
+            return self._open(
+                BreakerState.OPEN_FOR_ALL_ORDERS,
+                f"the database rejected the last {self._rejected_since_stored} orders and stored none between them",
+            )
         if not self._orders.bad and not rejected:
             self._orders.extend(flags)
         elif any(self._orders.add(flag) for flag in flags):
-            self._opened_by_ratio = True
-            return f"the database rejected more than {self._policy.ratio:.0%} of the last {self._policy.window} orders"
+            return self._open(
+                BreakerState.OPEN_FOR_MOST_ORDERS,
+                f"the database rejected more than {self._policy.ratio:.0%} of the last {self._policy.window} orders",
+            )
         return None
 
-    def _open(self, state: BreakerState) -> None:
-        """Change the state, and reset the counts: from now on, only the probes count."""
+    def _open(self, state: BreakerState, problem: str) -> str:
+        """Change the state, and reset the counts: from now on, only the probes count. Return the problem."""
         self.state = state
         self._messages, self._orders = _Window(self._policy), _Window(self._policy)
         self._consecutive = self._rejected_since_stored = 0
+        return problem
 
 
 class _Window:

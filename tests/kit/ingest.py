@@ -8,7 +8,8 @@ from service.errors import StatementTimedOut, StorageUnavailable
 from service.pkg.retry import Backoff
 from service.pkg.shutdown_event import ShutdownEvent
 from service.usecases.circuit_breaker import BreakerState, CircuitBreaker, CircuitBreakerPolicy
-from service.usecases.ingest import Decision, Ingest, Outcome
+from service.usecases.ingest import Ingest
+from service.usecases.outcome import Decision, Outcome
 from service.usecases.ports.batch import Batch, ConsumedOrder
 from tests.kit.factories import record, versioned
 from tests.kit.fakes import POISON, FakeDeadLetters, FakeStore

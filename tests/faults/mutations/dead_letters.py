@@ -2,10 +2,11 @@
 
 from typing import Final
 
-from tests.faults.mutations.mutation import INGEST, TRANSACTIONS, Mutation
+from tests.faults.mutations.mutation import TRANSACTIONS, Mutation
 from tests.faults.replace import Replacement
 
 BREAKER: Final = "service/usecases/circuit_breaker.py"
+INGEST: Final = "service/usecases/ingest.py"
 
 MUTATIONS: Final = (
     Mutation(

@@ -2,20 +2,21 @@
 
 from typing import Final
 
-from tests.faults.mutations.mutation import INGEST, PIPELINE, WRITES, Mutation
+from tests.faults.mutations.mutation import PIPELINE, WRITES, Mutation
 from tests.faults.replace import Replacement
 
+STORE_BATCH: Final = "service/usecases/store_batch.py"
 TRANSLATE: Final = "service/repo/translate.py"
 
 MUTATIONS: Final = (
     Mutation(
         "a rejected batch is split until a single order is to blame",
-        Replacement(INGEST, "Ingest._store_all", "len(orders) > 1", "False"),
+        Replacement(STORE_BATCH, "StoreBatch._store_or_split", "len(orders) > 1", "False"),
         ("test_orders.py::test_postgresql_rejects_orders_of_a_large_batch[seed-1-1]",),
     ),
     Mutation(
         "a rejected batch is split into large parts",
-        Replacement(INGEST, "split_around", "if index is None:\n    ...", "return [[order] for order in orders]"),
+        Replacement(STORE_BATCH, "split_around", "if index is None:\n    ...", "return [[order] for order in orders]"),
         ("test_orders.py::test_postgresql_rejects_orders_of_a_large_batch[seed-1-500-consecutive]",),
     ),
     Mutation(
@@ -40,7 +41,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a write that failed because PostgreSQL was unreachable is retried",
-        Replacement(INGEST, "_is_unavailable", "isinstance(error, StorageUnavailable)", "False"),
+        Replacement(STORE_BATCH, "_is_unavailable", "isinstance(error, StorageUnavailable)", "False"),
         (
             "test_postgres.py::test_postgresql_is_killed_twice[seed-1]",
             "test_postgres.py::test_postgresql_is_restarted[seed-1]",
@@ -101,7 +102,7 @@ MUTATIONS: Final = (
     Mutation(
         "a batch that times out is split in half",
         Replacement(
-            INGEST,
+            STORE_BATCH,
             "_is_unavailable",
             "isinstance(error, StorageUnavailable)",
             "isinstance(error, (StorageUnavailable, StatementTimedOut))",

@@ -94,7 +94,7 @@ STORED, REFUSED = b"\0", b"\1"
 def refusing() -> CircuitBreaker:
     breaker = CircuitBreaker(POLICY)
     assert breaker.evaluate_orders(REFUSED * 3)
-    assert breaker.state is BreakerState.OPEN_FOR_ORDERS
+    assert breaker.state is BreakerState.OPEN_FOR_ALL_ORDERS
     return breaker
 
 
@@ -108,7 +108,7 @@ def test_it_opens_when_every_order_of_several_small_batches_is_rejected() -> Non
     assert [breaker.evaluate_orders(REFUSED) for _ in range(2)] == [None, None]
     assert breaker.evaluate_orders(b"") is None  # a batch of redeliveries proves nothing
     assert breaker.evaluate_orders(REFUSED)
-    assert breaker.state is BreakerState.OPEN_FOR_ORDERS
+    assert breaker.state is BreakerState.OPEN_FOR_ALL_ORDERS
 
 
 def test_one_stored_order_shows_that_the_rejected_ones_are_at_fault() -> None:
@@ -138,6 +138,7 @@ def test_one_stored_order_closes_it_if_none_was_stored_before() -> None:
 def test_it_closes_below_the_ratio_if_some_orders_were_stored_before() -> None:
     breaker = CircuitBreaker(POLICY)
     assert breaker.evaluate_orders((STORED + REFUSED * 2) * 4)
+    assert breaker.state is BreakerState.OPEN_FOR_MOST_ORDERS
     assert breaker.evaluate_orders(REFUSED * 6 + STORED * 4) == (
         "the database stored 4 of the probed orders and rejected 6"
     )
@@ -161,7 +162,7 @@ def test_bad_messages_and_rejected_orders_are_counted_separately() -> None:
     assert [*states, breaker.state] == [
         BreakerState.OPEN_FOR_MESSAGES,
         BreakerState.OPEN_FOR_MESSAGES,
-        BreakerState.OPEN_FOR_ORDERS,
+        BreakerState.OPEN_FOR_ALL_ORDERS,
     ]
 
 

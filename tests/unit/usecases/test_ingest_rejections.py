@@ -3,8 +3,9 @@
 import pytest
 
 from service.entities.dead_letter import Reason
-from service.usecases.ingest import Decision, split_around
+from service.usecases.outcome import Decision
 from service.usecases.ports.ingest import StoreCounts
+from service.usecases.store_batch import split_around
 from tests.kit.fakes import FakeStore
 from tests.kit.ingest import Setup, batch_of, held_back
 from tests.kit.policies import circuit_breaker_policy

@@ -4,6 +4,7 @@ import pytest
 
 from service.entities.dead_letter import Reason
 from service.errors import ConcurrentChange, StatementTimedOut, Stopped, StorageError, StorageUnavailable
+from service.usecases.outcome import StoreState
 from service.usecases.ports.ingest import StoreCounts
 from tests.kit.ingest import Setup, batch_of, unavailable
 from tests.kit.policies import retry_backoff
@@ -57,9 +58,9 @@ def test_a_batch_that_is_given_up_is_dead_lettered_as_a_whole() -> None:
 def test_after_a_give_up_the_store_is_not_reported_as_available(give_up_after: float) -> None:
     setup = Setup(backoff=retry_backoff(initial_backoff=0.001, max_backoff=0.001, give_up_after=give_up_after))
     setup.store.failures += unavailable(10_000)
-    assert setup.ingest(batch_of(20)).is_store_available is False
+    assert setup.ingest(batch_of(20)).store is StoreState.UNAVAILABLE
     setup.store.failures.clear()
-    assert setup.ingest(batch_of(20)).is_store_available is True
+    assert setup.ingest(batch_of(20)).store is StoreState.AVAILABLE
 
 
 def test_an_unexpected_error_is_raised_and_nothing_is_committed() -> None:
@@ -76,14 +77,14 @@ def test_an_unexpected_error_is_raised_and_nothing_is_committed() -> None:
 def test_a_store_that_rejects_an_order_is_available() -> None:
     setup = Setup()
     setup.store.failures += unavailable(1)
-    assert setup.ingest(batch_of(1, poison=(0,))).is_store_available is True
+    assert setup.ingest(batch_of(1, poison=(0,))).store is StoreState.AVAILABLE
 
 
 def test_a_batch_that_does_not_call_the_store_does_not_say_whether_it_is_available() -> None:
     setup = Setup()
     revoked = batch_of(2)
     revoked.drop(frozenset({0}))
-    assert [setup.ingest(batch).is_store_available for batch in (batch_of(0, bad=3), revoked)] == [None, None]
+    assert {setup.ingest(batch).store for batch in (batch_of(0, bad=3), revoked)} == {StoreState.NOT_CALLED}
 
 
 def test_a_lost_race_is_never_given_up() -> None:

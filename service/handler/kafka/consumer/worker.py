@@ -5,7 +5,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import NamedTuple
 
-from service.usecases.ingest import Decision, Outcome
+from service.usecases.outcome import Decision, Outcome
 from service.usecases.ports.batch import Batch
 
 

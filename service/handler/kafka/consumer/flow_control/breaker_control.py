@@ -11,7 +11,7 @@ from service.handler.kafka.consumer.flow_control.probe import Probe
 from service.handler.kafka.consumer.flow_control.settings import BreakerSettings
 from service.handler.kafka.consumer.flow_control.state import ConsumerStateMachine
 from service.usecases.circuit_breaker import BreakerState
-from service.usecases.ingest import Decision, Outcome
+from service.usecases.outcome import Decision, Outcome
 from service.usecases.ports.batch import Batch, BatchLimits
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from structlog.typing import FilteringBoundLogger
 
-from service.usecases.ingest import Decision, Outcome
+from service.usecases.outcome import Decision, Outcome, StoreState
 from service.usecases.ports.batch import Batch
 from service.usecases.ports.ingest import StoreCounts
 
@@ -21,8 +21,8 @@ class OutcomeReport:
     def __call__(self, batch: Batch, outcome: Outcome, write_seconds: float) -> None:
         """Count the outcome. Dead letters and tombstones count once they are final, which depends on the decision."""
         self._count_orders(outcome.counts)
-        if outcome.is_store_available is not None:
-            self.metrics.dependency_up.labels("postgresql").set(outcome.is_store_available)
+        if outcome.store is not StoreState.NOT_CALLED:
+            self.metrics.dependency_up.labels("postgresql").set(outcome.store is StoreState.AVAILABLE)
         if outcome.decision is not Decision.COMMIT:
             return
         self.metrics.batches.seconds.labels("write").observe(write_seconds)

@@ -15,7 +15,8 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from service.entities.dead_letter import DeadLetter
 from service.entities.record import Record
-from service.usecases.ingest import Outcome, Write
+from service.usecases.ingest import Write
+from service.usecases.outcome import Outcome
 from service.usecases.ports.batch import Batch
 
 MAX_MESSAGES: Final = 128

@@ -8,7 +8,7 @@ from time import monotonic
 import pytest
 
 from service.handler.kafka.consumer.worker import BatchWorker
-from service.usecases.ingest import Outcome
+from service.usecases.outcome import Outcome
 from service.usecases.ports.batch import Batch
 from service.usecases.ports.ingest import StoreCounts
 from tests.kit.factories import record

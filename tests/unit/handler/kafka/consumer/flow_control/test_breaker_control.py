@@ -13,7 +13,7 @@ from service.handler.kafka.consumer.flow_control.fetch import FetchControl
 from service.handler.kafka.consumer.flow_control.state import ConsumerStateMachine
 from service.metrics import ConsumerMetrics
 from service.usecases.circuit_breaker import BreakerState
-from service.usecases.ingest import Decision, Outcome
+from service.usecases.outcome import Decision, Outcome
 from service.usecases.ports.batch import Batch
 from service.usecases.ports.ingest import StoreCounts
 from tests.kit.factories import record
@@ -29,7 +29,7 @@ DONE = Outcome(StoreCounts(new=1))
 PROBE_IS_BAD = DONE._replace(breaker=BreakerState.OPEN_FOR_MESSAGES)
 FLOOD = Outcome(StoreCounts(), decision=Decision.HOLD_BACK, breaker=BreakerState.OPEN_FOR_MESSAGES, problem="a flood")
 REJECTING = Outcome(
-    StoreCounts(), decision=Decision.HOLD_BACK, breaker=BreakerState.OPEN_FOR_ORDERS, problem="rejected"
+    StoreCounts(), decision=Decision.HOLD_BACK, breaker=BreakerState.OPEN_FOR_ALL_ORDERS, problem="rejected"
 )
 STORED_AGAIN = Outcome(StoreCounts(new=1), decision=Decision.REREAD)
 

@@ -9,7 +9,7 @@ from service.entities.dead_letter import DeadLetter, Reason
 from service.entities.record import Record
 from service.handler.kafka.consumer.reports.outcome_report import OutcomeReport
 from service.metrics import ConsumerMetrics
-from service.usecases.ingest import Decision, Outcome
+from service.usecases.outcome import Decision, Outcome, StoreState
 from service.usecases.ports.batch import Batch
 from service.usecases.ports.ingest import StoreCounts
 
@@ -41,8 +41,9 @@ def test_stored_orders_are_counted_by_what_became_of_them(metrics: ConsumerMetri
 @pytest.mark.parametrize("decision", Decision)
 def test_postgresql_is_up_as_its_last_call_found_it(metrics: ConsumerMetrics, decision: Decision) -> None:
     found = []
-    for is_available in (None, True, None, False, None):
-        report(metrics, Outcome(StoreCounts(), decision=decision, is_store_available=is_available))
+    not_called = StoreState.NOT_CALLED
+    for store in (not_called, StoreState.AVAILABLE, not_called, StoreState.UNAVAILABLE, not_called):
+        report(metrics, Outcome(StoreCounts(), decision=decision, store=store))
         found.append(sample(metrics, "dependency_up", dependency="postgresql"))
     assert found == [None, 1, 1, 0, 0]
 
