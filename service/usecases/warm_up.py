@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from time import monotonic
 from typing import Final
 
@@ -16,11 +17,14 @@ from service.usecases.ports.reads import OrderReader
 WARM_UP_RETRY_INTERVAL_SECONDS: Final = 0.5
 
 
-class WarmUp:
-    """`is_over`: finished, or the timeout has passed.
+@dataclass(frozen=True, slots=True)
+class WarmUpResult:
+    orders: int
+    seconds: float
 
-    When it has finished, `orders` and `seconds` are set, and then `on_done` is called.
-    """
+
+class WarmUp:
+    """Belongs to one event loop. `on_done` is called when the orders are loaded."""
 
     def __init__(
         self,
@@ -38,9 +42,23 @@ class WarmUp:
         self._timeout_seconds = timeout_seconds
         self._log = log
         self._on_done = on_done
-        self.is_over = False
-        self.orders = 0
-        self.seconds: float | None = None
+        self._is_overdue = False
+        self._result: WarmUpResult | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the API may serve: loading has finished, or has timed out and continues in the background."""
+        return self._result is not None or self._is_overdue
+
+    @property
+    def orders(self) -> int:
+        """Number of loaded orders; 0 while they are being loaded."""
+        return self._result.orders if self._result else 0
+
+    @property
+    def seconds(self) -> float | None:
+        """How long loading took; None while it continues."""
+        return self._result.seconds if self._result else None
 
     async def run(self, listening: asyncio.Event) -> None:
         """Return when the orders are loaded, even after the timeout. Waits for `listening`: LISTEN has committed."""
@@ -49,12 +67,11 @@ class WarmUp:
             self._timeout_seconds, self.stop_waiting, f"timed out after {self._timeout_seconds:g} s"
         )
         try:
-            self.orders = await self._load(listening) if self._count else 0
+            orders = await self._load(listening) if self._count else 0
         finally:
             timer.cancel()
-        self.seconds = monotonic() - began
-        self._log.info("cache warm-up finished", orders=self.orders, seconds=round(self.seconds, 3))
-        self.is_over = True
+        self._result = WarmUpResult(orders, monotonic() - began)
+        self._log.info("cache warm-up finished", orders=orders, seconds=round(self._result.seconds, 3))
         self._on_done()
 
     async def _load(self, listening: asyncio.Event) -> int:
@@ -79,4 +96,4 @@ class WarmUp:
         """Let the API become ready. Loading continues in the background."""
         if not self.is_over:
             self._log.warning("serving before cache warm-up has finished", problem=problem)
-        self.is_over = True
+        self._is_overdue = True

@@ -11,6 +11,7 @@ from service.config import Settings
 from service.config.settings import AuthSettings
 from service.errors import InvalidSettings
 from service.handler.http.security.keys import MIN_KEY_LENGTH
+from service.usecases.warm_up import WarmUpResult
 
 
 def test_nothing_is_started_and_no_server_is_reached() -> None:
@@ -26,10 +27,10 @@ def test_the_metrics_show_the_parts() -> None:
     parts.cache.entries.put("a", b"{}")
     parts.cache.orders.hits = 3
     parts.cache.orders.count_misses(2)
-    parts.cache.warm_up.orders = 5
+    parts.cache.warm_up._result = WarmUpResult(5, 1.5)
     sample = parts.metrics.registry.get_sample_value
     assert (sample("orders_cache_entries"), sample("orders_cache_bytes")) == (1, parts.cache.entries.size)
-    assert (sample("orders_warm_up_orders"), sample("orders_warm_up_seconds")) == (5, 0)
+    assert (sample("orders_warm_up_orders"), sample("orders_warm_up_seconds")) == (5, 1.5)
     assert (sample("orders_cache_hits_total"), sample("orders_cache_misses_total")) == (3, 2)
     assert sample("orders_dependency_up", {"dependency": "postgresql"}) == 0
 

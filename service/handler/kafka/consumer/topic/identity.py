@@ -1,6 +1,7 @@
 """The id of the topic, which shows that the topic was deleted and recreated."""
 
 from collections.abc import Callable
+from math import inf
 from time import monotonic
 from typing import Final
 
@@ -36,8 +37,10 @@ class TopicIdentity:
         self._timeout = timeout
         self._log = log
         self._now = now
-        self._known_since = 0.0
-        self._failed_since = 0.0
+        self._switched_at = -inf
+        """When the id was set, as a value of `now`; -inf: never."""
+        self._failed_since: float | None = None
+        """Start of the lookups that have all failed so far, as a value of `now`."""
         self._must_refetch = False
 
     def __str__(self) -> str:
@@ -59,7 +62,7 @@ class TopicIdentity:
 
     @property
     def is_settled(self) -> bool:
-        return self._now() - self._known_since >= _SETTLE_SECONDS
+        return self._now() - self._switched_at >= _SETTLE_SECONDS
 
     def contradicts(self, committed: TopicPartition) -> bool:
         """Return whether the offset was committed for another topic."""
@@ -84,7 +87,7 @@ class TopicIdentity:
         return None
 
     def switch(self, topic_id: TopicId) -> None:
-        self._group.topic_id, self._known_since = topic_id, self._now()
+        self._group.topic_id, self._switched_at = topic_id, self._now()
 
     def _take_answer(self, *, is_delivering: bool) -> TopicId | None:
         try:
@@ -100,9 +103,11 @@ class TopicIdentity:
         """Stop waiting for the topic id if the broker delivers messages but never returns the id."""
         if self.is_known or not is_delivering:
             return
-        self._failed_since = self._failed_since or self._now()
-        if self._now() - self._failed_since >= self._timeout:
-            self._group.topic_id = NO_TOPIC_ID
+        now = self._now()
+        if self._failed_since is None:
+            self._failed_since = now
+        if now - self._failed_since >= self._timeout:
+            self.switch(NO_TOPIC_ID)
             self._log.warning(
                 "Kafka does not return the topic's id: a recreated topic will not be detected",
                 topic=self._group.topic,
