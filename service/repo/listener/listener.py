@@ -18,13 +18,15 @@ from structlog.typing import FilteringBoundLogger
 
 from service.errors import StorageUnavailable
 from service.pkg.log_throttle import LogThrottle
+from service.pkg.network import os_error_phrase
 from service.repo.connection import BoundedAsyncConnection, ignore_notify
-from service.repo.connection_errors import address, describe
+from service.repo.connection_errors import CONNECTION_FAILED, address
 from service.repo.conninfo import Conninfo
 from service.repo.listener.callbacks import ListenerCallbacks
 from service.repo.listener.state import ListenerLifecycle, ListenerState
 from service.repo.notifications import parse
 from service.repo.scope import DATABASE, Identity
+from service.repo.translate import translate
 from service.usecases.minimum_lsn import UNKNOWN_LSN
 
 LOG_INTERVAL_SECONDS: Final = 30.0
@@ -51,6 +53,9 @@ class _HeartbeatTimeout(Exception):
 
 class _WrongDatabase(Exception):
     """The listening connection leads to the wrong database. The text gives the reason."""
+
+
+_Failure = psycopg.Error | OSError | StorageUnavailable | _HeartbeatTimeout | _WrongDatabase
 
 
 class Listener:
@@ -93,7 +98,7 @@ class Listener:
         while True:
             try:
                 await self._listen()
-            except (psycopg.Error, StorageUnavailable, OSError, _HeartbeatTimeout, _WrongDatabase) as error:
+            except (psycopg.Error, OSError, StorageUnavailable, _HeartbeatTimeout, _WrongDatabase) as error:
                 await asyncio.sleep(self._on_failure(error))
 
     async def _listen(self) -> None:
@@ -187,7 +192,7 @@ class Listener:
             self._log_throttle = LogThrottle(LOG_INTERVAL_SECONDS)  # so that the next disconnect is logged immediately
         self._callbacks.on_verified(at)
 
-    def _on_failure(self, error: Exception) -> float:
+    def _on_failure(self, error: _Failure) -> float:
         """Return the seconds until the next attempt. Log at most once per LOG_INTERVAL_SECONDS."""
         delay_seconds = self._lifecycle.on_failure(has_timed_out=isinstance(error, _HeartbeatTimeout))
         self._callbacks.on_disconnect()
@@ -203,7 +208,7 @@ async def _close(connection: BoundedAsyncConnection) -> None:
         await connection.close()
 
 
-def _problem(error: Exception) -> str:
+def _problem(error: _Failure) -> str:
     """Return the cause without the driver's text, which may hold personal data."""
     match error:
         case _HeartbeatTimeout():
@@ -211,12 +216,11 @@ def _problem(error: Exception) -> str:
                 "the heartbeat notification timed out: LISTEN needs a direct connection, not a pooler; set "
                 "ORDERS_POSTGRES__LISTEN_DSN. Until then every order is read from PostgreSQL"
             )
-        case _WrongDatabase():
-            return str(error)
         case ReadOnlySqlTransaction():
             return "PostgreSQL is read-only (a standby): LISTEN needs the primary; set ORDERS_POSTGRES__LISTEN_DSN"
-        case StorageUnavailable():
-            return error.problem
-        case psycopg.OperationalError() if not error.sqlstate:
-            return describe(error)
-    return f"{type(error).__name__} {getattr(error, 'sqlstate', None) or ''}".strip()
+        case psycopg.Error():
+            return str(translate(error))
+        case OSError():
+            return f"{CONNECTION_FAILED}: {os_error_phrase(error)}"
+        case StorageUnavailable() | _WrongDatabase():
+            return str(error)

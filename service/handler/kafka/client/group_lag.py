@@ -8,6 +8,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-d
 
 from service.errors import KafkaRequestFailed
 from service.handler.kafka.client.offset_queries import committed_offsets
+from service.handler.kafka.client.timeouts import result_within
 from service.handler.kafka.client.topic_id import fetch_topic_id, names_topic_id
 from service.handler.kafka.client.translate import translated
 from service.usecases.ports.stats import PartitionDepth, TopicDepths
@@ -45,12 +46,12 @@ class GroupLag:
         """Return None while Kafka is unavailable."""
         try:
             return self.read()
-        except (KafkaRequestFailed, TimeoutError):
+        except KafkaRequestFailed:
             return None
 
     @translated()
     def read(self) -> TopicDepths:
-        """Block for at most six times the call timeout. Raises KafkaRequestFailed, TimeoutError."""
+        """Block for at most six times the call timeout. Raises KafkaRequestFailed."""
         partitions = self._partitions()
         first = self._offsets(partitions, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
         end = self._stable_ends(partitions)
@@ -65,7 +66,7 @@ class GroupLag:
 
     @translated()
     def open_transaction_messages(self) -> int:
-        """Count the messages of the order topic after the last stable offset. Raises KafkaRequestFailed, TimeoutError.
+        """Count the messages of the order topic after the last stable offset. Raises KafkaRequestFailed.
 
         The end is read first, so that new messages do not count.
         """
@@ -105,7 +106,8 @@ class GroupLag:
             dict.fromkeys(partitions, which), isolation_level=isolation_level, request_timeout=self._call_timeout
         )
         return {
-            (each.topic, each.partition): future.result(self._call_timeout).offset for each, future in requests.items()
+            (each.topic, each.partition): result_within(self._call_timeout, answer).offset
+            for each, answer in requests.items()
         }
 
     def _committed(self, partitions: "Iterable[TopicPartition]") -> _OffsetsByPartition:

@@ -1,6 +1,6 @@
 """Checks of Kafka for `orders doctor`.
 
-Each blocks for a few calls at most, and returns a description. Raises CheckFailed, KafkaRequestFailed or TimeoutError.
+Each blocks for a few calls at most, and returns a description. Raises CheckFailed or KafkaRequestFailed.
 """
 
 from contextlib import closing
