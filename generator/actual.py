@@ -12,6 +12,7 @@ from service.handler.kafka.client.error_phrases import phrase, topic_problem
 from service.handler.kafka.client.offset_queries import committed_offsets
 from service.handler.kafka.client.properties import verified
 from service.repo.conninfo import Conninfo
+from service.repo.translate import translate
 
 RESPONSE_TIMEOUT_SECONDS: Final = 10.0
 FETCH_ROWS: Final = 2_000
@@ -50,7 +51,7 @@ def rows(conninfo: Conninfo, statement: LiteralString) -> Iterator[tuple[Any, ..
             cursor.itersize = FETCH_ROWS
             yield from cursor.execute(statement)
     except psycopg.Error as error:
-        raise CommandFailed(f"PostgreSQL: {type(error).__name__} {error.sqlstate or ''}".strip()) from None
+        raise CommandFailed(f"cannot read from PostgreSQL: {translate(error)}") from None
 
 
 def open_consumer(bootstrap_servers: str, group_id: str, properties: Mapping[str, Any]) -> Consumer:

@@ -12,12 +12,7 @@ TOPIC_IDENTITY: Final = "service/handler/kafka/consumer/topic/identity.py"
 MUTATIONS: Final = (
     Mutation(
         "a broker error that the client reports is not fatal",
-        Replacement(
-            CLIENT_ERRORS,
-            "ClientErrors.on_error",
-            'self._log.warning("Kafka reports a problem", ...)',
-            "self._failure.record(error)",
-        ),
+        Replacement(CLIENT_ERRORS, "ClientErrors.on_error", "self._warn(error)", "self._failure.record(error)"),
         (
             "test_kafka.py::test_the_broker_is_restarted[seed-1]",
             "test_kafka.py::test_the_broker_is_killed[seed-1]",

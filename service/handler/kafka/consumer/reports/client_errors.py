@@ -34,8 +34,8 @@ class ClientErrors:
         """Handle an error that concerns the whole client."""
         if is_fatal(error):
             self._failure.record(error)
-        elif self._throttle.is_due(error.name()):
-            self._log.warning("Kafka reports a problem", **error_fields(error))
+        else:
+            self._warn(error)
 
     def on_message_error(self, message: Message, error: KafkaError) -> None:
         """Handle an error that the client returned instead of a message."""
@@ -49,8 +49,12 @@ class ClientErrors:
         elif problem := explanation(error):
             if self._throttle.is_due(error.name()):
                 self._log.error("the group refuses this member", code=error.name(), problem=problem)
-        elif self._throttle.is_due(error.name()):
-            self._log.warning("Kafka reports a problem", **error_fields(error), topic=self._topic)
+        else:
+            self._warn(error)
+
+    def _warn(self, error: KafkaError) -> None:
+        if self._throttle.is_due(error.name()):
+            self._log.warning("Kafka reports a problem", topic=self._topic, **error_fields(error))
 
     def _on_bad_compression(self, message: Message) -> None:
         # The client retries twice a second, and never skips the batch.
