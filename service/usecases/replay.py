@@ -14,7 +14,14 @@ from service.entities.ownership import known_order
 from service.pkg.shutdown_event import ShutdownEvent
 from service.pkg.timestamps import to_milliseconds
 from service.usecases.ports.dead_letter_filters import DeadLetterFilters
-from service.usecases.ports.replay import EditedValue, ReplayObserver, ReplayRefusal, ReplaySource, ReplayTarget
+from service.usecases.ports.replay import (
+    DEFAULT_MAX_REPLAYS,
+    EditedValue,
+    ReplayObserver,
+    ReplayRefusal,
+    ReplaySource,
+    ReplayTarget,
+)
 
 MAX_CHUNK_MESSAGES: Final = 500
 """Maximum number of dead letters that are sent and committed together, and are repeated after a crash."""
@@ -31,7 +38,7 @@ class ReplayPlan:
     """The order topic."""
     filters: DeadLetterFilters
     _: KW_ONLY
-    max_replays: int = 3
+    max_replays: int = DEFAULT_MAX_REPLAYS
     limit: int = 0
     rate: float = 0
     named: Sequence[DeadLetterId] | None = None

@@ -10,6 +10,7 @@ from service.app.decoding import document_decoder
 from service.config import DocumentSettings
 from service.entities.order import Order
 from service.handler.http.api import Backends, create_app
+from service.handler.http.requests.idempotency import IdempotentResponses
 from service.handler.http.routes.dead_letter_replay import ReplayBackend
 from service.handler.http.routes.probes import Health
 from service.metrics import REPLAY_OUTCOMES, ApiMetrics
@@ -74,6 +75,7 @@ class InMemoryApi:
         self.replayer = RecordingReplayer()
         replay = ReplayBackend(
             replayer=self.replayer,
+            responses=IdempotentResponses(),
             decode=document_decoder(DocumentSettings()).decode,
             max_value_bytes=2**20,
             outcomes=self.metrics.replays.outcomes,

@@ -16,6 +16,7 @@ from service.app.metrics_registry import new_metrics
 from service.config import CacheSettings, KafkaSettings, Settings
 from service.errors import InvalidKeysFile, InvalidSettings
 from service.handler.http.events.event_broadcaster import EventBroadcaster
+from service.handler.http.requests.idempotency import IdempotentResponses
 from service.handler.http.routes.dead_letter_replay import ReplayBackend
 from service.handler.http.security.keys import KeyReloader, Keys
 from service.handler.kafka.client import properties
@@ -172,6 +173,7 @@ def _replay(settings: Settings, metrics: ApiMetrics, password_watch: PasswordWat
     )
     return ReplayBackend(
         replayer=replayer,
+        responses=IdempotentResponses(),
         decode=document_decoder(document).decode,
         max_value_bytes=document.max_message_bytes,
         outcomes=metrics.replays.outcomes,

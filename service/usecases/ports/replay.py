@@ -3,9 +3,12 @@
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from enum import Enum
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from service.entities.dead_letter_record import DeadLetterId, DeadLetterRecord
+
+DEFAULT_MAX_REPLAYS: Final = 3
+"""A dead letter that was replayed this often is refused: it would come back again."""
 
 
 class ReplayRefusal(Enum):

@@ -7,6 +7,7 @@ from typing import Final
 
 from service.entities.dead_letter import Reason
 from service.pkg.argtypes import non_negative_int, rate, timestamp, timestamp_or_age
+from service.usecases.ports.replay import DEFAULT_MAX_REPLAYS
 
 _DEFAULT_LIST_LIMIT: Final = 100
 
@@ -63,7 +64,7 @@ def _add_replay(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-replays",
         type=non_negative_int,
-        default=3,
+        default=DEFAULT_MAX_REPLAYS,
         metavar="N",
         help="skip dead letters already replayed N times (default: %(default)s)",
     )

@@ -25,7 +25,13 @@ from service.handler.http.responses.json_response import NO_STORE, json_response
 from service.handler.http.responses.problem_types import ProblemType
 from service.handler.http.responses.problems import Problem, invalid_body, request_id_of
 from service.handler.http.security.auth import key_holder_of
-from service.usecases.ports.replay import DeadLetterReplayer, EditedValue, ReplayRequest, ReplayResult
+from service.usecases.ports.replay import (
+    DEFAULT_MAX_REPLAYS,
+    DeadLetterReplayer,
+    EditedValue,
+    ReplayRequest,
+    ReplayResult,
+)
 from service.usecases.selected_replay import MAX_SELECTED, MIN_RATE
 
 PATH: Final = "/dead-letters/replay"
@@ -66,7 +72,7 @@ class ReplayDeadLetters(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     dry_run: bool = False
     max_replays: Annotated[
         int, Meta(ge=0, le=1_000, description="Dead letters that were replayed this often are refused.")
-    ] = 3
+    ] = DEFAULT_MAX_REPLAYS
     rate: Annotated[
         Annotated[float, Meta(ge=MIN_RATE, le=1_000_000)] | None,
         Meta(
@@ -98,6 +104,7 @@ class ReplayBackend:
     """`decode` raises DocumentRejected for an edited value that is not a valid order of `max_value_bytes` at most."""
 
     replayer: DeadLetterReplayer
+    responses: IdempotentResponses
     decode: Callable[[bytes], Order]
     max_value_bytes: int
     outcomes: Counter
@@ -124,7 +131,6 @@ RESPONSES: Final[Responses] = {
 
 def router(backend: ReplayBackend, log: FilteringBoundLogger) -> Router:
     routes = Router("dead letters")
-    responses = IdempotentResponses()
 
     @routes.post(PATH, responses=RESPONSES, summary="Replay dead letters", openapi_extra=REQUEST_BODY)
     async def replay_dead_letters(request: Request, idempotency_key: IdempotencyKey = None) -> Response:
@@ -133,7 +139,7 @@ def router(backend: ReplayBackend, log: FilteringBoundLogger) -> Router:
         replay = partial(_replay, _parse(body, backend, name), backend, log.bind(request_id=request_id_of(request)))
         if idempotency_key is None:
             return json_response(await replay())
-        response = await responses.respond((name, idempotency_key), sha256(body).digest(), replay)
+        response = await backend.responses.respond((name, idempotency_key), sha256(body).digest(), replay)
         return json_response(response.body, _REPLAYED if response.is_replayed else NO_STORE)
 
     return routes
