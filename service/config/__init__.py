@@ -6,6 +6,7 @@ Variables take precedence over files. Unknown names and unsafe values are reject
 from service.config.loading import load
 from service.config.settings import (
     CacheSettings,
+    CircuitBreakerSettings,
     DocumentSettings,
     HttpSettings,
     KafkaSettings,
@@ -17,6 +18,7 @@ from service.config.settings import (
 
 __all__ = [
     "CacheSettings",
+    "CircuitBreakerSettings",
     "DocumentSettings",
     "HttpSettings",
     "KafkaSettings",

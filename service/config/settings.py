@@ -11,6 +11,7 @@ from service.config.sources import DELIMITER, PREFIX, sources
 from service.entities.message_format import FormatChoice
 from service.entities.order import MAX_AGE_SECONDS, AmountMismatchPolicy
 from service.entities.version import MAX_TOPIC_LENGTH, CompareBy
+from service.pkg.backoff import Backoff
 from service.pkg.network import MAX_PORT
 from service.pkg.units import parse_age, parse_bytes, parse_seconds
 
@@ -226,6 +227,10 @@ class RetrySettings(SettingsGroup):
     """Upper limit of the backoff."""
     give_up_after: Positive | None = None
     """How long to retry a batch before its orders go to the dead-letter topic; empty means forever."""
+
+    @property
+    def backoff(self) -> Backoff:
+        return Backoff(**self.model_dump())
 
 
 class DeadLetterSettings(SettingsGroup):

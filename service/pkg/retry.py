@@ -1,21 +1,11 @@
 """Retries with exponential backoff and full jitter, until shutdown."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, stop_never, wait_random_exponential
 
+from service.pkg.backoff import Backoff
 from service.pkg.shutdown_event import ShutdownEvent
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Backoff:
-    """The n-th wait is random between 0 and `initial_backoff` * 2^(n-1) seconds, at most `max_backoff`."""
-
-    initial_backoff: float
-    max_backoff: float
-    give_up_after: float | None
-    """Seconds after which the last error is raised; None: never."""
 
 
 def retrying(

@@ -1,22 +1,9 @@
 """A circuit breaker: a faulty producer or schema release must not move the whole topic to the dead-letter topic."""
 
 from collections import deque
-from dataclasses import dataclass
 from enum import Enum, auto
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CircuitBreakerPolicy:
-    """The conditions under which the circuit breaker opens."""
-
-    enabled: bool
-    ratio: float
-    """Opens if more than this share of the last `window` messages is bad, or of the last `window` orders rejected."""
-    window: int
-    max_consecutive: int
-    """Opens after this many consecutive bad messages."""
-    min_rejected: int
-    """Opens after this many rejected orders since the database last stored one."""
+from service.usecases.ports.ingest import CircuitBreakerPolicy
 
 
 class BreakerState(Enum):

@@ -9,7 +9,7 @@ from threading import Event
 
 from service.entities.dead_letter import DeadLetter
 from service.errors import DeadLettersUnavailable
-from service.pkg.retry import Backoff
+from service.pkg.backoff import Backoff
 from service.pkg.shutdown_event import ShutdownEvent
 from service.usecases.circuit_breaker import CircuitBreaker
 from service.usecases.outcome import Decision, Outcome

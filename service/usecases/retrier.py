@@ -6,7 +6,8 @@ from typing import TypeVar
 
 from tenacity import RetryCallState
 
-from service.pkg.retry import Backoff, retrying
+from service.pkg.backoff import Backoff
+from service.pkg.retry import retrying
 from service.pkg.shutdown_event import ShutdownEvent
 from service.usecases.ports.ingest import RetryObserver
 

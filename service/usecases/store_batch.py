@@ -7,7 +7,7 @@ from threading import Event
 
 from service.entities.dead_letter import DeadLetter, Reason
 from service.errors import ConcurrentChange, OrderRejected, StatementTimedOut, StorageError, StorageUnavailable
-from service.pkg.retry import Backoff
+from service.pkg.backoff import Backoff
 from service.pkg.shutdown_event import ShutdownEvent
 from service.usecases.outcome import StoreState
 from service.usecases.ports.batch import Batch, ConsumedOrder

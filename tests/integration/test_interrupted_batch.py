@@ -11,8 +11,8 @@ from confluent_kafka import Consumer
 from confluent_kafka.admin import AdminClient
 from prometheus_client import CollectorRegistry
 
-from service.app.consumer.loop_wiring import LoopDependencies, build_consumer
-from service.config import KafkaSettings
+from service.app.consumer.loop_wiring import GroupClients, LoopWiring
+from service.config import KafkaSettings, Settings
 from service.errors import StorageUnavailable
 from service.handler.kafka.client import properties
 from service.handler.kafka.client.consumer_group import ConsumerGroup
@@ -29,7 +29,7 @@ from tests.kit.decoding import message_decoder
 from tests.kit.factories import order_document
 from tests.kit.fakes import FakeDeadLetters, FakeStore
 from tests.kit.harness import Harness, Sent, orders
-from tests.kit.policies import breaker_settings, circuit_breaker_policy, retry_backoff
+from tests.kit.policies import circuit_breaker_policy, retry_backoff
 from tests.kit.temporary import PARTITIONS
 from tests.kit.waiting import eventually
 
@@ -125,18 +125,16 @@ def consumer_of(harness: Harness, batches: Interruption, decoded: list[datetime]
         observer=RetryReport(metrics, log),
         middleware=batches,
     )
-    return build_consumer(
-        LoopDependencies(
+    return LoopWiring(
+        clients=GroupClients(
             group=group,
             connect=lambda added: ObservedConsumer(batches.revoked, member | added),
             admin=AdminClient(properties.silent_admin(kafka_of(harness))),
-            builder=BatchBuilder(decoder, FakeStore.prepare, metrics),
-            ingest=ingest,
-            breaker=breaker_settings(),
-            revoke_timeout=5,
-            topic_id_timeout=10,
-            metrics=metrics,
-            log=log,
-            stop=batches.stop,
-        )
-    )
+        ),
+        builder=BatchBuilder(decoder, FakeStore.prepare, metrics),
+        ingest=ingest,
+        settings=Settings(),
+        metrics=metrics,
+        log=log,
+        stop=batches.stop,
+    ).consumer

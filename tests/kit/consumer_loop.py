@@ -11,14 +11,16 @@ from msgspec.json import encode
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
-from service.app.consumer.loop_wiring import LoopDependencies, build_consumer
+from service.app.consumer.loop_wiring import GroupClients, LoopWiring
+from service.config import CircuitBreakerSettings, Settings
+from service.config.settings import BatchSettings, RebalanceSettings
 from service.handler.kafka.client.consumer_group import ConsumerGroup
 from service.handler.kafka.client.topic_id import NO_TOPIC_ID
 from service.handler.kafka.consumer.batch_builder import BatchBuilder
 from service.handler.kafka.consumer.reports.retry_report import RetryReport
 from service.metrics import ConsumerMetrics
 from service.pkg.shutdown_event import ShutdownEvent
-from service.usecases.circuit_breaker import CircuitBreaker, CircuitBreakerPolicy
+from service.usecases.circuit_breaker import CircuitBreaker
 from service.usecases.ingest import Ingest, Write
 from service.usecases.outcome import Outcome
 from service.usecases.ports.batch import Batch
@@ -26,12 +28,12 @@ from tests.kit.decoding import message_decoder
 from tests.kit.factories import order_document
 from tests.kit.fake_consumer import TOPIC, FakeAdmin, FakeConsumer
 from tests.kit.fakes import FakeDeadLetters, FakeStore
-from tests.kit.policies import breaker_settings, circuit_breaker_policy, retry_backoff
+from tests.kit.policies import circuit_breaker_policy, retry_backoff
 
 SECONDS = 10.0
 ORDER = encode(order_document())
 BAD = b"{"
-OPEN_AFTER_TWO = circuit_breaker_policy(max_consecutive=2)
+OPEN_AFTER_TWO = circuit_breaker_policy(max_consecutive=2, retry_after=0)
 UNTIL_STOPPED = retry_backoff(initial_backoff=60, max_backoff=60)
 
 Script = Iterator[Callable[[], bool]]
@@ -89,10 +91,11 @@ class LoopSetup:
         metrics: ConsumerMetrics,
         *,
         dead_letters: FakeDeadLetters | None = None,
-        policy: CircuitBreakerPolicy | None = None,
+        breaker: CircuitBreakerSettings | None = None,
         revoke_timeout: float = 5,
-        **breaker: Any,
+        max_messages: int = 4_000,
     ) -> None:
+        breaker = breaker or circuit_breaker_policy()
         self.stop = ShutdownEvent()
         self.store = FakeStore()
         self.dead_letters = dead_letters or FakeDeadLetters()
@@ -100,7 +103,7 @@ class LoopSetup:
         self.ingest = Ingest(
             store=self.store,
             dead_letters=self.dead_letters,
-            breaker=CircuitBreaker(policy or circuit_breaker_policy()),
+            breaker=CircuitBreaker(breaker),
             backoff=UNTIL_STOPPED,
             stop=self.stop,
             observer=RetryReport(metrics, structlog.get_logger()),
@@ -111,21 +114,19 @@ class LoopSetup:
         self.created: list[ScriptedConsumer] = []
         self.group = ConsumerGroup(TOPIC)
         self.group.topic_id = NO_TOPIC_ID
-        self.consumer = build_consumer(
-            LoopDependencies(
-                group=self.group,
-                connect=cast("Any", self._create),
-                admin=cast("Any", self.admin),
-                builder=BatchBuilder(message_decoder(), FakeStore.prepare, metrics),
-                ingest=self.ingest,
-                breaker=breaker_settings(**breaker),
-                revoke_timeout=revoke_timeout,
-                topic_id_timeout=10,
-                metrics=metrics,
-                log=structlog.get_logger(),
-                stop=self.stop,
-            )
-        )
+        self.consumer = LoopWiring(
+            clients=GroupClients(group=self.group, connect=cast("Any", self._create), admin=cast("Any", self.admin)),
+            builder=BatchBuilder(message_decoder(), FakeStore.prepare, metrics),
+            ingest=self.ingest,
+            settings=Settings(
+                batch=BatchSettings(max_messages=max_messages),
+                circuit_breaker=breaker,
+                rebalance=RebalanceSettings(revoke_timeout=revoke_timeout),
+            ),
+            metrics=metrics,
+            log=structlog.get_logger(),
+            stop=self.stop,
+        ).consumer
 
     def _create(self, properties: dict[str, Any]) -> ScriptedConsumer:
         made = ScriptedConsumer({"enable.partition.eof": True} | properties)

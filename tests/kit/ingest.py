@@ -5,12 +5,13 @@ from dataclasses import dataclass, field
 
 from service.entities.dead_letter import DeadLetter, Reason
 from service.errors import StatementTimedOut, StorageUnavailable
-from service.pkg.retry import Backoff
+from service.pkg.backoff import Backoff
 from service.pkg.shutdown_event import ShutdownEvent
-from service.usecases.circuit_breaker import BreakerState, CircuitBreaker, CircuitBreakerPolicy
+from service.usecases.circuit_breaker import BreakerState, CircuitBreaker
 from service.usecases.ingest import Ingest
 from service.usecases.outcome import Decision, Outcome
 from service.usecases.ports.batch import Batch, ConsumedOrder
+from service.usecases.ports.ingest import CircuitBreakerPolicy
 from tests.kit.factories import record, versioned
 from tests.kit.fakes import POISON, FakeDeadLetters, FakeStore
 from tests.kit.policies import circuit_breaker_policy, retry_backoff

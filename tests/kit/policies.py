@@ -1,12 +1,11 @@
-"""Factories of policies with the defaults of `service.config`."""
+"""Factories of policies with the defaults of `service.config`, without its limits."""
 
 from datetime import timedelta
 from typing import Any
 
+from service.config.settings import CircuitBreakerSettings, RetrySettings
 from service.decoding.decoder import DecodingRules
-from service.handler.kafka.consumer.flow_control.settings import BreakerSettings
-from service.pkg.retry import Backoff
-from service.usecases.circuit_breaker import CircuitBreakerPolicy
+from service.pkg.backoff import Backoff
 from service.usecases.ports.batch import BatchLimits
 
 
@@ -15,17 +14,11 @@ def batch_limits(**overrides: Any) -> BatchLimits:
 
 
 def retry_backoff(**overrides: Any) -> Backoff:
-    return Backoff(**{"initial_backoff": 0.1, "max_backoff": 5, "give_up_after": None} | overrides)
+    return RetrySettings.model_construct(**overrides).backoff
 
 
-def circuit_breaker_policy(**overrides: Any) -> CircuitBreakerPolicy:
-    defaults = {"enabled": True, "ratio": 0.5, "window": 1_000, "max_consecutive": 1_000, "min_rejected": 10}
-    return CircuitBreakerPolicy(**defaults | overrides)
-
-
-def breaker_settings(**overrides: Any) -> BreakerSettings:
-    defaults: dict[str, Any] = {"limits": batch_limits(), "retry_after": 60, "probe_messages": 10}
-    return BreakerSettings(**defaults | overrides)
+def circuit_breaker_policy(**overrides: Any) -> CircuitBreakerSettings:
+    return CircuitBreakerSettings.model_construct(**overrides)
 
 
 def decoding_rules(**overrides: Any) -> DecodingRules:

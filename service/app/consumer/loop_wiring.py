@@ -2,18 +2,19 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
 from confluent_kafka import Consumer
 from confluent_kafka.admin import AdminClient
 from structlog.typing import FilteringBoundLogger
 
+from service.config import Settings
 from service.handler.kafka.client.consumer_group import ConsumerGroup
 from service.handler.kafka.consumer.assignment import Assignment
 from service.handler.kafka.consumer.batch_builder import BatchBuilder
 from service.handler.kafka.consumer.flow_control.breaker_control import BreakerControl
 from service.handler.kafka.consumer.flow_control.fetch import FetchControl
-from service.handler.kafka.consumer.flow_control.settings import BreakerSettings
 from service.handler.kafka.consumer.flow_control.state import ConsumerStateMachine
 from service.handler.kafka.consumer.loop import OrderConsumer
 from service.handler.kafka.consumer.partitions.lag import Lag
@@ -38,187 +39,192 @@ from service.handler.kafka.consumer.worker import BatchWorker
 from service.metrics import ConsumerMetrics
 from service.pkg.shutdown_event import ShutdownEvent
 from service.usecases.ingest import Ingest
+from service.usecases.ports.batch import BatchLimits
 
 _PROPERTIES: Final = {"auto.offset.reset": "error"}
 """OffsetResets resets offsets, and logs and counts it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LoopDependencies:
-    """The loop's collaborators. `connect` creates the group's member, with these properties added to its own."""
+class GroupClients:
+    """The consumer group and its clients. `connect` creates its member, with these properties added to its own."""
 
     group: ConsumerGroup
     connect: Callable[[dict[str, Any]], Consumer]
     admin: AdminClient
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoopWiring:
+    """Creates each part when another one first needs it. `consumer` is the whole; its `run` starts the loop."""
+
+    clients: GroupClients
     builder: BatchBuilder
     ingest: Ingest
-    breaker: BreakerSettings
-    revoke_timeout: float
-    """Seconds."""
-    topic_id_timeout: float
-    """Seconds."""
+    settings: Settings
     metrics: ConsumerMetrics
     log: FilteringBoundLogger
     stop: ShutdownEvent
 
+    @cached_property
+    def consumer(self) -> OrderConsumer:
+        return OrderConsumer(
+            client=self._client,
+            group=self.clients.group,
+            pipeline=self._pipeline,
+            reader=self._reader,
+            assignment=self._assignment,
+            offsets=self._offsets,
+            rebalance=self._rebalance,
+            shutdown=self._shutdown,
+            failure=self._failure,
+            stop=self.stop,
+        )
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _ClientConnection:
-    """The group's member, and what its callbacks use."""
+    @property
+    def _topic(self) -> str:
+        return self.clients.group.topic
 
-    client: Consumer
-    progress: Progress
-    offsets: OffsetCommitter
-    statistics: LatestStatistics
-    errors: ClientErrors
-    failure: ClientFailure
+    @cached_property
+    def _client(self) -> Consumer:
+        """The group's member, which calls these parts back in its polls."""
+        callbacks = {
+            "on_commit": self._offsets.on_commit,
+            "stats_cb": self._statistics.put,
+            "error_cb": self._errors.on_error,
+        }
+        return self.clients.connect(_PROPERTIES | callbacks)
 
+    @cached_property
+    def _progress(self) -> Progress:
+        return Progress()
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _BatchParts:
-    """One batch is filled while the previous one is written."""
+    @cached_property
+    def _offsets(self) -> OffsetCommitter:
+        return OffsetCommitter(group=self.clients.group, progress=self._progress, metrics=self.metrics, log=self.log)
 
-    fetch: FetchControl
-    state: ConsumerStateMachine
-    breaker: BreakerControl
-    worker: BatchWorker
-    pipeline: BatchPipeline
+    @cached_property
+    def _statistics(self) -> LatestStatistics:
+        return LatestStatistics()
 
+    @cached_property
+    def _failure(self) -> ClientFailure:
+        return ClientFailure(self.log)
 
-def build_consumer(dependencies: LoopDependencies) -> OrderConsumer:
-    """Return a consumer whose `run` starts its loop. The parts are created in the order of the messages' path."""
-    connection = _connection(dependencies)
-    batches = _batches(dependencies, connection)
-    position_check = _position_check(dependencies, connection.client)
-    assignment = _assignment(dependencies, connection, batches, position_check)
-    receiver = _receiver(dependencies, connection, batches.pipeline, assignment, position_check)
-    return OrderConsumer(
-        client=connection.client,
-        group=dependencies.group,
-        pipeline=batches.pipeline,
-        reader=_reader(receiver, batches, assignment),
-        assignment=assignment,
-        offsets=connection.offsets,
-        rebalance=_rebalance(dependencies, connection, batches.pipeline, assignment),
-        shutdown=_shutdown(dependencies, connection, batches.pipeline),
-        failure=connection.failure,
-        stop=dependencies.stop,
-    )
+    @cached_property
+    def _errors(self) -> ClientErrors:
+        return ClientErrors(self._topic, self._failure, self.log)
 
+    @cached_property
+    def _fetch(self) -> FetchControl:
+        return FetchControl(self._client, self.metrics.consumption, self.log)
 
-def _connection(dependencies: LoopDependencies) -> _ClientConnection:
-    """Create the client, which calls these parts back in its polls."""
-    log, topic = dependencies.log, dependencies.group.topic
-    progress, statistics, failure = Progress(), LatestStatistics(), ClientFailure(log)
-    offsets = OffsetCommitter(group=dependencies.group, progress=progress, metrics=dependencies.metrics, log=log)
-    errors = ClientErrors(topic, failure, log)
-    callbacks = {"on_commit": offsets.on_commit, "stats_cb": statistics.put, "error_cb": errors.on_error}
-    return _ClientConnection(
-        client=dependencies.connect(_PROPERTIES | callbacks),
-        progress=progress,
-        offsets=offsets,
-        statistics=statistics,
-        errors=errors,
-        failure=failure,
-    )
+    @cached_property
+    def _state(self) -> ConsumerStateMachine:
+        return ConsumerStateMachine(self._fetch)
 
+    @cached_property
+    def _breaker(self) -> BreakerControl:
+        batch = self.settings.batch
+        return BreakerControl(
+            settings=self.settings.circuit_breaker,
+            limits=BatchLimits(messages=batch.max_messages, bytes=batch.max_bytes, items=batch.max_items),
+            state=self._state,
+            metrics=self.metrics.consumption,
+            log=self.log,
+        )
 
-def _batches(dependencies: LoopDependencies, connection: _ClientConnection) -> _BatchParts:
-    metrics, log = dependencies.metrics, dependencies.log
-    fetch = FetchControl(connection.client, metrics.consumption, log)
-    state = ConsumerStateMachine(fetch)
-    breaker = BreakerControl(settings=dependencies.breaker, state=state, metrics=metrics.consumption, log=log)
-    worker = BatchWorker(dependencies.ingest, dependencies.ingest.is_waiting_to_retry)
-    pipeline = BatchPipeline(
-        builder=dependencies.builder,
-        worker=worker,
-        progress=connection.progress,
-        breaker=breaker,
-        state=state,
-        report=OutcomeReport(metrics, log),
-        stop=dependencies.stop,
-    )
-    return _BatchParts(fetch=fetch, state=state, breaker=breaker, worker=worker, pipeline=pipeline)
+    @cached_property
+    def _worker(self) -> BatchWorker:
+        return BatchWorker(self.ingest, self.ingest.is_waiting_to_retry)
 
+    @cached_property
+    def _pipeline(self) -> BatchPipeline:
+        return BatchPipeline(
+            builder=self.builder,
+            worker=self._worker,
+            progress=self._progress,
+            breaker=self._breaker,
+            state=self._state,
+            report=OutcomeReport(self.metrics, self.log),
+            stop=self.stop,
+        )
 
-def _position_check(dependencies: LoopDependencies, client: Consumer) -> PositionCheck:
-    """Create the part that withholds a partition's messages until its position is verified."""
-    topic, log = dependencies.group.topic, dependencies.log
-    lookup, timeout = TopicIdLookup(dependencies.admin, topic), dependencies.topic_id_timeout
-    identity = TopicIdentity(lookup, dependencies.group, log, timeout=timeout)
-    return PositionCheck(
-        client=client, topic=topic, identity=identity, metrics=dependencies.metrics.consumption, log=log
-    )
+    @cached_property
+    def _position_check(self) -> PositionCheck:
+        """The part that withholds a partition's messages until its position is verified."""
+        lookup, timeout = TopicIdLookup(self.clients.admin, self._topic), self.settings.kafka.topic_id_timeout
+        return PositionCheck(
+            client=self._client,
+            topic=self._topic,
+            identity=TopicIdentity(lookup, self.clients.group, self.log, timeout=timeout),
+            metrics=self.metrics.consumption,
+            log=self.log,
+        )
 
+    @cached_property
+    def _assignment(self) -> Assignment:
+        return Assignment(
+            client=self._client,
+            topic=self._topic,
+            progress=self._progress,
+            pipeline=self._pipeline,
+            position_check=self._position_check,
+            resets=OffsetResets(
+                client=self._client,
+                topic=self._topic,
+                progress=self._progress,
+                metrics=self.metrics.consumption,
+                log=self.log,
+            ),
+            fetch=self._fetch,
+            lag=Lag(PartitionEnds(self._client, self._topic), self._progress, self.metrics.partitions),
+        )
 
-def _assignment(
-    dependencies: LoopDependencies, connection: _ClientConnection, batches: _BatchParts, position_check: PositionCheck
-) -> Assignment:
-    client, topic, progress = connection.client, dependencies.group.topic, connection.progress
-    metrics, log = dependencies.metrics, dependencies.log
-    return Assignment(
-        client=client,
-        topic=topic,
-        progress=progress,
-        pipeline=batches.pipeline,
-        position_check=position_check,
-        resets=OffsetResets(client=client, topic=topic, progress=progress, metrics=metrics.consumption, log=log),
-        fetch=batches.fetch,
-        lag=Lag(PartitionEnds(client, topic), progress, metrics.partitions),
-    )
+    @cached_property
+    def _receiver(self) -> Receiver:
+        return Receiver(
+            client=self._client,
+            pipeline=self._pipeline,
+            assignment=self._assignment,
+            position_check=self._position_check,
+            errors=self._errors,
+            stalled=StalledPartitions(self.log),
+            statistics=self._statistics,
+            metrics=self.metrics,
+        )
 
+    @cached_property
+    def _reader(self) -> Reader:
+        return Reader(
+            receiver=self._receiver,
+            pipeline=self._pipeline,
+            worker=self._worker,
+            breaker=self._breaker,
+            state=self._state,
+            assignment=self._assignment,
+        )
 
-def _receiver(
-    dependencies: LoopDependencies,
-    connection: _ClientConnection,
-    pipeline: BatchPipeline,
-    assignment: Assignment,
-    position_check: PositionCheck,
-) -> Receiver:
-    return Receiver(
-        client=connection.client,
-        pipeline=pipeline,
-        assignment=assignment,
-        position_check=position_check,
-        errors=connection.errors,
-        stalled=StalledPartitions(dependencies.log),
-        statistics=connection.statistics,
-        metrics=dependencies.metrics,
-    )
+    @cached_property
+    def _rebalance(self) -> Rebalance:
+        return Rebalance(
+            client=self._client,
+            topic=self._topic,
+            assignment=self._assignment,
+            pipeline=self._pipeline,
+            offsets=self._offsets,
+            statistics=self._statistics,
+            metrics=self.metrics.consumption,
+            log=self.log,
+            revoke_timeout=self.settings.rebalance.revoke_timeout,
+        )
 
-
-def _reader(receiver: Receiver, batches: _BatchParts, assignment: Assignment) -> Reader:
-    return Reader(
-        receiver=receiver,
-        pipeline=batches.pipeline,
-        worker=batches.worker,
-        breaker=batches.breaker,
-        state=batches.state,
-        assignment=assignment,
-    )
-
-
-def _rebalance(
-    dependencies: LoopDependencies, connection: _ClientConnection, pipeline: BatchPipeline, assignment: Assignment
-) -> Rebalance:
-    return Rebalance(
-        client=connection.client,
-        topic=dependencies.group.topic,
-        assignment=assignment,
-        pipeline=pipeline,
-        offsets=connection.offsets,
-        statistics=connection.statistics,
-        metrics=dependencies.metrics.consumption,
-        log=dependencies.log,
-        revoke_timeout=dependencies.revoke_timeout,
-    )
-
-
-def _shutdown(dependencies: LoopDependencies, connection: _ClientConnection, pipeline: BatchPipeline) -> Shutdown:
-    return Shutdown(
-        client=connection.client,
-        pipeline=pipeline,
-        progress=connection.progress,
-        offsets=connection.offsets,
-        log=dependencies.log,
-    )
+    @cached_property
+    def _shutdown(self) -> Shutdown:
+        return Shutdown(
+            client=self._client,
+            pipeline=self._pipeline,
+            progress=self._progress,
+            offsets=self._offsets,
+            log=self.log,
+        )

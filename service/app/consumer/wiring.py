@@ -13,7 +13,7 @@ from confluent_kafka.admin import AdminClient
 from structlog.typing import FilteringBoundLogger
 
 from service.app.build_info import build_info
-from service.app.consumer.loop_wiring import LoopDependencies, build_consumer
+from service.app.consumer.loop_wiring import GroupClients, LoopWiring
 from service.app.database import ApplicationName, connection_settings
 from service.app.decoding import document_decoder, message_decoder
 from service.app.metrics_registry import new_metrics
@@ -27,7 +27,6 @@ from service.handler.kafka.client.consumer_group import ConsumerGroup
 from service.handler.kafka.client.diagnostics import DiagnosticAdminClient
 from service.handler.kafka.client.login import PasswordWatch
 from service.handler.kafka.consumer.batch_builder import BatchBuilder
-from service.handler.kafka.consumer.flow_control.settings import BreakerSettings
 from service.handler.kafka.consumer.formats.message_decoder import MessageDecoder
 from service.handler.kafka.consumer.loop import OrderConsumer
 from service.handler.kafka.consumer.reports.retry_report import RetryReport
@@ -37,15 +36,13 @@ from service.handler.kafka.dead_letters.producer import DeadLetterProducer
 from service.handler.kafka.dead_letters.transaction_checks import TransactionChecks
 from service.handler.kafka.dead_letters.transactional import TransactionalDeadLetters
 from service.metrics import ConsumerMetrics
-from service.pkg.retry import Backoff
 from service.pkg.shutdown_event import ShutdownEvent
 from service.repo.connection import require_utf8
 from service.repo.transactions import TransactionEnd, Transactions
 from service.repo.writer.order_store import PostgresOrderStore
 from service.usecases.bisection import BisectingStore
-from service.usecases.circuit_breaker import CircuitBreaker, CircuitBreakerPolicy
+from service.usecases.circuit_breaker import CircuitBreaker
 from service.usecases.ingest import BatchMiddleware, Ingest
-from service.usecases.ports.batch import BatchLimits
 from service.usecases.retention import RetentionPolicy
 
 DeadLetterSender = DeadLetterProducer | TransactionalDeadLetters
@@ -71,36 +68,34 @@ def build(settings: Settings, stop: ShutdownEvent, middleware: BatchMiddleware) 
     group, report = _group(settings), RetryReport(metrics, log)
     admin = password_watch.add(_kafka_admin(settings.kafka))
     store, dead_letters = _store(settings), password_watch.add(_dead_letters(settings, stop, group, admin))
-    consumer = build_consumer(
-        LoopDependencies(
+    loop = LoopWiring(
+        clients=GroupClients(
             group=group,
             connect=lambda added: password_watch.add(_member(settings.kafka, log, added)),
             admin=admin,
-            builder=BatchBuilder(_decoder(settings, metrics), store.prepare, metrics),
-            ingest=Ingest(
-                store=_bisecting_store(settings, store, report),
-                dead_letters=dead_letters,
-                breaker=_circuit_breaker(settings),
-                backoff=_backoff(settings),
-                stop=stop,
-                observer=report,
-                middleware=middleware,
-            ),
-            breaker=_breaker_settings(settings),
-            revoke_timeout=settings.rebalance.revoke_timeout,
-            topic_id_timeout=settings.kafka.topic_id_timeout,
-            metrics=metrics,
-            log=log,
+        ),
+        builder=BatchBuilder(_decoder(settings, metrics), store.prepare, metrics),
+        ingest=Ingest(
+            store=_bisecting_store(settings, store, report),
+            dead_letters=dead_letters,
+            breaker=CircuitBreaker(settings.circuit_breaker),
+            backoff=settings.retry.backoff,
             stop=stop,
-        )
+            observer=report,
+            middleware=middleware,
+        ),
+        settings=settings,
+        metrics=metrics,
+        log=log,
+        stop=stop,
     )
     reporting_admin = password_watch.add(DiagnosticAdminClient(settings.kafka))
     topic_report = partial(report_topics, settings.kafka, reporting_admin, log, stop)
     return ConsumerParts(
-        consumer,
+        loop.consumer,
         topic_report,
         partial(password_watch.run, stop),
-        _admin(settings, consumer, metrics, log),
+        _admin(settings, loop.consumer, metrics, log),
         dead_letters,
         store,
     )
@@ -158,35 +153,6 @@ def _decoder(settings: Settings, metrics: ConsumerMetrics) -> MessageDecoder:
     )
     count = {each: metrics.ingest.decoded.labels(each).inc for each in MessageFormat}
     return message_decoder(settings.document, decoder, count)
-
-
-def _circuit_breaker(settings: Settings) -> CircuitBreaker:
-    policy = settings.circuit_breaker
-    return CircuitBreaker(
-        CircuitBreakerPolicy(
-            enabled=policy.enabled,
-            ratio=policy.ratio,
-            window=policy.window,
-            max_consecutive=policy.max_consecutive,
-            min_rejected=policy.min_rejected,
-        )
-    )
-
-
-def _backoff(settings: Settings) -> Backoff:
-    retry = settings.retry
-    return Backoff(
-        initial_backoff=retry.initial_backoff, max_backoff=retry.max_backoff, give_up_after=retry.give_up_after
-    )
-
-
-def _breaker_settings(settings: Settings) -> BreakerSettings:
-    batch, breaker = settings.batch, settings.circuit_breaker
-    return BreakerSettings(
-        limits=BatchLimits(messages=batch.max_messages, bytes=batch.max_bytes, items=batch.max_items),
-        retry_after=breaker.retry_after,
-        probe_messages=breaker.probe_messages,
-    )
 
 
 def _admin(

@@ -63,3 +63,25 @@ class RetryObserver(Protocol):
 
     def on_give_up(self, error: StorageUnavailable) -> None:
         """Report the last error before orders are dead-lettered."""
+
+
+class CircuitBreakerPolicy(Protocol):
+    """The conditions under which the circuit breaker opens."""
+
+    @property
+    def enabled(self) -> bool: ...
+
+    @property
+    def ratio(self) -> float:
+        """Opens if more than this share of the last `window` messages is bad, or of the last `window` orders."""
+
+    @property
+    def window(self) -> int: ...
+
+    @property
+    def max_consecutive(self) -> int:
+        """Opens after this many consecutive bad messages."""
+
+    @property
+    def min_rejected(self) -> int:
+        """Opens after this many rejected orders since the database last stored one."""

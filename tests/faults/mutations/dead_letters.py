@@ -49,7 +49,7 @@ MUTATIONS: Final = (
         Replacement(
             "service/handler/kafka/consumer/flow_control/breaker_control.py",
             "BreakerControl._extended_probe",
-            "self._probe.add(batch, next_batch)\nself._probe.grow(self._settings.limits.messages)",
+            "self._probe.add(batch, next_batch)\nself._probe.grow(self._limits.messages)",
             "",
         ),
         ("test_orders.py::test_orders_are_stored_behind_orders_that_postgresql_always_rejects[seed-1]",),

@@ -6,7 +6,8 @@ import pytest
 from tenacity import RetryCallState
 
 from service.errors import Stopped
-from service.pkg.retry import Backoff, retrying
+from service.pkg.backoff import Backoff
+from service.pkg.retry import retrying
 from service.pkg.shutdown_event import ShutdownEvent
 from tests.kit.policies import retry_backoff
 

@@ -8,13 +8,13 @@ from structlog.typing import FilteringBoundLogger
 
 from service.handler.kafka.consumer.flow_control.breaker_pause import BreakerPause
 from service.handler.kafka.consumer.flow_control.probe import Probe
-from service.handler.kafka.consumer.flow_control.settings import BreakerSettings
 from service.handler.kafka.consumer.flow_control.state import ConsumerStateMachine
 from service.usecases.circuit_breaker import BreakerState
 from service.usecases.outcome import Decision, Outcome
 from service.usecases.ports.batch import Batch, BatchLimits
 
 if TYPE_CHECKING:
+    from service.config import CircuitBreakerSettings
     from service.metrics import ConsumptionMetrics
 
 FIX_PRODUCER: Final = "fix the producer"
@@ -22,17 +22,22 @@ FIX_SCHEMA: Final = "remove the constraint, trigger or column that makes Postgre
 
 
 class BreakerControl:
-    """Belongs to the reading thread. Opens and closes the breaker in `state` as the outcomes of batches require."""
+    """Belongs to the reading thread. Opens and closes the breaker in `state` as the outcomes of batches require.
+
+    `limits` are those of every batch; a probe has fewer messages.
+    """
 
     def __init__(
         self,
         *,
-        settings: BreakerSettings,
+        settings: "CircuitBreakerSettings",
+        limits: BatchLimits,
         state: ConsumerStateMachine,
         metrics: "ConsumptionMetrics",
         log: FilteringBoundLogger,
     ) -> None:
         self._settings = settings
+        self._limits = limits
         self._state = state
         self._metrics = metrics
         self._log = log
@@ -43,9 +48,9 @@ class BreakerControl:
     @property
     def limits(self) -> BatchLimits:
         if not self._state.is_breaker_open:
-            return self._settings.limits
+            return self._limits
         size = self._probe.size if self._probe else self._settings.probe_messages
-        return replace(self._settings.limits, messages=size)
+        return replace(self._limits, messages=size)
 
     def on_outcome(self, batch: Batch, outcome: Outcome, next_batch: Batch) -> None:
         """Start a pause if one must follow this batch; the caller then discards `next_batch`.
@@ -107,7 +112,7 @@ class BreakerControl:
         if self._probe is None:
             return Probe.before(batch, next_batch, self._settings.probe_messages)
         self._probe.add(batch, next_batch)
-        self._probe.grow(self._settings.limits.messages)
+        self._probe.grow(self._limits.messages)
         return self._probe
 
     def _close(self) -> None:

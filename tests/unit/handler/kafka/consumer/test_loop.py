@@ -10,7 +10,6 @@ from tests.kit.consumer_loop import BAD, OPEN_AFTER_TWO, ORDER, SECONDS, LoopSet
 from tests.kit.factories import order_document
 from tests.kit.fake_consumer import TOPIC
 from tests.kit.fakes import FakeDeadLetters
-from tests.kit.policies import batch_limits
 
 
 def test_offsets_are_committed_after_their_messages_are_stored(setup: LoopSetup) -> None:
@@ -175,7 +174,7 @@ def test_dead_letters_and_tombstones_are_counted_and_logged(setup: LoopSetup) ->
 
 def test_fetching_is_paused_during_an_outage_and_resumed_after_it(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reader, "PAUSE_AFTER_SECONDS", 0.01)
-    setup = make(limits=batch_limits(messages=1))
+    setup = make(max_messages=1)
     setup.commit(0, 0)
 
     def script() -> Script:
@@ -192,7 +191,7 @@ def test_fetching_is_paused_during_an_outage_and_resumed_after_it(make: Make, mo
 
 
 def test_messages_that_the_open_circuit_breaker_held_back_are_read_again(make: Make) -> None:
-    setup = make(policy=OPEN_AFTER_TWO, retry_after=0, limits=batch_limits(messages=2))
+    setup = make(breaker=OPEN_AFTER_TWO, max_messages=2)
     setup.commit(0, 0)
 
     def script() -> Script:
@@ -208,7 +207,7 @@ def test_messages_that_the_open_circuit_breaker_held_back_are_read_again(make: M
 
 def test_messages_are_read_again_even_if_the_client_rejects_the_seek(make: Make) -> None:
     """It does so for a partition that it does not fetch yet."""
-    setup = make(policy=OPEN_AFTER_TWO, retry_after=0, limits=batch_limits(messages=2))
+    setup = make(breaker=OPEN_AFTER_TWO, max_messages=2)
     setup.commit(0, 0)
 
     def script() -> Script:
@@ -226,7 +225,7 @@ def test_messages_are_read_again_even_if_the_client_rejects_the_seek(make: Make)
 
 def test_messages_of_the_poll_in_which_the_circuit_breaker_opens_are_held_back(make: Make) -> None:
     """A revocation takes the outcome inside a poll, which then returns messages that the client had prefetched."""
-    setup = make(policy=OPEN_AFTER_TWO, retry_after=0)
+    setup = make(breaker=OPEN_AFTER_TWO)
     setup.commit(0, 0, 1)
 
     def script() -> Script:

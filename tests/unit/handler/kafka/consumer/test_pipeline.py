@@ -23,7 +23,7 @@ from service.usecases.ports.ingest import StoreCounts
 from tests.kit.decoding import message_decoder
 from tests.kit.fake_consumer import FakeConsumer, message
 from tests.kit.fakes import FakeStore
-from tests.kit.policies import breaker_settings
+from tests.kit.policies import batch_limits, circuit_breaker_policy
 
 
 @pytest.fixture
@@ -37,7 +37,9 @@ def pipeline(kafka: FakeConsumer, metrics: ConsumerMetrics, progress: Progress) 
         builder=BatchBuilder(message_decoder(), FakeStore.prepare, metrics),
         worker=BatchWorker(lambda _: Outcome(StoreCounts()), Event()),
         progress=progress,
-        breaker=BreakerControl(settings=breaker_settings(), state=state, metrics=metrics.consumption, log=log),
+        breaker=BreakerControl(
+            settings=circuit_breaker_policy(), limits=batch_limits(), state=state, metrics=metrics.consumption, log=log
+        ),
         state=state,
         report=OutcomeReport(metrics, log),
         stop=ShutdownEvent(),

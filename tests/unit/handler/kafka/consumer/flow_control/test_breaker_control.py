@@ -18,13 +18,14 @@ from service.usecases.ports.batch import Batch
 from service.usecases.ports.ingest import StoreCounts
 from tests.kit.factories import record
 from tests.kit.fake_consumer import FakeConsumer
-from tests.kit.policies import batch_limits, breaker_settings
+from tests.kit.policies import batch_limits, circuit_breaker_policy
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer
 
 RETRY_AFTER_SECONDS = 60.0
-SETTINGS = breaker_settings(limits=batch_limits(messages=1_000), retry_after=RETRY_AFTER_SECONDS, probe_messages=10)
+LIMITS = batch_limits(messages=1_000)
+SETTINGS = circuit_breaker_policy(retry_after=RETRY_AFTER_SECONDS, probe_messages=10)
 DONE = Outcome(StoreCounts(new=1))
 PROBE_IS_BAD = DONE._replace(breaker=BreakerState.OPEN_FOR_MESSAGES)
 FLOOD = Outcome(StoreCounts(), decision=Decision.HOLD_BACK, breaker=BreakerState.OPEN_FOR_MESSAGES, problem="a flood")
@@ -48,7 +49,9 @@ def state(metrics: ConsumerMetrics) -> ConsumerStateMachine:
 
 @pytest.fixture
 def control(state: ConsumerStateMachine, metrics: ConsumerMetrics) -> BreakerControl:
-    return BreakerControl(settings=SETTINGS, state=state, metrics=metrics.consumption, log=structlog.get_logger())
+    return BreakerControl(
+        settings=SETTINGS, limits=LIMITS, state=state, metrics=metrics.consumption, log=structlog.get_logger()
+    )
 
 
 def end_pause(state: ConsumerStateMachine) -> dict[int, int]:
