@@ -17,6 +17,7 @@ NPM := PATH="$(CURDIR)/$(BIN):$$PATH" npm --prefix web --silent
 # npm explains a failure in many lines: print the first that is a sentence.
 NPM_CAUSE := /^npm (error|ERR!)/ && !/(error|ERR!) (code|errno|syscall|path|dest) / \
   {sub(/^npm (error|ERR!) */, ""); print "npm: " $$0; found = 1; exit} {last = $$0} END {if (!found) print "npm: " last}
+UV := uv==0.13.9
 PIP := $(BIN)/pip --quiet --disable-pip-version-check
 # Resolves for the oldest supported Python, so that the lock files do not depend on the installed version.
 COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
@@ -142,7 +143,7 @@ web/node_modules/.installed: web/package-lock.json | venv
 	@$(PYTHON) -m venv .venv
 
 lock: venv ## Update the lock files (ARGS=--upgrade for newer versions)
-	@$(PIP) install uv
+	@$(PIP) install $(UV)
 	@$(COMPILE) pyproject.toml --extra otel --output-file requirements.lock $(ARGS)
 	@$(COMPILE) --group pyproject.toml:build --output-file requirements-build.lock $(ARGS)
 	@$(COMPILE) --group pyproject.toml:audit --output-file requirements-audit.lock $(ARGS)
