@@ -11,6 +11,8 @@ T = TypeVar("T")
 class ResultCache(Generic[K, T]):
     """Concurrent calls for a key share one `load`, whose result is kept for `ttl_seconds`. Errors are not cached.
 
+    An error of `load` is dropped if all of its callers were canceled.
+
     Belongs to one event loop.
     """
 
@@ -24,6 +26,7 @@ class ResultCache(Generic[K, T]):
         result = self._results.get(key)
         if result is None:
             result = self._results[key] = asyncio.create_task(self._run(key))
+            result.add_done_callback(_retrieve_error)
         return await asyncio.shield(result)
 
     async def _run(self, key: K) -> T:
@@ -34,3 +37,9 @@ class ResultCache(Generic[K, T]):
             raise
         asyncio.get_running_loop().call_later(self._ttl_seconds, self._results.pop, key, None)
         return result
+
+
+def _retrieve_error(task: "asyncio.Task[T]") -> None:
+    """Keep asyncio from logging "Task exception was never retrieved" if all callers were canceled."""
+    if not task.cancelled():
+        task.exception()

@@ -1,4 +1,7 @@
+"""Callers share the result of one call."""
+
 import asyncio
+import gc
 
 from service.pkg.result_cache import ResultCache
 from tests.kit.waiting import until_idle
@@ -66,5 +69,26 @@ def test_a_canceled_caller_does_not_cancel_the_load_for_others() -> None:
         source.gate.set()
         assert await second == "a1"
         assert first.cancelled()
+
+    asyncio.run(play())
+
+
+def test_an_error_that_no_caller_awaits_anymore_is_not_logged() -> None:
+    async def play() -> None:
+        problems: list[str] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: problems.append(context["message"]))
+        source = Source()
+        source.gate.clear()
+        source.error = ValueError("failed")
+        caller = asyncio.create_task(ResultCache(source, ttl_seconds=60).get("a"))
+        await until_idle()
+        caller.cancel()
+        await until_idle()
+        assert caller.cancelled()
+        del caller  # its traceback refers to the task of the call, which logs the error when it is destroyed
+        source.gate.set()
+        await until_idle()
+        gc.collect()
+        assert problems == []
 
     asyncio.run(play())
