@@ -130,7 +130,7 @@ def test_make_targets_that_pages_name_exist() -> None:
 
 
 def test_names_in_the_worked_examples_exist() -> None:
-    named = set(re.findall(r"`(_?[a-zA-Z]+(?:_[a-zA-Z]+)+|_[a-zA-Z]+)(?:\(\))?`", _text(ROOT / "CONTRIBUTING.md")))
+    named = set(re.findall(r"`(_?[a-zA-Z]+(?:_[a-zA-Z]+)+|_[a-zA-Z]+)(?:\(\))?`", _guides()))
     code = "\n".join(_text(path) for path in _tracked() if path.suffix in {".py", ".ts"} or path.name == "run")
     assert len(named) >= 10
     assert [name for name in sorted(named) if not re.search(rf"\b{name}\b", code)] == []
@@ -147,7 +147,7 @@ def _is_test(path: Path) -> bool:
 
 
 def test_the_diffs_of_the_worked_example_apply() -> None:
-    diffs = re.findall(r"^```diff\n(.*?)^```", _text(ROOT / "CONTRIBUTING.md"), re.MULTILINE | re.DOTALL)
+    diffs = re.findall(r"^```diff\n(.*?)^```", _guides(), re.MULTILINE | re.DOTALL)
     assert len(diffs) >= 4
     assert [diff for diff in diffs if not (_applies(diff) or _applies(diff, "--reverse"))] == []
 
@@ -158,6 +158,11 @@ def _applies(diff: str, *options: str) -> bool:
     command = ["git", "apply", "--check", *options]
     done = subprocess.run(command, cwd=ROOT, input=diff, text=True, capture_output=True, check=False)  # noqa: S603
     return done.returncode == 0
+
+
+def _guides() -> str:
+    """Return the guides to changes of the code: CONTRIBUTING.md and its worked examples."""
+    return "\n".join(_text(path) for path in (ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("change-*.md"))))
 
 
 def _pages() -> list[Path]:
