@@ -17,6 +17,7 @@ from confluent_kafka.admin import AdminClient
 from bench.context import Context
 from bench.topics import PARTITIONS, QUIET, REQUEST_TIMEOUT_SECONDS, wait_for_all
 from service.errors import ServerUnavailable, TryAgain
+from service.handler.kafka.client.offset_queries import committed_offsets
 from service.pkg.polling import Poller
 
 _OFFSETS_TOPIC: Final = "__consumer_offsets"
@@ -56,7 +57,7 @@ class Group:
         """Return the sum of the committed offsets: for a new topic the number of processed messages."""
         partitions = [TopicPartition(self._topic, number) for number in range(PARTITIONS)]
         try:
-            committed = self._client.committed(partitions, timeout=REQUEST_TIMEOUT_SECONDS)
+            committed = committed_offsets(self._client, partitions, REQUEST_TIMEOUT_SECONDS)
         except KafkaException:
             return 0
         return sum(max(partition.offset, 0) for partition in committed)
