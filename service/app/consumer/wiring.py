@@ -111,7 +111,11 @@ def _member(kafka: KafkaSettings, log: FilteringBoundLogger, added: dict[str, An
 
 
 def _kafka_admin(kafka: KafkaSettings) -> AdminClient:
-    return AdminClient(properties.silent_admin(kafka))  # the member logs connection errors
+    """Return the client that the reading and the writing thread share: AdminClient is thread-safe, as librdkafka is.
+
+    It does not log connection errors, because the group's member logs them.
+    """
+    return AdminClient(properties.silent_admin(kafka))
 
 
 def _store(settings: Settings, end: TransactionEnd = "COMMIT") -> PostgresOrderStore:
