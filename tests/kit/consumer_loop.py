@@ -94,6 +94,7 @@ class LoopSetup:
         breaker: CircuitBreakerSettings | None = None,
         revoke_timeout: float = 5,
         max_messages: int = 4_000,
+        pause_after: float = 1,
     ) -> None:
         breaker = breaker or circuit_breaker_policy()
         self.stop = ShutdownEvent()
@@ -126,6 +127,7 @@ class LoopSetup:
             metrics=metrics,
             log=structlog.get_logger(),
             stop=self.stop,
+            pause_after=pause_after,
         ).consumer
 
     def _create(self, properties: dict[str, Any]) -> ScriptedConsumer:

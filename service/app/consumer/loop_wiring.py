@@ -24,14 +24,14 @@ from service.handler.kafka.consumer.partitions.progress import Progress
 from service.handler.kafka.consumer.partitions.resets import OffsetResets
 from service.handler.kafka.consumer.partitions.statistics import LatestStatistics
 from service.handler.kafka.consumer.pipeline import BatchPipeline
-from service.handler.kafka.consumer.reader import Reader
+from service.handler.kafka.consumer.poll_dispatcher import PollDispatcher
 from service.handler.kafka.consumer.rebalance import Rebalance
-from service.handler.kafka.consumer.receiver import Receiver
 from service.handler.kafka.consumer.reports.client_errors import ClientErrors
 from service.handler.kafka.consumer.reports.client_failure import ClientFailure
 from service.handler.kafka.consumer.reports.outcome_report import OutcomeReport
 from service.handler.kafka.consumer.reports.stalled_partitions import StalledPartitions
 from service.handler.kafka.consumer.shutdown import Shutdown
+from service.handler.kafka.consumer.state_actions import PAUSE_AFTER_SECONDS, StateActions
 from service.handler.kafka.consumer.topic.id_lookup import TopicIdLookup
 from service.handler.kafka.consumer.topic.identity import TopicIdentity
 from service.handler.kafka.consumer.topic.position_check import PositionCheck
@@ -65,6 +65,7 @@ class LoopWiring:
     metrics: ConsumerMetrics
     log: FilteringBoundLogger
     stop: ShutdownEvent
+    pause_after: float = PAUSE_AFTER_SECONDS
 
     @cached_property
     def consumer(self) -> OrderConsumer:
@@ -72,7 +73,7 @@ class LoopWiring:
             client=self._client,
             group=self.clients.group,
             pipeline=self._pipeline,
-            reader=self._reader,
+            actions=self._actions,
             assignment=self._assignment,
             offsets=self._offsets,
             rebalance=self._rebalance,
@@ -182,8 +183,8 @@ class LoopWiring:
         )
 
     @cached_property
-    def _receiver(self) -> Receiver:
-        return Receiver(
+    def _dispatcher(self) -> PollDispatcher:
+        return PollDispatcher(
             client=self._client,
             pipeline=self._pipeline,
             assignment=self._assignment,
@@ -195,14 +196,15 @@ class LoopWiring:
         )
 
     @cached_property
-    def _reader(self) -> Reader:
-        return Reader(
-            receiver=self._receiver,
+    def _actions(self) -> StateActions:
+        return StateActions(
+            dispatcher=self._dispatcher,
             pipeline=self._pipeline,
             worker=self._worker,
             breaker=self._breaker,
             state=self._state,
             assignment=self._assignment,
+            pause_after=self.pause_after,
         )
 
     @cached_property

@@ -52,8 +52,8 @@ MUTATIONS: Final = (
     Mutation(
         "polling continues during an outage",
         Replacement(
-            "service/handler/kafka/consumer/reader.py",
-            "Reader._wait_for_write",
+            "service/handler/kafka/consumer/state_actions.py",
+            "StateActions._wait_for_write",
             "self.worker.wait_finished(...)",
             "self.worker.wait_finished(1e6)",
         ),

@@ -38,14 +38,14 @@ class Assignment:
         self.fetch.apply(partitions)
 
     def remove(self, partitions: list[TopicPartition]) -> None:
-        self._forget(partition_numbers(partitions))
+        self._drop(partition_numbers(partitions))
         self.client.incremental_unassign(partitions)
 
     def verify_positions(self) -> None:
         """Move partitions whose position belongs to a deleted topic of the same name, or is out of range."""
         if topic_id := self.position_check.fetch_new_topic_id():
             partitions = self.partitions
-            self._forget(partitions)
+            self._drop(partitions)
             self.position_check.switch_topic(topic_id, partitions)
         moved = self.position_check.verify()
         self._restart([each for each in moved if each.offset == OFFSET_BEGINNING])
@@ -53,7 +53,7 @@ class Assignment:
             moved += self.resets.reset(self.position_check.unverified)
         if moved:
             self.fetch.apply(moved)
-            self.progress.forget_ends(partition_numbers(moved))
+            self.progress.clear_ends(partition_numbers(moved))
 
     def on_out_of_range(self, partition: int) -> None:
         self.position_check.on_out_of_range(partition)
@@ -77,17 +77,17 @@ class Assignment:
         self.lag.update(paused=self.partitions if self.fetch.is_paused else ())
 
     def _restart(self, partitions: list[TopicPartition]) -> None:
-        """Forget the group's offset in a deleted topic: it is no offset of the topic that is read now."""
+        """Ignore the group's offsets in a deleted topic: they are no offsets of the topic that is read now."""
         restarted = partition_numbers(partitions)
-        self.resets.forget(restarted)
+        self.resets.drop(restarted)
         self.progress.restart(restarted)
 
-    def _forget(self, partitions: frozenset[int]) -> None:
+    def _drop(self, partitions: frozenset[int]) -> None:
         """Drop partitions that were revoked or recreated."""
-        self.pipeline.forget(partitions)
-        self.position_check.forget(partitions)
-        self.resets.forget(partitions)
-        self.lag.forget(partitions)
+        self.pipeline.drop(partitions)
+        self.position_check.drop(partitions)
+        self.resets.drop(partitions)
+        self.lag.remove_gauges(partitions)
 
 
 def partition_numbers(partitions: list[TopicPartition]) -> frozenset[int]:

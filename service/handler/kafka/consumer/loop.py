@@ -13,10 +13,10 @@ from service.handler.kafka.client.consumer_group import ConsumerGroup
 from service.handler.kafka.consumer.assignment import Assignment
 from service.handler.kafka.consumer.partitions.offsets import OffsetCommitter
 from service.handler.kafka.consumer.pipeline import BatchPipeline
-from service.handler.kafka.consumer.reader import Reader
 from service.handler.kafka.consumer.rebalance import Rebalance
 from service.handler.kafka.consumer.reports.client_failure import ClientFailure
 from service.handler.kafka.consumer.shutdown import Shutdown
+from service.handler.kafka.consumer.state_actions import StateActions
 from service.pkg.shutdown_event import ShutdownEvent
 
 
@@ -27,7 +27,7 @@ class OrderConsumer:
     client: Consumer
     group: ConsumerGroup
     pipeline: BatchPipeline
-    reader: Reader
+    actions: StateActions
     assignment: Assignment
     offsets: OffsetCommitter
     rebalance: Rebalance
@@ -64,7 +64,7 @@ class OrderConsumer:
         self.failure.raise_recorded()
         self.group.refresh(self.client)
         self.pipeline.handle_result()
-        self.reader.read()
+        self.actions.run()
         self.assignment.verify_positions()
         self.pipeline.advance_to_ends()
         self.offsets.commit(self.client)

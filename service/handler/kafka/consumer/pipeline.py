@@ -96,12 +96,12 @@ class BatchPipeline:
         if not self.state.must_reread:
             self.progress.advance_to_ends(self._batches)
 
-    def forget(self, partitions: frozenset[int]) -> None:
+    def drop(self, partitions: frozenset[int]) -> None:
         """Drop partitions that were revoked or recreated."""
         for batch in self._batches:
             batch.drop(partitions)
-        self.progress.forget(partitions)
-        self.breaker.forget(partitions)
+        self.progress.drop(partitions)
+        self.breaker.drop(partitions)
 
     @property
     def _batches(self) -> Sequence[Batch]:
@@ -122,5 +122,5 @@ class BatchPipeline:
 
     def _discard_held_back(self) -> None:
         """Discard the messages that are read again after the pause."""
-        self.progress.forget_all_ends()
+        self.progress.clear_all_ends()
         self.builder.discard(self.breaker.probed_offsets)

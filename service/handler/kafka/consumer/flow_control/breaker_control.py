@@ -81,11 +81,11 @@ class BreakerControl:
             return {}
         return self._probe.rewind()
 
-    def forget(self, partitions: frozenset[int]) -> None:
+    def drop(self, partitions: frozenset[int]) -> None:
         if self._state.breaker_pause is not None:
-            self._state.breaker_pause.forget(partitions)
+            self._state.breaker_pause.drop(partitions)
         if self._probe is not None:
-            self._probe.forget(partitions)
+            self._probe.drop(partitions)
         self.probed_offsets = {
             partition: offset for partition, offset in self.probed_offsets.items() if partition not in partitions
         }

@@ -21,6 +21,6 @@ class BreakerPause:
         """Skip a message that the client had prefetched before the pause."""
         self.reread_offsets.setdefault(partition, offset)
 
-    def forget(self, partitions: frozenset[int]) -> None:
+    def drop(self, partitions: frozenset[int]) -> None:
         for partition in partitions:
             self.reread_offsets.pop(partition, None)

@@ -51,7 +51,7 @@ class Probe:
         self.next = dict(self.held_back)
         return self.next
 
-    def forget(self, partitions: frozenset[int]) -> None:
+    def drop(self, partitions: frozenset[int]) -> None:
         for partition in partitions:
             for offsets in (self.held_back, self.next, self.tried_until):
                 offsets.pop(partition, None)

@@ -38,8 +38,7 @@ class Lag:
         )  # fmt: skip
         self._updated_at = 0.0
 
-    def forget(self, partitions: frozenset[int]) -> None:
-        """Remove the gauges of these partitions."""
+    def remove_gauges(self, partitions: frozenset[int]) -> None:
         for partition in partitions:
             for gauge in self._gauges:
                 with suppress(KeyError):

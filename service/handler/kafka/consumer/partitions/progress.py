@@ -107,7 +107,7 @@ class Progress:
             del self._uncommitted[partition]
 
     def on_assign(self) -> None:
-        """Forget the abandoned partitions: their new owner reads uncommitted messages again."""
+        """Clear the abandoned partitions: their new owner reads uncommitted messages again."""
         self._abandoned.clear()
 
     def reach_end(self, partition: int, end: int) -> None:
@@ -129,12 +129,12 @@ class Progress:
                     self._move(partition, end, self._now_ms())
                     self._uncommitted[partition] = end
 
-    def forget_ends(self, partitions: Collection[int]) -> None:
-        """Forget the ends of partitions that are read from an earlier offset."""
+    def clear_ends(self, partitions: Collection[int]) -> None:
+        """Ignore the ends of partitions that are read from an earlier offset."""
         for partition in partitions:
             self._ends.pop(partition, None)
 
-    def forget_all_ends(self) -> None:
+    def clear_all_ends(self) -> None:
         self._ends.clear()
 
     def abandon(self) -> None:
@@ -142,13 +142,13 @@ class Progress:
         self._abandoned |= self._uncommitted.keys()
         self._uncommitted.clear()
 
-    def forget(self, partitions: frozenset[int]) -> None:
+    def drop(self, partitions: frozenset[int]) -> None:
         """Drop partitions that were revoked or recreated."""
         for partition in partitions:
             self._partitions.pop(partition, None)
             if self._uncommitted.pop(partition, None) is not None:
                 self._abandoned.add(partition)
-        self.forget_ends(partitions)
+        self.clear_ends(partitions)
 
     def _move(self, partition: int, offset: int, last_ms: int) -> None:
         self._partitions[partition] = PartitionProgress(offset, last_ms, self._now(), is_ours=True)

@@ -43,13 +43,13 @@ class OffsetResets:
         """Record that the position of a partition is out of range."""
         self._out_of_range.add(partition)
 
-    def forget(self, partitions: frozenset[int]) -> None:
+    def drop(self, partitions: frozenset[int]) -> None:
         self._out_of_range -= partitions
 
     def reset(self, unverified: Collection[int] = ()) -> list[TopicPartition]:
         """Move positions that are out of range to the earliest offset, except unverified ones; return the moved ones.
 
-        If the broker is unreachable, the others are left for the next poll, so that no poll blocks for long. Forgets
+        If the broker is unreachable, the others are left for the next poll, so that no poll blocks for long. Drops
         partitions that are no longer assigned.
         """
         moved = []

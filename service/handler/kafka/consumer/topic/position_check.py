@@ -100,7 +100,7 @@ class PositionCheck:
         """Verify newly assigned partitions, later: a callback of the client must not call the client."""
         self._unverified |= {partition: _Unverified() for partition in partitions}
 
-    def forget(self, partitions: Collection[int]) -> None:
+    def drop(self, partitions: Collection[int]) -> None:
         for partition in partitions:
             self._unverified.pop(partition, None)
 
@@ -118,8 +118,8 @@ class PositionCheck:
         unverified.resume_at = offset if unverified.resume_at is None else min(offset, unverified.resume_at)
         return True
 
-    def drop_unverified(self, messages: list[Message]) -> list[Message]:
-        """Return the messages that need not be withheld."""
+    def withhold_unverified(self, messages: list[Message]) -> list[Message]:
+        """Withhold the messages of unverified partitions; return the others."""
         if not self._unverified:
             return messages
         return [each for each in messages if not self._withhold(each)]
@@ -176,7 +176,7 @@ class PositionCheck:
             return {}
         restarted = [number for number, each in self._unverified.items() if each.position is _Position.IN_DELETED_TOPIC]
         if restarted:
-            self.forget(restarted)
+            self.drop(restarted)
             self._metrics.topic_recreations.inc()
             self._log.error(
                 "the topic was deleted and created again: it is read from its beginning",

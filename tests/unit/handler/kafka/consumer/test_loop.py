@@ -5,7 +5,6 @@ from confluent_kafka import KafkaError
 from msgspec.json import encode
 
 from service.errors import CommandFailed, StorageUnavailable
-from service.handler.kafka.consumer import reader
 from tests.kit.consumer_loop import BAD, OPEN_AFTER_TWO, ORDER, SECONDS, LoopSetup, Make, Script, events
 from tests.kit.factories import order_document
 from tests.kit.fake_consumer import TOPIC
@@ -172,9 +171,8 @@ def test_dead_letters_and_tombstones_are_counted_and_logged(setup: LoopSetup) ->
     assert setup.sample("tombstones_total") == 1
 
 
-def test_fetching_is_paused_during_an_outage_and_resumed_after_it(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reader, "PAUSE_AFTER_SECONDS", 0.01)
-    setup = make(max_messages=1)
+def test_fetching_is_paused_during_an_outage_and_resumed_after_it(make: Make) -> None:
+    setup = make(max_messages=1, pause_after=0.01)
     setup.commit(0, 0)
 
     def script() -> Script:

@@ -62,7 +62,7 @@ def test_a_revoked_partition_is_dropped_from_the_batch(
     pipeline: BatchPipeline, begin: Callable[[BatchPipeline], Batch]
 ) -> None:
     batch = begin(pipeline)
-    pipeline.forget(frozenset({0}))
+    pipeline.drop(frozenset({0}))
     assert (batch.commit_offsets, {*pipeline.progress.partitions}) == ({1: 5}, set())
 
 

@@ -157,7 +157,7 @@ def test_a_revoked_partition_is_neither_probed_nor_read_again(
     control: BreakerControl, state: ConsumerStateMachine
 ) -> None:
     control.on_outcome(batch_of(5), REJECTING, batch_of(3, partition=1))
-    control.forget(frozenset({0}))
+    control.drop(frozenset({0}))
     assert end_pause(state) == {1: 3}
     control.on_outcome(Batch(), STORED_AGAIN, Batch())
     assert end_pause(state) == {1: 3}

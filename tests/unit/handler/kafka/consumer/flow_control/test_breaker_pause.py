@@ -21,5 +21,5 @@ def test_reading_continues_at_the_first_skipped_message_of_each_partition() -> N
 
 def test_a_revoked_partition_is_not_read_again() -> None:
     pause = BreakerPause(0, {0: 5, 1: 4})
-    pause.forget(frozenset({0, 2}))
+    pause.drop(frozenset({0, 2}))
     assert pause.reread_offsets == {1: 4}

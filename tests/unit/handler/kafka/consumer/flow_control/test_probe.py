@@ -1,4 +1,4 @@
-"""Trials read on from each other, and forget nothing of what is held back."""
+"""Each probe continues after the last one, and every message that is held back is read again."""
 
 from service.handler.kafka.consumer.flow_control.probe import Probe
 from service.usecases.ports.batch import Batch
@@ -13,7 +13,7 @@ def batch(*places: tuple[int, int]) -> Batch:
     return made
 
 
-def test_the_first_trial_begins_where_the_refused_batch_did() -> None:
+def test_the_first_probe_begins_at_the_rejected_batch() -> None:
     probe = Probe.before(batch((0, 5), (0, 6)), batch((0, 7), (1, 3)), 10)
     assert (probe.next, probe.held_back, probe.size) == ({0: 5, 1: 3}, {0: 5, 1: 3}, 10)
 
@@ -30,7 +30,7 @@ def test_each_probe_continues_after_the_last_and_holds_back_untried_messages() -
     )
 
 
-def test_at_the_end_of_the_topic_the_next_begins_at_the_first_message_again() -> None:
+def test_at_the_end_of_the_topic_the_next_probe_begins_at_the_first_message_again() -> None:
     probe = Probe.before(batch((0, 5)), Batch(), 10)
     assert not probe.is_at_end(100)
     probe.add(batch((0, 5)), Batch())
@@ -57,5 +57,5 @@ def test_messages_of_a_revoked_partition_are_not_probed() -> None:
     taken = batch((0, 5), (1, 5))
     taken.drop(frozenset({1}))
     probe.add(taken, Batch())
-    probe.forget(frozenset({1}))
+    probe.drop(frozenset({1}))
     assert (probe.next, probe.held_back, probe.tried_until) == ({0: 6}, {0: 5}, {0: 6})

@@ -149,8 +149,8 @@ def test_a_revoked_partition_has_no_gauges(lag: ObservedLag, metrics: ConsumerMe
     lag.advance({0: 7, 1: 5})
     lag.update()
     for revoked in ({0, 2}, {1}):
-        lag.progress.forget(frozenset(revoked))
-        lag.forget(frozenset(revoked))
+        lag.progress.drop(frozenset(revoked))
+        lag.remove_gauges(frozenset(revoked))
         lag.update()
     assert [gauge(metrics, name, partition) for name in GAUGES for partition in (0, 1)] == [None] * 8
 

@@ -183,7 +183,7 @@ def test_a_commit_that_the_client_rejects_before_a_revocation_is_counted_and_log
 
 def test_offsets_of_a_revoked_partition_are_not_committed(committer: Committer) -> None:
     committer.advance({0: 5, 1: 7})
-    committer.progress.forget(frozenset({1, 2}))
+    committer.progress.drop(frozenset({1, 2}))
     committer.commit()
     committer.poll()
     assert committer.committed == {0: 5}

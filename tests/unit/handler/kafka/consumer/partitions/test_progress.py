@@ -58,7 +58,7 @@ def test_an_uncommitted_offset_of_a_revoked_partition_is_abandoned_until_the_nex
     progress: Progress,
 ) -> None:
     progress.advance(batch(p0=5, p1=7))
-    progress.forget(frozenset({1, 2}))
+    progress.drop(frozenset({1, 2}))
     progress.on_committed(0, 5)
     assert (progress.uncommitted, progress.is_committed, progress.next_offset(1)) == ({}, False, None)
     progress.on_assign()
@@ -98,15 +98,15 @@ def test_the_last_end_of_a_partition_counts(read: Progress) -> None:
     assert read.uncommitted == {0: 12}
 
 
-def test_the_end_of_a_partition_that_moved_is_forgotten(read: Progress) -> None:
+def test_the_end_of_a_partition_that_moved_is_ignored(read: Progress) -> None:
     done_until(read, p0=8, p1=15)
-    read.forget_ends([0, 7])
+    read.clear_ends([0, 7])
     read.advance_to_ends([])
     assert read.uncommitted == {1: 20}
 
 
-def test_all_ends_are_forgotten_when_messages_are_read_again(read: Progress) -> None:
+def test_all_ends_are_ignored_when_messages_are_read_again(read: Progress) -> None:
     done_until(read, p0=8, p1=15)
-    read.forget_all_ends()
+    read.clear_all_ends()
     read.advance_to_ends([])
     assert read.uncommitted == {}

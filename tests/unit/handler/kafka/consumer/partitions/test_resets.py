@@ -97,9 +97,9 @@ def test_a_group_that_never_committed_skips_nothing(
     assert (skipped(metrics), logs) == (0, [])
 
 
-def test_a_revoked_partition_is_forgotten(resets: OffsetResets, kafka: FakeConsumer) -> None:
+def test_a_revoked_partition_is_dropped(resets: OffsetResets, kafka: FakeConsumer) -> None:
     resets.add(0)
-    resets.forget(frozenset({0}))
+    resets.drop(frozenset({0}))
     assert moved(resets) == []
     assert kafka.positions == {0: 99, 1: 99}
 

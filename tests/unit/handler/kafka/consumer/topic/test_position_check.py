@@ -66,7 +66,7 @@ class Setup:
 
     def receive(self, count: int = 100) -> list[tuple[int, int]]:
         """Return partition and offset of the messages that are not withheld."""
-        messages: list[Any] = self.check.drop_unverified(self.kafka.consume(count, 0))
+        messages: list[Any] = self.check.withhold_unverified(self.kafka.consume(count, 0))
         return [(each.partition(), each.offset()) for each in messages]
 
     @property
@@ -272,5 +272,5 @@ def test_the_earliest_withheld_message_is_where_reading_continues(setup: Setup) 
 
 def test_a_revoked_partition_is_not_withheld_when_it_is_no_longer_known(setup: Setup) -> None:
     setup.assign(0, 1)
-    setup.check.forget([1, 2])
+    setup.check.drop([1, 2])
     assert [setup.check.withhold(partition, 5) for partition in (0, 1)] == [True, False]

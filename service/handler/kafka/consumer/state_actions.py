@@ -1,4 +1,4 @@
-"""Reads messages and submits batches, as the state of the consumer requires."""
+"""What the loop does in each state of the consumer."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -7,7 +7,7 @@ from service.handler.kafka.consumer.assignment import Assignment
 from service.handler.kafka.consumer.flow_control.breaker_control import BreakerControl
 from service.handler.kafka.consumer.flow_control.state import ConsumerState, ConsumerStateMachine
 from service.handler.kafka.consumer.pipeline import BatchPipeline
-from service.handler.kafka.consumer.receiver import Receiver
+from service.handler.kafka.consumer.poll_dispatcher import PollDispatcher
 from service.handler.kafka.consumer.worker import BatchWorker
 
 IDLE_POLL_SECONDS: Final = 0.25
@@ -17,21 +17,22 @@ WRITE_POLL_SECONDS: Final = 0.005
 PAUSED_POLL_SECONDS: Final = 0.1
 """How long a poll blocks while fetching is paused: it only runs the client's callbacks."""
 PAUSE_AFTER_SECONDS: Final = 1.0
-"""How long a full batch waits before fetching is paused: pausing discards the prefetched messages."""
+"""Long, because pausing discards the prefetched messages."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reader:
-    """Belongs to the reading thread."""
+class StateActions:
+    """Belongs to the reading thread. A full batch waits `pause_after` seconds before fetching is paused."""
 
-    receiver: Receiver
+    dispatcher: PollDispatcher
     pipeline: BatchPipeline
     worker: BatchWorker
     breaker: BreakerControl
     state: ConsumerStateMachine
     assignment: Assignment
+    pause_after: float = PAUSE_AFTER_SECONDS
 
-    def read(self) -> None:
+    def run(self) -> None:
         """Block for at most a second."""
         match self.state.current:
             case ConsumerState.RUNNING:
@@ -49,30 +50,30 @@ class Reader:
         self.pipeline.submit()  # the batch that was filled during the last write
         if self.pipeline.is_full:
             self._wait_for_write()
-        elif not self.receiver.add_messages(self.pipeline.capacity, 0):
+        elif not self.dispatcher.poll(self.pipeline.capacity, 0):
             self._wait_for_messages()
         self.pipeline.submit()  # or the messages that have just arrived
 
     def _wait_for_messages(self) -> None:
         if self.worker.is_free:
-            self.receiver.add_messages(1, IDLE_POLL_SECONDS)
+            self.dispatcher.poll(1, IDLE_POLL_SECONDS)
         else:
             self.worker.wait_finished(WRITE_POLL_SECONDS)
 
     def _wait_for_write(self) -> None:
         """Wait for the end of a write, which takes well under a second. A longer one is an outage: pause fetching."""
-        if not self.worker.wait_finished(PAUSE_AFTER_SECONDS):
+        if not self.worker.wait_finished(self.pause_after):
             self.state.wait_for_store()
 
     def _wait_for_store(self) -> None:
         """Poll until the batch that is written has finished; then submit the full one, and fetch again."""
         self.pipeline.submit()
         if not self.state.is_fetching:
-            self.receiver.add_messages(1, PAUSED_POLL_SECONDS)
+            self.dispatcher.poll(1, PAUSED_POLL_SECONDS)
 
     def _wait_for_breaker(self) -> None:
         """Poll and skip messages until the pause ends; then continue where the circuit breaker opened."""
-        self.receiver.add_messages(1, PAUSED_POLL_SECONDS)
+        self.dispatcher.poll(1, PAUSED_POLL_SECONDS)
         if self.state.breaker_pause is not None and self.state.breaker_pause.is_over:
             self.assignment.seek(self.state.breaker_pause.reread_offsets)
             self.breaker.start_probe()
@@ -80,7 +81,7 @@ class Reader:
 
     def _probe(self) -> None:
         """Collect a whole probe, or all messages there are: the first message alone would prove nothing."""
-        any_arrived = self.receiver.add_messages(self.pipeline.capacity, IDLE_POLL_SECONDS)
+        any_arrived = self.dispatcher.poll(self.pipeline.capacity, IDLE_POLL_SECONDS)
         if not any_arrived or self.pipeline.is_full:
             self.pipeline.submit()
         if not any_arrived and self.worker.is_free:

@@ -1,4 +1,4 @@
-"""Receives what a poll of the client delivers: messages, errors, ends of partitions and statistics."""
+"""Polls the client, and dispatches what it returns: messages, errors, ends of partitions and statistics."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Receiver:
+class PollDispatcher:
     """Belongs to the reading thread."""
 
     client: Consumer
@@ -31,8 +31,8 @@ class Receiver:
     statistics: LatestStatistics
     metrics: "ConsumerMetrics"
 
-    def add_messages(self, count: int, seconds: float) -> bool:
-        """Add at most `count` messages that arrive within `seconds` to the batch; return whether there were any."""
+    def poll(self, count: int, seconds: float) -> bool:
+        """Add at most `count` messages that arrive within `seconds` to the batch. Return whether any was added."""
         messages = []
         for message in self.client.consume(count, seconds):
             if (error := message.error()) is not None:
@@ -41,7 +41,7 @@ class Receiver:
                 messages.append(message)
         if statistics := self.statistics.take():
             self._on_statistics(statistics)
-        messages = self.position_check.drop_unverified(messages)
+        messages = self.position_check.withhold_unverified(messages)
         self.pipeline.add(messages)
         return bool(messages)
 
