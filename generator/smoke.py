@@ -23,15 +23,13 @@ from service.handler.http.security.keys import KeyScope, key_with
 from service.handler.kafka.client.diagnostics import require_kafka
 from service.handler.kafka.client.properties import given
 from service.pkg.exit_codes import ExitCode
-from service.pkg.network import os_error_phrase
+from service.pkg.network import COMMAND_CONNECT_TIMEOUT_SECONDS, os_error_phrase
 from service.pkg.polling import Poller, poll
 from service.pkg.report import Report, add_json_option, reporting
 from service.pkg.shutdown_event import ShutdownEvent
 
 DEADLINE_SECONDS: Final = 60.0
 HTTP_TIMEOUT_SECONDS: Final = 5.0
-CONNECT_TIMEOUT_SECONDS: Final = 3.0
-"""How long to wait for the first response of the API before the command fails."""
 RETRY_INTERVAL_SECONDS: Final = 0.5
 MAX_RESPONSE_BYTES: Final = 2**20
 INVALID_ORDER_UID: Final = "~"
@@ -137,9 +135,9 @@ def _require_api(url: str, key: str, stop: ShutdownEvent) -> None:
     """Block until there is an HTTP response. Raises CommandFailed, also if the key is rejected; Stopped."""
     started_at = monotonic()
     problem = poll(
-        lambda: _problem(url, key, CONNECT_TIMEOUT_SECONDS - (monotonic() - started_at)),
+        lambda: _problem(url, key, COMMAND_CONNECT_TIMEOUT_SECONDS - (monotonic() - started_at)),
         lambda problem: problem is None,
-        seconds=CONNECT_TIMEOUT_SECONDS - 2 * RETRY_INTERVAL_SECONDS,
+        seconds=COMMAND_CONNECT_TIMEOUT_SECONDS - 2 * RETRY_INTERVAL_SECONDS,
         interval=RETRY_INTERVAL_SECONDS,
         sleep=stop.sleep,
     )

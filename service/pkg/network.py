@@ -6,6 +6,8 @@ from typing import Final
 from service.pkg.run_with_timeout import run_with_timeout
 
 MAX_PORT: Final = 65_535
+COMMAND_CONNECT_TIMEOUT_SECONDS: Final = 3.0
+"""How long a command waits for a server. Including its startup, the command fails within 5 s."""
 
 
 def connection_problem(host: str, port: int, seconds: float) -> str | None:

@@ -11,7 +11,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, retry_if
 
 from service.errors import CommandFailed, Stopped, TryAgain
 from service.pkg.output import Echo
-from service.pkg.run_with_timeout import start
+from service.pkg.run_with_timeout import start_daemon_thread
 from service.pkg.shutdown_event import ShutdownEvent
 
 T = TypeVar("T")
@@ -70,7 +70,7 @@ class Poller:
         return self._retrying(partial(self._run, attempt))
 
     def _run(self, attempt: Callable[[], T]) -> T:
-        call = start(attempt)
+        call = start_daemon_thread(attempt)
         while not wait([call], _CHECK_INTERVAL_SECONDS).done:
             self._check()
         return call.result()

@@ -14,14 +14,14 @@ def run_with_timeout(seconds: float, work: Callable[[], T]) -> T:
 
     It runs in a new thread, which is abandoned on a timeout.
     """
-    call = start(work)
+    call = start_daemon_thread(work)
     if not wait([call], seconds).done:
         raise TimeoutError(f"timed out after {seconds:g} s")
     return call.result()
 
 
-def start(work: Callable[[], T]) -> "Future[T]":
-    """Run `work` in a new thread. The caller may abandon it: the process ends without waiting for it."""
+def start_daemon_thread(work: Callable[[], T]) -> "Future[T]":
+    """Run `work` in a new thread, and return its result to come. The process ends without waiting for the thread."""
     call: Future[T] = Future()
     call.set_running_or_notify_cancel()  # so that it cannot be canceled
     threading.Thread(target=_settle, args=(call, work), daemon=True).start()
@@ -30,7 +30,7 @@ def start(work: Callable[[], T]) -> "Future[T]":
 
 async def run_in_daemon_thread(work: Callable[[], T]) -> T:
     """Run as `asyncio.to_thread` does, but let neither event loop nor process wait for the thread at their end."""
-    return await asyncio.wrap_future(start(work))
+    return await asyncio.wrap_future(start_daemon_thread(work))
 
 
 def _settle(call: "Future[T]", work: Callable[[], T]) -> None:

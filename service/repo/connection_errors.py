@@ -9,12 +9,11 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from service.errors import CommandFailed
+from service.pkg.network import COMMAND_CONNECT_TIMEOUT_SECONDS
 from service.pkg.run_with_timeout import run_with_timeout
 from service.repo.conninfo import Conninfo
 from service.repo.passwords import PasswordUnavailable
 
-CONNECT_TIMEOUT_SECONDS: Final = 3.0
-"""How long a command waits for a connection. Including its startup, the command fails within 5 s."""
 DSN_VARIABLE: Final = "ORDERS_POSTGRES__DSN"
 CONNECTION_FAILED: Final = "the connection to PostgreSQL failed"
 _PHRASES: Final = (
@@ -90,12 +89,12 @@ def address(dsn: str) -> str:
 
 
 def require_postgres(conninfo: Conninfo) -> None:
-    """Check that a connection can be opened, within CONNECT_TIMEOUT_SECONDS. Raises CommandFailed."""
+    """Check that a connection can be opened, within COMMAND_CONNECT_TIMEOUT_SECONDS. Raises CommandFailed."""
     began, problem = monotonic(), "timed out"
     try:
         run_with_timeout(
-            CONNECT_TIMEOUT_SECONDS,
-            lambda: psycopg.connect(conninfo.resolve(), connect_timeout=round(CONNECT_TIMEOUT_SECONDS)).close(),
+            COMMAND_CONNECT_TIMEOUT_SECONDS,
+            lambda: psycopg.connect(conninfo.resolve(), connect_timeout=round(COMMAND_CONNECT_TIMEOUT_SECONDS)).close(),
         )
     except TimeoutError:
         pass

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from service.config.redaction import REDACTED, redacted_dsn
 from service.errors import InvalidKeysFile
-from service.handler.http.responses.etag import matches
+from service.handler.http.responses.if_none_match import matches
 from service.handler.http.responses.problems import Problem
 from service.handler.http.routes.dead_letters import _format_cursor as format_dead_letters_cursor
 from service.handler.http.routes.dead_letters import _parse_cursor as parse_dead_letters_cursor

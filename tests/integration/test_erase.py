@@ -84,7 +84,7 @@ def test_dead_letters_are_listed_without_content(both_settings: Settings, capsys
 def test_without_kafka_the_order_is_erased_and_the_missing_list_is_reported(
     both_settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connecting, "CONNECT_TIMEOUT_SECONDS", 0.5)
+    monkeypatch.setattr(connecting, "COMMAND_CONNECT_TIMEOUT_SECONDS", 0.5)
     unreachable = both_settings.model_copy(update={"kafka": KafkaSettings(bootstrap_servers="127.0.0.1:9")})
     with pytest.raises(
         CommandFailed,

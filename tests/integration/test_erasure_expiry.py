@@ -57,7 +57,7 @@ def test_erasures_older_than_the_retention_of_both_topics_are_forgotten(
 
 
 def test_without_kafka_nothing_is_forgotten(both_settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connecting, "CONNECT_TIMEOUT_SECONDS", 0.5)
+    monkeypatch.setattr(connecting, "COMMAND_CONNECT_TIMEOUT_SECONDS", 0.5)
     run(both_settings, "--yes", "a")
     age(both_settings.postgres.dsn, days=800)
     unreachable = both_settings.model_copy(update={"kafka": KafkaSettings(bootstrap_servers="127.0.0.1:9")})

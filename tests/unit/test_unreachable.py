@@ -50,8 +50,8 @@ End = Callable[..., str]
 def _short_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shorten the timeouts, and verify that the real ones leave time for the start of a process."""
     for module in (of_kafka, of_postgres):
-        assert module.CONNECT_TIMEOUT_SECONDS + START_SECONDS < LIMIT_SECONDS
-        monkeypatch.setattr(module, "CONNECT_TIMEOUT_SECONDS", CONNECT_TIMEOUT_SECONDS)
+        assert module.COMMAND_CONNECT_TIMEOUT_SECONDS + START_SECONDS < LIMIT_SECONDS
+        monkeypatch.setattr(module, "COMMAND_CONNECT_TIMEOUT_SECONDS", CONNECT_TIMEOUT_SECONDS)
 
 
 @pytest.fixture

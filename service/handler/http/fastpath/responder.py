@@ -10,7 +10,7 @@ from http import HTTPStatus
 from time import perf_counter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from service.handler.http.responses.etag import matches
+from service.handler.http.responses.if_none_match import matches
 from service.handler.http.responses.middleware import (
     RawHeaders,
     new_request_id,

@@ -16,7 +16,7 @@ from service.handler.http.openapi.document import IF_NONE_MATCH, Responses, erro
 from service.handler.http.openapi.examples import ORDER
 from service.handler.http.openapi.router import Router
 from service.handler.http.requests.parameters import FilterText, TimeParameter
-from service.handler.http.responses.etag import matches
+from service.handler.http.responses.if_none_match import matches
 from service.handler.http.responses.json_response import REVALIDATE, json_response
 from service.handler.http.responses.problem_types import ProblemType
 from service.handler.http.responses.problems import Problem

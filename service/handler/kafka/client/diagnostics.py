@@ -13,13 +13,11 @@ from service.errors import KafkaRequestFailed, KafkaUnavailable
 from service.handler.kafka.client import properties
 from service.handler.kafka.client.client_log import LineBuffer, new_logger
 from service.handler.kafka.client.connection_errors import BOOTSTRAP_SERVERS, ConnectionFailure, explain
-from service.pkg.network import connection_problem
+from service.pkg.network import COMMAND_CONNECT_TIMEOUT_SECONDS, connection_problem
 
 if TYPE_CHECKING:
     from service.config import KafkaSettings
 
-CONNECT_TIMEOUT_SECONDS: Final = 3.0
-"""How long a command waits for Kafka before it fails. Startup included, a command fails within 5 s."""
 ADVERTISED_TIMEOUT_SECONDS: Final = 2.0
 """Timeout for connecting to an advertised address."""
 _ATTEMPT_TIMEOUT_SECONDS: Final = 1.0
@@ -52,7 +50,9 @@ class DiagnosticAdminClient(AdminClient):
         self.poll(0)
         return explain(self._lines.drain())
 
-    def list_topics(self, topic: str | None = None, timeout: float = CONNECT_TIMEOUT_SECONDS) -> ClusterMetadata:
+    def list_topics(
+        self, topic: str | None = None, timeout: float = COMMAND_CONNECT_TIMEOUT_SECONDS
+    ) -> ClusterMetadata:
         """Return the metadata of one topic or all. Raises KafkaException after `timeout` (s).
 
         The request is repeated: the client may send it to a broker that is unreachable, and would then wait in vain.
@@ -117,7 +117,7 @@ def _await_metadata(admin: DiagnosticAdminClient, servers: str, setting: str, be
         except KafkaException:
             failure = admin.last_failure() or failure
         seconds = monotonic() - began
-        if failure.is_final or seconds >= CONNECT_TIMEOUT_SECONDS:
+        if failure.is_final or seconds >= COMMAND_CONNECT_TIMEOUT_SECONDS:
             check = setting if failure.check == BOOTSTRAP_SERVERS else failure.check
             raise KafkaRequestFailed(f"cannot reach Kafka at {failure} (after {seconds:.0f} s). Check {check}.")
 

@@ -13,7 +13,7 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from service.handler.http.responses.compression import MIN_COMPRESSED_BYTES, CompressionMiddleware
-from service.handler.http.responses.etag import matches
+from service.handler.http.responses.if_none_match import matches
 from tests.kit.factories import SAMPLE, order
 from tests.kit.in_memory_api import ORDER, URL, InMemoryApi
 

@@ -22,7 +22,7 @@ METADATA = ClusterMetadata()
 
 
 def test_the_cause_is_reported_if_no_broker_is_reachable(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(diagnostics, "CONNECT_TIMEOUT_SECONDS", 0.0)
+    monkeypatch.setattr(diagnostics, "COMMAND_CONNECT_TIMEOUT_SECONDS", 0.0)
     port = free_port()
     with pytest.raises(KafkaRequestFailed) as raised, diagnosed(kafka_at(f"127.0.0.1:{port}"), "--bootstrap-servers"):
         raise NO_ANSWER

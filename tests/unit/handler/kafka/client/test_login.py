@@ -13,7 +13,7 @@ from service.config import KafkaSettings
 from service.errors import KafkaRequestFailed
 from service.handler.kafka.client import login, properties
 from service.handler.kafka.client.login import PasswordWatch, login_properties, token_refresh
-from service.pkg.run_with_timeout import start as in_thread
+from service.pkg.run_with_timeout import start_daemon_thread
 from service.pkg.shutdown_event import ShutdownEvent
 from tests.kit.callbacks import TOKEN_FILE
 from tests.kit.config import SECRET
@@ -101,7 +101,7 @@ def test_a_watch_runs_until_shutdown(kafka: KafkaSettings, monkeypatch: pytest.M
     monkeypatch.setattr(login, "CHECK_INTERVAL_SECONDS", 0.01)
     watch, stop = watch_of(kafka), ShutdownEvent()
     client = watch.add(Client())
-    running = in_thread(lambda: watch.run(stop))
+    running = start_daemon_thread(lambda: watch.run(stop))
     eventually(lambda: client.credentials)
     stop.set()
     running.result(10)

@@ -1,4 +1,4 @@
-"""The comparison of entity tags for If-None-Match (RFC 9110, 8.8.3 and 13.1.2)."""
+"""Compares ETags with the header If-None-Match (RFC 9110, 8.8.3 and 13.1.2)."""
 
 import re
 from collections.abc import Iterable

@@ -1,6 +1,6 @@
 import pytest
 
-from service.handler.http.responses.etag import matches
+from service.handler.http.responses.if_none_match import matches
 
 
 @pytest.mark.parametrize(
