@@ -2,7 +2,10 @@
 
 import json
 import re
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
+
+from service.config.sources import DELIMITER, PREFIX
 
 if TYPE_CHECKING:
     from service.config.settings import Settings
@@ -32,6 +35,11 @@ def redacted(settings: "Settings") -> dict[str, Any]:
     return plain
 
 
+def redacted_variables(settings: "Settings") -> dict[str, str]:
+    """Return the name and the redacted value of each environment variable; an unset one is empty."""
+    return dict(_variables(PREFIX.removesuffix("_"), "_", redacted(settings)))
+
+
 def redacted_dsn(dsn: str | None) -> str | None:
     """Keep only user, host, port and database of a URL; replace any other connection string whole.
 
@@ -48,3 +56,12 @@ def redacted_dsn(dsn: str | None) -> str | None:
 
 def _is_secret(name: str) -> bool:
     return bool(SECRET_NAME.search(name)) and not PLAIN_NAME.search(name)
+
+
+def _variables(prefix: str, delimiter: str, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for name, value in values.items():
+        variable = f"{prefix}{delimiter}{name.upper()}"
+        if isinstance(value, dict) and name != "properties":
+            yield from _variables(variable, DELIMITER, value)
+        else:
+            yield variable, value if isinstance(value, str) else "" if value is None else json.dumps(value)

@@ -1,8 +1,10 @@
 """TCP: ports, and whether an address accepts connections."""
 
 import socket
+from collections.abc import Iterable
 from typing import Final
 
+from service.errors import CheckFailed
 from service.pkg.run_with_timeout import run_with_timeout
 
 MAX_PORT: Final = 65_535
@@ -24,6 +26,15 @@ def connection_problem(host: str, port: int, seconds: float) -> str | None:
     except OSError as error:
         return os_error_phrase(error)
     return None
+
+
+def require_host_names(hosts: Iterable[str]) -> None:
+    """Raise CheckFailed if a host does not resolve. May block for the resolver's timeout."""
+    for host in hosts:
+        try:
+            socket.getaddrinfo(host.strip("[]"), None)
+        except OSError:
+            raise CheckFailed(f"{host}: host name does not resolve") from None
 
 
 def os_error_phrase(error: OSError) -> str:

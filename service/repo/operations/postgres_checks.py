@@ -13,6 +13,7 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import TupleRow
 
 from service.errors import CheckFailed
+from service.pkg.network import require_host_names
 from service.repo.connection import SERVER, is_pooled, require_utf8
 from service.repo.connection_errors import describe_with_address
 from service.repo.conninfo import conninfo_of
@@ -31,10 +32,11 @@ CLOCK: Final = "SELECT clock_timestamp()"
 """The time of the statement, not of the transaction."""
 
 
-def hosts(dsn: str) -> list[str]:
-    """Return the host names and addresses of a DSN, without sockets."""
-    names = str(conninfo_to_dict(dsn).get("host") or "").split(",")
-    return [host for host in names if host and not host.startswith("/")]
+def host_names(postgres: "PostgresSettings") -> str:
+    names = str(conninfo_to_dict(postgres.dsn).get("host") or "").split(",")
+    hosts = [host for host in names if host and not host.startswith("/")]
+    require_host_names(hosts)
+    return ", ".join(hosts) or "local socket"
 
 
 def server(postgres: "PostgresSettings") -> str:

@@ -3,7 +3,7 @@
 import pytest
 
 from service.config import Settings, load
-from service.config.redaction import redacted, redacted_dsn
+from service.config.redaction import redacted, redacted_dsn, redacted_variables
 from tests.kit.config import SECRET
 
 
@@ -58,3 +58,14 @@ def test_a_list_of_connection_strings_is_printed_without_secrets() -> None:
     listen = f'["postgresql://me:{SECRET}@a/orders", "host=b password={SECRET}"]'
     dump = redacted(load(postgres={"listen_dsn": listen}))
     assert dump["postgres"]["listen_dsn"] == '["postgresql://me@a/orders", "***"]'
+
+
+def test_each_setting_is_printed_as_its_environment_variable() -> None:
+    kafka = {"properties": {"sasl.username": "me", "sasl.password": SECRET}}
+    variables = redacted_variables(load(mode="api", kafka=kafka, http={"cors_origins": ["https://a.example"]}))
+    assert variables["ORDERS_MODE"] == "api"
+    assert variables["ORDERS_KAFKA__TOPIC"] == "orders"
+    assert variables["ORDERS_KAFKA__PROPERTIES"] == '{"sasl.username": "me", "sasl.password": "***"}'
+    assert variables["ORDERS_HTTP__CORS_ORIGINS"] == '["https://a.example"]'
+    assert variables["ORDERS_HTTP__PORT"] == "8000"
+    assert variables["ORDERS_POSTGRES__LISTEN_DSN"] == ""

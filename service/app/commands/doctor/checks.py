@@ -1,12 +1,10 @@
 """The checks of `orders doctor`, in the order in which they run. None of them changes anything."""
 
-import socket
 from collections.abc import Iterator
 from functools import partial
 from typing import Final
 
 from service.config import KafkaSettings, PostgresSettings, Settings
-from service.errors import CheckFailed
 from service.handler.kafka.client import topics
 from service.handler.kafka.operations import kafka_checks
 from service.repo.operations import listen_checks, postgres_checks, server_settings
@@ -27,8 +25,7 @@ def checks(settings: Settings) -> Iterator[Check]:
 
 
 def _broker_checks(kafka: KafkaSettings) -> Iterator[Check]:
-    addresses = [address.strip().rpartition(":")[0] for address in kafka.bootstrap_servers.split(",")]
-    yield Check("Kafka DNS", partial(_resolve, addresses), "check ORDERS_KAFKA__BOOTSTRAP_SERVERS")
+    yield Check("Kafka DNS", partial(kafka_checks.host_names, kafka), "check ORDERS_KAFKA__BOOTSTRAP_SERVERS")
     yield Check(
         "Kafka",
         partial(kafka_checks.brokers, kafka),
@@ -73,7 +70,7 @@ def _group_check(kafka: KafkaSettings) -> Check:
 
 
 def _connection_checks(postgres: PostgresSettings) -> Iterator[Check]:
-    yield Check("PostgreSQL DNS", lambda: _resolve(postgres_checks.hosts(postgres.dsn)), "check ORDERS_POSTGRES__DSN")
+    yield Check("PostgreSQL DNS", partial(postgres_checks.host_names, postgres), "check ORDERS_POSTGRES__DSN")
     yield Check(
         "PostgreSQL", partial(postgres_checks.server, postgres), "check ORDERS_POSTGRES__DSN", ("PostgreSQL DNS",)
     )
@@ -102,12 +99,3 @@ def _database_checks(settings: Settings) -> Iterator[Check]:
     yield Check(
         "clocks", partial(postgres_checks.clock_skew, postgres), "synchronize both machines with NTP", ("PostgreSQL",)
     )
-
-
-def _resolve(hosts: list[str]) -> str:
-    for host in hosts:
-        try:
-            socket.getaddrinfo(host.strip("[]"), None)
-        except OSError:
-            raise CheckFailed(f"{host}: host name does not resolve") from None
-    return ", ".join(hosts) or "local socket"

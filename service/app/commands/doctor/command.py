@@ -1,14 +1,11 @@
 """`orders doctor`: checks Kafka and PostgreSQL, and prints how to fix each problem."""
 
 import argparse
-import json
-from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Final
 
 from service.app.commands.doctor.checks import checks
 from service.config import Settings
-from service.config.redaction import redacted
-from service.config.sources import DELIMITER
+from service.config.redaction import redacted_variables
 from service.errors import OrdersError
 from service.pkg.exit_codes import ExitCode
 from service.pkg.report import add_json_option, reporting
@@ -34,7 +31,7 @@ def run(args: argparse.Namespace, settings: Settings, _stop: object) -> int:
     A warning counts as passed.
     """
     with reporting(args) as report:
-        variables = dict(_variables("ORDERS", redacted(settings)))
+        variables = redacted_variables(settings)
         for name, value in variables.items():
             report.line(f"{name}={value}")
         report.line("")
@@ -72,13 +69,3 @@ def _describe(error: Exception) -> str:
         case TimeoutError():
             return str(error) or "timed out"
     return type(error).__name__
-
-
-def _variables(prefix: str, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield name and value of each environment variable."""
-    for name, value in values.items():
-        variable = f"{prefix}{DELIMITER if prefix != 'ORDERS' else '_'}{name.upper()}"
-        if isinstance(value, dict) and name != "properties":
-            yield from _variables(variable, value)
-        else:
-            yield variable, value if isinstance(value, str) else "" if value is None else json.dumps(value)
