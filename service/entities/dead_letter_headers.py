@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from service.entities.version import MAX_TOPIC_LENGTH, RecordCoordinates
+from service.entities.version import MAX_PARTITION, MAX_TOPIC_LENGTH, RecordCoordinates
 
 DLQ_PREFIX: Final = "dlq-"
 MAX_DIGITS: Final = 18
@@ -47,7 +47,7 @@ def read_origin(headers: Headers | None) -> RecordCoordinates | None:
     try:
         return RecordCoordinates(
             timestamp_ms=_parse_int(values[Header.TIMESTAMP]),
-            partition=_parse_int(values[Header.PARTITION], maximum=_MAX_PARTITION),
+            partition=_parse_int(values[Header.PARTITION], maximum=MAX_PARTITION),
             offset=_parse_int(values[Header.OFFSET]),
             topic=_parse_topic(values[Header.TOPIC]),
         )
@@ -83,7 +83,6 @@ def without_dlq_headers(headers: Headers | None) -> Headers:
 
 NAMES: Final = frozenset(getattr(Header, key) for key in Header.__annotations__)
 _TOPIC: Final = re.compile(TOPIC_PATTERN.encode())
-_MAX_PARTITION: Final = 2**31 - 1
 
 
 def _parse_topic(name: bytes) -> str:

@@ -11,6 +11,8 @@ CompareBy = Literal["timestamp", "offset"]
 
 MAX_TOPIC_LENGTH: Final = 249
 """Kafka's limit of a topic name, in characters."""
+MAX_PARTITION: Final = 2**31 - 1
+MAX_OFFSET: Final = 2**63 - 1
 MAX_TIMESTAMP_MS: Final = 253_402_300_799_999
 """The end of the year 9999. A record's timestamp may be any 64-bit integer."""
 

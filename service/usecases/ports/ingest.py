@@ -38,7 +38,7 @@ class OrderStore(Protocol):
         """Store orders in one transaction; the greatest version of an order wins.
 
         Blocks for little more than the statement timeout. Raises OrderRejected, StatementTimedOut or
-        StorageUnavailable; nothing is stored then. Raises CommandFailed if the database must not be used.
+        StorageUnavailable; nothing is stored then. Any other OrdersError means that the database must not be used.
         """
 
 

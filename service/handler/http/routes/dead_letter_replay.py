@@ -16,6 +16,7 @@ from structlog.typing import FilteringBoundLogger
 from service.entities.dead_letter import Violation
 from service.entities.dead_letter_record import DeadLetterId
 from service.entities.order import Order
+from service.entities.version import MAX_OFFSET, MAX_PARTITION
 from service.errors import DocumentRejected, KafkaRequestFailed, TooManyDeadLetters
 from service.handler.http.openapi.document import Responses, errors, ok, request_body, schema_ref
 from service.handler.http.openapi.router import Router
@@ -57,8 +58,8 @@ _EDITED_VALUE: Final = {
 
 
 class DeadLetterReference(Struct, frozen=True, forbid_unknown_fields=True):
-    partition: Annotated[int, Meta(ge=0, le=2**31 - 1)]
-    offset: Annotated[int, Meta(ge=0, le=2**63 - 1)]
+    partition: Annotated[int, Meta(ge=0, le=MAX_PARTITION)]
+    offset: Annotated[int, Meta(ge=0, le=MAX_OFFSET)]
 
 
 class ReplayDeadLetters(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):

@@ -10,6 +10,7 @@ from fastapi import Path, Query, Response
 from msgspec import Struct
 
 from service.entities.dead_letter import Reason
+from service.entities.version import MAX_OFFSET, MAX_PARTITION
 from service.handler.http.openapi.document import Responses, errors, ok
 from service.handler.http.openapi.router import Router
 from service.handler.http.requests.parameters import AGE_DESCRIPTION, FilterText, TimeOrAgeParameter
@@ -50,8 +51,10 @@ DeadLettersCursor = Annotated[
         description="`next_cursor` of the previous page (opaque).",
     ),
 ]
-Partition = Annotated[int, Path(ge=0, le=2**31 - 1, description="Partition of the dead-letter topic.", examples=[0])]
-Offset = Annotated[int, Path(ge=0, le=2**63 - 1, description="Offset in that partition.", examples=[0])]
+Partition = Annotated[
+    int, Path(ge=0, le=MAX_PARTITION, description="Partition of the dead-letter topic.", examples=[0])
+]
+Offset = Annotated[int, Path(ge=0, le=MAX_OFFSET, description="Offset in that partition.", examples=[0])]
 
 
 class DeadLetterList(Struct, frozen=True):
