@@ -88,9 +88,8 @@ class InMemoryApi:
             replay=replay,
             broadcaster=broadcaster,
             stats=self.figures,
-            health=health,
         )
-        app = create_app(backends, self.metrics, structlog.get_logger(), **{"version": "1.2.3", **options})
+        app = create_app(backends, health, self.metrics, structlog.get_logger(), **{"version": "1.2.3", **options})
         self.client = TestClient(app, raise_server_exceptions=False)
 
     async def figures(self) -> Stats:

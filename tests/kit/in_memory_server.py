@@ -106,9 +106,8 @@ class InMemoryServer:
             replay=Any,  # type: ignore[arg-type]
             broadcaster=broadcaster,
             stats=Any,  # type: ignore[arg-type]
-            health=health,
         )
-        self.app = create_app(backends, self.metrics, structlog.get_logger(), version="1", keys=keys)
+        self.app = create_app(backends, health, self.metrics, structlog.get_logger(), version="1", keys=keys)
         self.calls = 0
         limits = limits or ConnectionLimits()
         self.responder = CacheResponder(self.cached, self.metrics, limits.max_head_bytes, keys)

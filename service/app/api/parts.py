@@ -4,20 +4,16 @@ from dataclasses import dataclass
 
 from structlog.typing import FilteringBoundLogger
 
+from service.handler.http.api import Backends
 from service.handler.http.events.event_broadcaster import EventBroadcaster
-from service.handler.http.routes.dead_letter_replay import ReplayBackend
 from service.handler.http.security.keys import KeyReloader, Keys
 from service.handler.kafka.client.login import PasswordWatch
-from service.handler.kafka.dead_letters.browse import KafkaDeadLetterReader
 from service.metrics import ApiMetrics
 from service.pkg.lru import Lru
 from service.repo.listener.listeners import Listeners
 from service.repo.reader.pool import ReadPool
-from service.usecases.bulk_lookup import BulkLookup
 from service.usecases.cached_orders import CachedOrders
 from service.usecases.change_propagation import ChangePropagation
-from service.usecases.lookup import Lookup
-from service.usecases.ports.reads import OrderReader
 from service.usecases.ports.stats import PoolUsage
 from service.usecases.stats.reader import StatsReader
 from service.usecases.warm_up import WarmUp
@@ -28,7 +24,6 @@ class Database:
     """Implements usecases.ports.stats.DatabaseStatus."""
 
     pool: ReadPool
-    reader: OrderReader
     listeners: Listeners
 
     @property
@@ -61,9 +56,6 @@ class ApiParts:
     password_watch: PasswordWatch
     database: Database
     cache: OrderCache
-    lookup: Lookup
-    bulk_lookup: BulkLookup
     broadcaster: EventBroadcaster
-    dead_letters: KafkaDeadLetterReader
-    replay: ReplayBackend
     stats: StatsReader
+    backends: Backends

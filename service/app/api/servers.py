@@ -7,7 +7,7 @@ from service.app.api.parts import ApiParts
 from service.app.build_info import build_info
 from service.config import CacheSettings, HttpSettings
 from service.handler.http.admin import admin_app
-from service.handler.http.api import Backends, create_app
+from service.handler.http.api import create_app
 from service.handler.http.fastpath.protocol import ConnectionLimits
 from service.handler.http.fastpath.responder import CacheResponder
 from service.handler.http.routes.probes import Health
@@ -21,18 +21,9 @@ ADMIN_DRAIN_SECONDS: Final = 1.0
 
 def public_server(settings: HttpSettings, parts: ApiParts, health: Health) -> Server:
     limits = _connection_limits(settings)
-    backends = Backends(
-        lookup=parts.lookup,
-        bulk_lookup=parts.bulk_lookup,
-        reader=parts.database.reader,
-        dead_letters=parts.dead_letters,
-        replay=parts.replay,
-        broadcaster=parts.broadcaster,
-        stats=parts.stats.read,
-        health=health,
-    )
     app = create_app(
-        backends,
+        parts.backends,
+        health,
         parts.metrics,
         parts.log,
         version=build_info("api")["version"],

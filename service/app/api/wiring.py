@@ -15,6 +15,7 @@ from service.app.decoding import document_decoder
 from service.app.metrics_registry import new_metrics
 from service.config import CacheSettings, KafkaSettings, Settings
 from service.errors import InvalidKeysFile, InvalidSettings
+from service.handler.http.api import Backends
 from service.handler.http.events.event_broadcaster import EventBroadcaster
 from service.handler.http.requests.idempotency import IdempotentResponses
 from service.handler.http.routes.dead_letter_replay import ReplayBackend
@@ -62,8 +63,21 @@ def build(settings: Settings) -> ApiParts:
         changes=ChangePropagation(cached, pool, broadcaster, metrics.cache.invalidations.inc),
         warm_up=_warm_up(settings.cache, reader, cached, log),
     )
-    database = Database(pool=pool, reader=reader, listeners=_listeners(settings, pool, cache, log))
+    database = Database(pool=pool, listeners=_listeners(settings, pool, cache, log))
     keys, password_watch = _keys(settings), PasswordWatch(settings.kafka, log)
+    stats = StatsReader(
+        StatsSources(
+            process=_process_info(settings),
+            entries=entries,
+            cached=cached,
+            warm_up=cache.warm_up,
+            stored=cache.changes.rate,
+            event_clients=lambda: broadcaster.clients,
+            database=database,
+            orders=reader,
+            group=_group(settings.kafka, password_watch),
+        )
+    )
     return ApiParts(
         log=log,
         metrics=metrics,
@@ -72,23 +86,16 @@ def build(settings: Settings) -> ApiParts:
         password_watch=password_watch,
         database=database,
         cache=cache,
-        lookup=Lookup(reader, cached),
-        bulk_lookup=BulkLookup(reader, cached),
         broadcaster=broadcaster,
-        dead_letters=_dead_letters(settings.kafka, password_watch),
-        replay=_replay(settings, metrics, password_watch),
-        stats=StatsReader(
-            StatsSources(
-                process=_process_info(settings),
-                entries=entries,
-                cached=cached,
-                warm_up=cache.warm_up,
-                stored=cache.changes.rate,
-                event_clients=lambda: broadcaster.clients,
-                database=database,
-                orders=reader,
-                group=_group(settings.kafka, password_watch),
-            )
+        stats=stats,
+        backends=Backends(
+            lookup=Lookup(reader, cached),
+            bulk_lookup=BulkLookup(reader, cached),
+            reader=reader,
+            dead_letters=_dead_letters(settings.kafka, password_watch),
+            replay=_replay(settings, metrics, password_watch),
+            broadcaster=broadcaster,
+            stats=stats.read,
         ),
     )
 

@@ -48,7 +48,7 @@ from service.usecases.retention import RetentionPolicy
 DeadLetterSender = DeadLetterProducer | TransactionalDeadLetters
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ConsumerParts:
     consumer: OrderConsumer
     topic_report: Callable[[], None]
@@ -92,12 +92,12 @@ def build(settings: Settings, stop: ShutdownEvent, middleware: BatchMiddleware) 
     reporting_admin = password_watch.add(DiagnosticAdminClient(settings.kafka))
     topic_report = partial(report_topics, settings.kafka, reporting_admin, log, stop)
     return ConsumerParts(
-        loop.consumer,
-        topic_report,
-        partial(password_watch.run, stop),
-        _admin(settings, loop.consumer, metrics, log),
-        dead_letters,
-        store,
+        consumer=loop.consumer,
+        topic_report=topic_report,
+        password_watch=partial(password_watch.run, stop),
+        admin=_admin(settings, loop.consumer, metrics, log),
+        dead_letters=dead_letters,
+        store=store,
     )
 
 

@@ -74,11 +74,11 @@ class Backends:
     replay: dead_letter_replay.ReplayBackend
     broadcaster: EventBroadcaster
     stats: Callable[[], Awaitable[Stats]]
-    health: probes.Health
 
 
 def create_app(
     backends: Backends,
+    health: probes.Health,
     metrics: "ApiMetrics",
     log: FilteringBoundLogger,
     *,
@@ -89,6 +89,8 @@ def create_app(
     """Return the application. Without `keys`, anyone can read orders, and dead letters are disabled."""
     app = _empty_app(version)
     _include_routes(app, backends, keys, log)
+    _include(app, probes.router(health), PUBLIC)
+    app.router.routes.extend(page.routes(page.page_folder()))
     app.openapi = openapi_factory(app, STRUCTS)  # type: ignore[method-assign]  # as FastAPI documents
     _instrument(app, metrics)
     app.add_middleware(CompressionMiddleware)
@@ -121,8 +123,6 @@ def _include_routes(app: FastAPI, backends: Backends, keys: Keys | None, log: Fi
     _include(app, dead_letters.router(backends.dead_letters), reading_dead_letters)
     _include(app, dead_letter_counts.router(backends.dead_letters), reading_dead_letters)
     _include(app, dead_letter_replay.router(backends.replay, log), access(keys, KeyScope.REPLAY))
-    _include(app, probes.router(backends.health), PUBLIC)
-    app.router.routes.extend(page.routes(page.page_folder()))
 
 
 def _include(app: FastAPI, router: APIRouter, access: Access) -> None:
