@@ -1,6 +1,7 @@
 """The expected result of a stream, as digests: about 200 bytes per order, regardless of the size of its document."""
 
 import json
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -10,6 +11,7 @@ from typing import Any, Final
 
 from confluent_kafka import Message as Record
 
+from generator.formats import document_in
 from generator.orders import DATE_RANGE, Document
 from generator.stream import UPDATE, VALID, Message, Plan, stream
 from service.entities.dead_letter import Reason
@@ -50,7 +52,7 @@ def _add(result: ExpectedResult, message: Message, cutoff: datetime | None) -> N
     if message.reason is not None:
         result.dead_letters[dead_letter_digest(message.key, message.value)] = message.reason
     elif message.kind in {VALID, UPDATE}:
-        uid, order = message.key.decode(), json.loads(message.value or b"")
+        uid, order = message.key.decode(), document_in(message.value)
         result.orders[uid] = order_digest(order)
         if cutoff and datetime.fromisoformat(order["date_created"]) < cutoff:
             result.expired.add(uid)
@@ -81,8 +83,8 @@ def _date_within(value: bytes | None, until: datetime) -> datetime | None:
 
 def _date(value: Any) -> datetime | None:
     try:
-        date = datetime.fromisoformat(json.loads(value)["date_created"])
-    except (KeyError, TypeError, ValueError, RecursionError):
+        date = datetime.fromisoformat(document_in(value)["date_created"])
+    except (KeyError, TypeError, ValueError, RecursionError, OSError, EOFError, zlib.error):
         return None
     return date if date.tzinfo else None
 

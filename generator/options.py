@@ -3,6 +3,7 @@
 import argparse
 from typing import Final
 
+from generator.formats import FORMATS, JSON
 from generator.stream import Plan
 from service.errors import UsageError
 from service.pkg.argtypes import fraction, non_negative_int, timestamp
@@ -39,6 +40,7 @@ def add_plan_options(parser: argparse.ArgumentParser) -> None:
         metavar="TIME",
         help="latest date of an order (default: the start of the command; with --count 0 the time of sending)",
     )
+    parser.add_argument("--format", choices=FORMATS, default=JSON, help="format of the messages (default: json)")
     parser.add_argument("--too-large", action="store_true", help="include faults with values over 1 MiB")
 
 
@@ -46,7 +48,8 @@ def plan_from(args: argparse.Namespace) -> Plan:
     """Return the plan for the options. Raises UsageError if the shares add up to more than 1."""
     shares = {name: getattr(args, name) for name in SHARES}
     until = args.until or Plan.until
+    shape = {"count": args.count, "seed": args.seed, "too_large": args.too_large, "format": args.format}
     try:
-        return Plan(count=args.count, seed=args.seed, too_large=args.too_large, until=until, **shares)
+        return Plan(**shape, until=until, **shares)
     except ValueError as error:
         raise UsageError(str(error)) from None

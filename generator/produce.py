@@ -4,7 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
@@ -161,7 +161,14 @@ def _enqueue(
     """Add the message to librdkafka's queue, and wait while it is full. Returns False if `stop` was set before."""
     while not stop.is_set():
         try:
-            producer.produce(topic, message.value, message.key, timestamp=timestamp_ms, on_delivery=tally.on_delivery)
+            producer.produce(
+                topic,
+                message.value,
+                message.key,
+                timestamp=timestamp_ms,
+                headers=cast("Any", message.headers) or None,
+                on_delivery=tally.on_delivery,
+            )
         except BufferError:
             producer.poll(0.1)
         else:

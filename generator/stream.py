@@ -8,8 +8,10 @@ from itertools import accumulate, count, cycle
 from typing import Final, NamedTuple
 
 from generator.faults import CATALOG, FULL_CATALOG, Fault
+from generator.formats import JSON, wrap
 from generator.orders import Document, Orders, Random, encode
 from service.entities.dead_letter import Reason
+from service.entities.dead_letter_headers import Headers
 
 WINDOW: Final = 1_000
 """Number of newest orders that later messages can refer to. Bounds the memory of a stream of any length."""
@@ -48,6 +50,8 @@ class Plan:
     """Whether the faults include values over 1 MiB."""
     until: datetime | None = datetime(2025, 1, 1, tzinfo=UTC)
     """The latest date of an order. None: each order has the current date, so the bytes differ between runs."""
+    format: str = JSON
+    """One of FORMATS."""
 
     def __post_init__(self) -> None:
         if self.count < 0 or self.seed < 0:
@@ -75,13 +79,20 @@ class Message(NamedTuple):
 
     Counted from the start, a stale version is older than every message that the run has sent before it.
     """
+    headers: Headers = []  # noqa: RUF012 - never changed
 
 
 def stream(plan: Plan) -> Iterator[Message]:
     """Yield `plan.count` messages. A message that refers to an earlier order is a new order if there is none yet."""
     messages = _Messages(plan)
-    for _ in range(plan.count) if plan.count else count():
-        yield messages.draw()
+    for number in range(plan.count) if plan.count else count():
+        message = messages.draw()
+        yield message if plan.format == JSON else _formatted(message, plan.format, number)
+
+
+def _formatted(message: Message, message_format: str, number: int) -> Message:
+    value, headers = wrap(message.value, message_format, number)
+    return message._replace(value=value, headers=headers)
 
 
 class _Sent(NamedTuple):

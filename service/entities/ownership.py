@@ -1,7 +1,10 @@
 """Finds out which order a record belongs to, even if its document is malformed."""
 
+import binascii
 import re
-from collections.abc import Iterable, Sequence
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 from msgspec import DecodeError, Struct
@@ -14,6 +17,14 @@ _QUOTED: Final = re.compile(rf'"({UID_CHARACTER}{{1,{MAX_UID_LENGTH}}})(?=")'.en
 _UID: Final = re.compile(f"{UID_CHARACTER}{{1,{MAX_UID_LENGTH}}}")
 
 
+_GZIP_MAGIC: Final = b"\x1f\x8b"
+_GZIP_WINDOW: Final = 16 + zlib.MAX_WBITS
+_MAX_DECOMPRESSED_BYTES: Final = 2**24
+_BASE64: Final = re.compile(rb'"data_base64"\s*:\s*"([A-Za-z0-9+/=]*)"')
+_BINARY: Final = re.compile(rb"[\0-\x08\x0e-\x1f]")
+"""A control character, which no JSON text contains."""
+
+
 class _OrderUid(Struct):
     """The only field of a document that is decoded."""
 
@@ -23,10 +34,11 @@ class _OrderUid(Struct):
 def order_of(key: bytes | None, value: bytes | None, uids: Sequence[str]) -> str | None:
     """Return the first of these uids that is the key of the record, or the `order_uid` of its document.
 
-    If the document has no readable `order_uid`, a quoted uid anywhere in the value counts.
+    If the value is no order with a readable `order_uid`, but malformed or an envelope, a quoted uid anywhere in it
+    counts; if it is binary (Avro, Protobuf), any uid.
     """
-    possible = {key, *_possible_uids(value or b"")}
-    return next((uid for uid in uids if uid.encode() in possible), None)
+    may_be = _matcher(_decompressed(value or b""))
+    return next((uid for uid in uids if uid.encode() == key or may_be(uid.encode())), None)
 
 
 def known_order(key: bytes | None, value: bytes | None) -> str | None:
@@ -40,9 +52,33 @@ def known_order(key: bytes | None, value: bytes | None) -> str | None:
     return key.decode() if key is not None and key in _QUOTED.findall(value or b"") else None
 
 
-def _possible_uids(value: bytes) -> Iterable[bytes]:
+def _matcher(value: bytes) -> Callable[[bytes], bool]:
+    """Return whether a uid may be that of the record's order."""
     uid = _order_uid(value)
-    return _QUOTED.findall(value) if uid is None else [uid.encode()]
+    if uid is not None:
+        return uid.encode().__eq__
+    quoted = {uid for text in _texts(value) for uid in _QUOTED.findall(text)}
+    return lambda uid: uid in quoted or (uid in value and _BINARY.search(value) is not None)
+
+
+def _texts(value: bytes) -> Iterator[bytes]:
+    """Yield the text, the same without the escapes of a document in a string, and the document of a CloudEvent."""
+    yield value
+    yield value.replace(b'\\"', b'"')
+    for encoded in _BASE64.findall(value):
+        with suppress(binascii.Error):
+            yield binascii.a2b_base64(encoded)
+
+
+def _decompressed(value: bytes) -> bytes:
+    """Decompress gzip, as far as it is not malformed; other values stay as they are."""
+    rest, content = value, b""
+    with suppress(zlib.error):
+        while rest.startswith(_GZIP_MAGIC) and (room := _MAX_DECOMPRESSED_BYTES - len(content)) > 0:
+            member = zlib.decompressobj(_GZIP_WINDOW)
+            content += member.decompress(rest, room)
+            rest = member.unused_data
+    return content or value
 
 
 def _order_uid(value: bytes) -> str | None:

@@ -14,6 +14,7 @@ from confluent_kafka import Message
 
 from generator.dead_letter_headers import last_headers, origin_of
 from generator.expected import dead_letter_digest, order_digest
+from generator.formats import document_in
 from service.entities.dead_letter import Reason
 from service.entities.dead_letter_headers import Header
 
@@ -128,14 +129,14 @@ class Checker:
     def _add_message(self, message: Message) -> None:
         self._result.produced += 1
         value, reason = message.value() or b"", self._expected_reason(message)
-        if not value or value.strip(b" \t\n\r") == b"null":
-            self._result.tombstones += 1
-        elif reason is not None:
+        if reason is not None:
             stub = (len(value), hashlib.sha256(value).hexdigest())
             expected = ExpectedDeadLetter(reason, dead_letter_digest(message.key(), value), stub)
             self._dead_letters.setdefault(_version(message)[1:], []).append(expected)
+        elif (document := document_in(value)) is None:
+            self._result.tombstones += 1
         else:
-            self._add_order(message, msgspec.json.decode(value))
+            self._add_order(message, document)
 
     def _add_order(self, message: Message, document: Any) -> None:
         if document["order_uid"] in self._erased:

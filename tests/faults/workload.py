@@ -11,6 +11,7 @@ import psycopg
 
 from generator.actual import progress
 from generator.expected import dead_letter_digest
+from generator.formats import MIXED
 from generator.stream import Message, Plan, stream
 from local.broker import Broker
 from local.ports import HOST
@@ -33,7 +34,8 @@ ExpectedReason = Callable[[confluent_kafka.Message], Reason | None]
 
 RATE = 1_000.0
 """Messages per second: two members keep up with it on two cores."""
-MIX = Plan(invalid=0.02, duplicates=0.05, stale=0.02, updates=0.05, tombstones=0.005, too_large=True)
+MIX = Plan(invalid=0.02, duplicates=0.05, stale=0.02, updates=0.05, tombstones=0.005, too_large=True, format=MIXED)
+"""Messages in all formats that need no schema registry."""
 INVALID = replace(MIX, invalid=0.2)
 """Dead letters in every batch."""
 DELIVERY: Mapping[str, Mapping[str, str]] = {

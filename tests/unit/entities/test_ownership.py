@@ -1,5 +1,8 @@
 """Which order a record belongs to, whatever its key and value contain."""
 
+from base64 import b64encode
+from gzip import compress
+
 import pytest
 from msgspec.json import encode
 
@@ -29,6 +32,11 @@ def dead_letter(value: bytes | None, key: bytes | None = None) -> DeadLetterReco
         "a document in a document": dead_letter(b'[{"order": {"order_uid": "order-1"}}]'),
         "a document without end": dead_letter(b'{"order_uid": "order-1", "x": ' + b"[" * 100_000),
         "a quote that ends another text": dead_letter(b'{"x": "y"order-1"'),
+        "a document in an envelope": dead_letter(b'{"op": "c", "after": {"order_uid": "order-1"}}'),
+        "a document as text": dead_letter(rb'{"id": "other", "payload": "{\"order_uid\": \"order-1\"}"}'),
+        "a document in Base64": dead_letter(b'{"data_base64": "%b"}' % b64encode(b'{"order_uid": "order-1"}')),
+        "a compressed document": dead_letter(compress(b'{"order_uid": ') + compress(b'"order-1"}')),
+        "a binary document": dead_letter(b"\0\0\0\0\7\x0eorder-1\x08WBIL"),
         "a document whose id is no text": dead_letter(b'{"order_uid": 1, "payment": {"transaction": "order-1"}}'),
     }.items(),
     ids=lambda found: found[0],
@@ -47,6 +55,8 @@ def test_a_dead_letter_of_the_order_is_found_by(found: tuple[str, DeadLetterReco
         b'{"order_uid": "order-1',
         b'{"order_uid": "other", "track_number": "order-1"}',
         b'{"order_uid": "ORDER-1"}',
+        compress(b'{"order_uid": "order-12"}'),
+        b"\0\0\0\0\7\x0eorder-2\x08WBIL",
     ],
 )
 def test_a_dead_letter_that_merely_resembles_it_is_not(value: bytes | None) -> None:
