@@ -127,6 +127,8 @@ make_bridge() {
   ip link show "$node_bridge" >/dev/null 2>&1 || ip link add "$node_bridge" type bridge
   ip address replace "$node_ip/32" dev "$node_bridge"
   ip link set "$node_bridge" up
+  # Connections to a Service without rules must not reach another network: its answer would be taken for that of an aggregated API.
+  ip route replace "$service_cidr" dev "$node_bridge"
 }
 
 # --- servers
