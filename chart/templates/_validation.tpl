@@ -66,6 +66,12 @@
 {{- define "orders.validateScalerLogin" -}}
 {{- $v := .Values -}}
 {{- if and $v.consumer.keda.enabled (not $v.consumer.keda.triggerAuthentication) (not $v.kafka.enabled) }}
+{{- $callback := "ORDERS_KAFKA__TOKEN_CALLBACK" }}
+{{- $hasTokens := or (eq $v.kafka.sasl.mechanism "OAUTHBEARER") (get $v.settings $callback) }}
+{{- range $v.extraEnv }}{{ if eq .name $callback }}{{ $hasTokens = true }}{{ end }}{{ end }}
+{{- if $hasTokens }}
+{{- fail (printf "consumer.keda cannot log in to Kafka with the tokens of %s: set consumer.keda.triggerAuthentication" $callback) }}
+{{- end }}
 {{- $login := "(?i)^ORDERS_KAFKA__PROPERTIES.*[^a-z](security|sasl|ssl)[.]" }}
 {{- $places := list }}
 {{- range $name, $value := $v.settings }}

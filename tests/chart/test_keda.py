@@ -13,6 +13,7 @@ KAFKA: Final = (ENABLED, "kafka.enabled=false", "kafka.bootstrapServers=a:9093")
 PASSWORD: Final = ("kafka.sasl.username=shop", "kafka.sasl.passwordSecret=kafka-user")
 SASL_SSL: Final = ("kafka.securityProtocol=SASL_SSL", "kafka.sasl.mechanism=SCRAM-SHA-512", *PASSWORD)
 PROPERTIES: Final = "ORDERS_KAFKA__PROPERTIES"
+CALLBACK: Final = "ORDERS_KAFKA__TOKEN_CALLBACK"
 
 
 def trigger(objects: list[Manifest]) -> Manifest:
@@ -122,6 +123,21 @@ def test_an_own_trigger_authentication_replaces_the_charts() -> None:
 def test_a_login_that_keda_cannot_use_is_rejected(settings: list[str], place: str) -> None:
     lines = rejection(*KAFKA, *settings)
     assert sum(f"consumer.keda cannot log in to Kafka with {place}: set" in line for line in lines) == 1
+    assert render(settings=[*KAFKA, *settings, "consumer.keda.triggerAuthentication=own"])
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ["kafka.securityProtocol=SASL_SSL", "kafka.sasl.mechanism=OAUTHBEARER", f"settings.{CALLBACK}=plug_in:token"],
+        ["kafka.existingSecret=a", f"settings.{CALLBACK}=plug_in:token"],
+        ["kafka.existingSecret=a", f"extraEnv[0].name={CALLBACK}", "extraEnv[0].value=plug_in:token"],
+        ["kafka.existingSecret=a", *SASL_SSL, "kafka.sasl.mechanism=OAUTHBEARER"],
+    ],
+)
+def test_tokens_of_a_callback_that_keda_cannot_call_are_rejected(settings: list[str]) -> None:
+    message = f"consumer.keda cannot log in to Kafka with the tokens of {CALLBACK}: set"
+    assert sum(message in line for line in rejection(*KAFKA, *settings)) == 1
     assert render(settings=[*KAFKA, *settings, "consumer.keda.triggerAuthentication=own"])
 
 
