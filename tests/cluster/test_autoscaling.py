@@ -15,6 +15,8 @@ from tests.kit.waiting import eventually
 pytestmark = pytest.mark.nightly
 
 FAST_SCALE_DOWN = {"scaleDown": {"stabilizationWindowSeconds": 15}}
+CPU_REQUEST = "api.resources.requests.cpu=50m"
+"""So little that the load exceeds the target of four pods on a busy machine too."""
 API_AUTOSCALING = {
     "enabled": True,
     "minReplicas": 2,
@@ -22,7 +24,8 @@ API_AUTOSCALING = {
     "targetCPU": 40,
     "behavior": FAST_SCALE_DOWN,
 }
-HEAVY_PAUSE_SECONDS = 0.004
+HEAVY_PAUSE_SECONDS = 0.001
+LIGHT_PAUSE_SECONDS = 0.2
 KEDA = {
     "enabled": True,
     "minReplicas": 1,
@@ -33,8 +36,8 @@ KEDA = {
 }
 BACKLOG = 60_000
 BATCH = 200
-BATCH_SECONDS = 0.5
-"""With SLOW_DOWN: one consumer stores 400 orders a second, six of them 2,400, whatever the machine's CPU does."""
+BATCH_SECONDS = 2.0
+"""With SLOW_DOWN: one consumer stores 100 orders a second, six of them 600, whatever the machine's CPU does."""
 SLOW_DOWN = f"""
 CREATE FUNCTION slow_down() RETURNS trigger LANGUAGE plpgsql AS
   $$BEGIN PERFORM pg_sleep({BATCH_SECONDS}); RETURN NULL; END$$;
@@ -46,13 +49,13 @@ MAX_REBALANCES_PER_MINUTE = 3
 
 def test_the_api_scales_with_its_cpu_and_fails_no_request(release: Release, measured: Callable[[str], None]) -> None:
     needs_api("metrics.k8s.io/v1beta1")
-    release.install("--set-json", f"api.autoscaling={json.dumps(API_AUTOSCALING)}")
+    release.install("--set", CPU_REQUEST, "--set-json", f"api.autoscaling={json.dumps(API_AUTOSCALING)}")
     release.generate(1_000)
     release.wait_for_generator()
     wait_for_pods(release, "api", 2)
     with Loader(release, pause_seconds=HEAVY_PAUSE_SECONDS).get() as heavy:
         wait_for_pods(release, "api", 4)
-    with Loader(release).get() as light:
+    with Loader(release, pause_seconds=LIGHT_PAUSE_SECONDS).get() as light:
         wait_for_pods(release, "api", 2)
     assert [results.failed for results in (heavy, light)] == [{}, {}]
     measured(f"2 → 4 → 2 pods: {heavy.succeeded + light.succeeded:,} requests, 0 failed")
