@@ -143,10 +143,11 @@ ROWS = [
                 {"{{format}}": rate("orders_decoded_total", "format")},
             ),
             Panel(
-                "Accepted anomalies", "ops", "Stored despite wrong amounts, unknown fields or unreadable headers.",
+                "Accepted anomalies", "ops", "Stored despite wrong amounts, unknown fields, coerced values or headers.",
                 {
                     "{{path}}": rate("orders_amount_mismatches_total", "path"),
                     "unknown fields": rate("orders_unknown_fields_total"),
+                    "coerced": rate("orders_coerced_values_total"),
                     "headers": rate("orders_unreadable_headers_total"),
                 },
             ),

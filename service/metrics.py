@@ -99,6 +99,9 @@ class AnomalyMetrics:
     def __init__(self, create: MetricFactory) -> None:
         counter = create.counter
         self.unknown_fields = counter("unknown_fields", "Unknown fields in order documents (ignored).")
+        self.coerced_values = counter(
+            "coerced_values", "Texts and decimals that were read as integers (`document.coerce`)."
+        )
         self.unreadable_headers = counter(
             "unreadable_headers", "Messages with a header name that is not UTF-8 (consumed without headers)."
         )

@@ -1,13 +1,15 @@
 """All settings, with their defaults and limits."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from service.config import addresses, callbacks, kafka_properties
 from service.config.sources import DELIMITER, PREFIX, sources
+from service.entities.field_paths import check_alias, check_default
 from service.entities.message_format import FormatChoice
 from service.entities.order import MAX_AGE_SECONDS, AmountMismatchPolicy
 from service.entities.version import MAX_TOPIC_LENGTH, CompareBy
@@ -22,12 +24,25 @@ def _topic_name(value: str) -> str:
     return value
 
 
+def _checked(check: Callable[[str, Any], None]) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """Return a validator that checks each entry of an object."""
+
+    def validate(entries: dict[str, Any]) -> dict[str, Any]:
+        for name, value in entries.items():
+            check(name, value)
+        return entries
+
+    return validate
+
+
 TopicName = Annotated[str, Field(pattern=rf"^[A-Za-z0-9._-]{{1,{MAX_TOPIC_LENGTH}}}$"), AfterValidator(_topic_name)]
 KafkaProperties = Annotated[
     dict[str, str | int | float | bool],
     BeforeValidator(kafka_properties.require_scalars),
     AfterValidator(kafka_properties.reject_reserved),
 ]
+Aliases = Annotated[dict[str, str], AfterValidator(_checked(check_alias))]
+Defaults = Annotated[dict[str, Any], AfterValidator(_checked(check_default))]
 Dsn = Annotated[str, AfterValidator(addresses.dsn)]
 DsnList = Annotated[str, AfterValidator(addresses.dsn_list)]
 Callback = Annotated[str, AfterValidator(callbacks.importable)]
@@ -272,6 +287,14 @@ class DocumentSettings(SettingsGroup):
     format: FormatChoice = "auto"
     """The format of messages (`docs/formats.md`); all others are dead-lettered as `undecodable`. `auto` accepts all
     formats and recognizes that of each message."""
+    aliases: Aliases = {}
+    """JSON object of other names of fields: from the path in a message to that in the order, such as
+    `{"shard_key": "shardkey", "address.zip": "delivery.zip", "items.article": "items.nm_id"}`. A field under its own
+    name takes precedence."""
+    defaults: Defaults = {}
+    """JSON object of values of required fields that a message lacks, such as `{"locale": "en", "items.sale": 0}`."""
+    coerce: bool = False
+    """Whether integers may also be texts (`"12"`) or decimals (`12.0`). They are counted."""
     amount_mismatch: AmountMismatchPolicy = "warn"
     """What to do with an order whose amounts do not add up: `warn` stores and counts it, `reject` dead-letters it."""
 

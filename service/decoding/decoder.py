@@ -12,8 +12,10 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
+from service.decoding.field_mapping import NO_MAPPING, FieldMapping
 from service.entities.dead_letter import Reason, Violation
-from service.entities.order import MAX_ITEMS, AmountMismatchPolicy, Delivery, Item, Order, Payment, amount_mismatches
+from service.entities.field_paths import PARTS
+from service.entities.order import MAX_ITEMS, AmountMismatchPolicy, Item, Order, amount_mismatches
 from service.errors import DocumentRejected
 
 _ESCAPED_NUL: Final = rb"\u0000"
@@ -23,7 +25,6 @@ _EARLIEST: Final = datetime(1, 1, 1, tzinfo=UTC)
 """Go's zero time, which is valid. A time zone can put a time before it, outside the calendar."""
 _MAX_VIOLATIONS: Final = 20
 """Violations named per document, so that the header stays small."""
-_NESTED: Final[dict[str, type[msgspec.Struct]]] = {"delivery": Delivery, "payment": Payment, "items": Item}
 _ITEM_COUNT: Final = Annotated[list[Any], msgspec.Meta(min_length=1, max_length=MAX_ITEMS)]
 
 
@@ -35,10 +36,11 @@ class DecodingRules:
     max_nesting: int
     max_future: timedelta
     amount_mismatch: AmountMismatchPolicy
+    mapping: FieldMapping = NO_MAPPING
 
 
 class Decoder:
-    """`on_unknown` and `on_mismatch` count accepted deviations. `now` returns the time in UTC."""
+    """`on_unknown`, `on_mismatch` and `on_coerced` count accepted deviations. `now` returns the time in UTC."""
 
     def __init__(
         self,
@@ -47,10 +49,12 @@ class Decoder:
         on_unknown: Callable[[int], None],
         on_mismatch: Callable[[str], None],
         now: Callable[[], datetime],
+        on_coerced: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._rules = rules
         self._on_unknown = on_unknown
         self._on_mismatch = on_mismatch
+        self._on_coerced = on_coerced
         self._now = now
         self._parse = msgspec.json.Decoder(Order).decode
 
@@ -87,7 +91,7 @@ class Decoder:
         """Return the order in a document of dicts, lists and scalars. Raises DocumentRejected.
 
         The rules are those of JSON text, except for the size: the caller bounds it. Scalars are those of JSON, and
-        datetimes. `document` is not changed.
+        datetimes. Changes `document`.
         """
         _reject_nesting(document, self._rules.max_nesting)
         return self._convert(document, may_contain_nul=True)
@@ -101,6 +105,7 @@ class Decoder:
         return DocumentRejected(Reason.TOO_LARGE, [Violation("", f"larger than {self._rules.max_bytes} bytes")])
 
     def _convert(self, document: Any, *, may_contain_nul: bool) -> Order:
+        coerced = self._rules.mapping.apply(document) if self._rules.mapping else 0
         known, unknown = _without_unknown(document, Order)
         try:
             order = msgspec.convert(known, Order)
@@ -111,6 +116,8 @@ class Decoder:
         order = self._checked(order)
         if unknown:
             self._on_unknown(unknown)
+        if coerced:
+            self._on_coerced(coerced)
         return order
 
     def _checked(self, order: Order) -> Order:
@@ -187,8 +194,8 @@ def _without_unknown(node: Any, shape: type[msgspec.Struct]) -> tuple[Any, int]:
         return node, 0
     kept = {name: node[name] for name in shape.__struct_fields__ if name in node}
     unknown = len(node) - len(kept)
-    for name in _NESTED.keys() & kept.keys() if shape is Order else ():
-        kept[name], dropped = _without_unknown(kept[name], _NESTED[name])
+    for name in PARTS.keys() & kept.keys() if shape is Order else ():
+        kept[name], dropped = _without_unknown(kept[name], PARTS[name])
         unknown += dropped
     return kept, unknown
 
@@ -205,8 +212,8 @@ def _violations(node: Any, shape: type[msgspec.Struct], path: str = "") -> Itera
                 yield Violation(inner, "is missing")
         elif shape is Order and field.name == "items":
             yield from _item_violations(node["items"])
-        elif shape is Order and field.name in _NESTED:
-            yield from _violations(node[field.name], _NESTED[field.name], inner)
+        elif shape is Order and field.name in PARTS:
+            yield from _violations(node[field.name], PARTS[field.name], inner)
         elif rule := _broken_rule(node[field.name], field.type):
             yield Violation(inner, rule)
 

@@ -25,9 +25,14 @@ class CountingDecoder:
 
     def __init__(self, rules: DecodingRules | None = None) -> None:
         self.unknown = 0
+        self.coerced = 0
         self.mismatches: Counter[str] = Counter()
         self._decoder = Decoder(
-            rules or decoding_rules(), on_unknown=self._add_unknown, on_mismatch=self._add_mismatch, now=lambda: NOW
+            rules or decoding_rules(),
+            on_unknown=self._add_unknown,
+            on_mismatch=self._add_mismatch,
+            on_coerced=self._add_coerced,
+            now=lambda: NOW,
         )
 
     def decode(self, value: bytes) -> Order:
@@ -40,6 +45,9 @@ class CountingDecoder:
 
     def _add_unknown(self, count: int) -> None:
         self.unknown += count
+
+    def _add_coerced(self, count: int) -> None:
+        self.coerced += count
 
     def _add_mismatch(self, path: str) -> None:
         self.mismatches[path] += 1

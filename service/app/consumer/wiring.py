@@ -154,6 +154,7 @@ def _decoder(settings: Settings, metrics: ConsumerMetrics) -> MessageDecoder:
         settings.document,
         on_unknown=metrics.anomalies.unknown_fields.inc,
         on_mismatch=lambda path: metrics.anomalies.amount_mismatches.labels(path).inc(),
+        on_coerced=metrics.anomalies.coerced_values.inc,
     )
     count = {each: metrics.ingest.decoded.labels(each).inc for each in MessageFormat}
     return message_decoder(settings.document, decoder, count)
