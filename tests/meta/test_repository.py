@@ -68,6 +68,11 @@ def test_no_test_sleeps() -> None:
     assert [f"{path}:{line}" for path in tests for line in _sleeps(path.read_text())] == []
 
 
+def test_no_unit_test_starts_a_process() -> None:
+    starts = re.compile(r"\b(subprocess|multiprocessing|os\.fork|tests\.kit\.processes)\b")
+    assert [str(path) for path in (ROOT / "tests" / "unit").rglob("*.py") if starts.search(path.read_text())] == []
+
+
 def test_every_kind_of_sleep_is_detected_except_that_of_0_seconds() -> None:
     assert list(_sleeps("time.sleep(1)\nsleep(x)\nawait asyncio.sleep(.1)\nasleep(1)\nawait asyncio.sleep(0)")) == [
         1,

@@ -3,8 +3,6 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from importlib.metadata import version
@@ -232,28 +230,6 @@ def test_an_interrupt_ends_without_a_traceback(monkeypatch: pytest.MonkeyPatch) 
     assert main.main(["doctor"]) == 130
 
 
-IMPORT_INTERRUPTED = """
-import signal, sys
-from service import __main__, main
-
-def interrupt(_):
-    try:
-        signal.raise_signal(signal.SIGINT)
-    except KeyboardInterrupt:
-        raise ImportError("as some packages do") from None
-
-main.import_command = interrupt
-sys.argv = ["orders", "doctor"]
-__main__.run()
-"""
-
-
-def test_an_interrupt_during_an_import_ends_without_a_traceback() -> None:
-    command = [sys.executable, "-c", IMPORT_INTERRUPTED]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)  # noqa: S603
-    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "")
-
-
 def test_an_interrupt_in_c_code_ends_without_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     error = SystemError("returned a result with an exception set")
     error.__cause__ = KeyboardInterrupt()
@@ -295,27 +271,6 @@ def test_a_command_that_succeeds_after_a_signal_exits_with_0(monkeypatch: pytest
 
     run_with(monkeypatch, drain)
     assert main.main(["doctor"]) == 0
-
-
-CRASHES_DURING_CLEANUP = """
-import ctypes
-from service import main
-
-def command(*_):
-    print("done")
-    return 1
-
-main._run = command
-libc = ctypes.CDLL(None)
-libc.on_exit(libc.abort, None)
-main.run()
-"""
-
-
-def test_a_process_ends_with_its_output_and_code_although_cleaning_up_would_crash_it() -> None:
-    command = [sys.executable, "-c", CRASHES_DURING_CLEANUP]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)  # noqa: S603
-    assert (ended.returncode, ended.stdout) == (1, "done\n"), ended.stderr
 
 
 def raising(error: BaseException) -> Callable[..., int]:

@@ -28,3 +28,9 @@ def test_a_privileged_port_is_reported_as_permission_denied(monkeypatch: pytest.
 def test_a_free_port_accepts_a_listener() -> None:
     with socket.create_server((HOST, free_port())) as server:
         assert not is_free(server.getsockname()[1])
+
+
+def test_a_free_port_is_outside_the_ephemeral_range() -> None:
+    port = free_port()
+    require_free(port, "a test")
+    assert port < 32_768

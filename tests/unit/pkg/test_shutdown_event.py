@@ -1,29 +1,11 @@
-"""A stop that a signal asks for while its own thread waits."""
+"""`tests/commands/test_exit.py` tests signals during a wait."""
 
 import signal
-import subprocess
-import sys
 from threading import Thread
 
 import pytest
 
 from service.pkg.shutdown_event import ShutdownEvent
-
-STORM = """
-import random, signal
-from service.pkg.shutdown_event import ShutdownEvent
-stop = ShutdownEvent()
-signal.signal(signal.SIGALRM, lambda *_: stop.set())
-for _ in range(30_000):
-    stop = ShutdownEvent()
-    signal.setitimer(signal.ITIMER_REAL, random.uniform(1e-6, 5e-5))
-    while not stop.is_set():
-        stop.wait(0)
-"""
-
-
-def test_a_signal_during_a_wait_does_not_deadlock() -> None:
-    subprocess.run([sys.executable, "-c", STORM], check=True, timeout=30)  # noqa: S603 - our own text
 
 
 def test_a_wait_ends_early_for_every_thread_that_waits() -> None:

@@ -20,6 +20,15 @@ from service.main import main
 main(["--version"])
 print(*{name.partition(".")[0] for name in sys.modules})
 """
+WITHOUT_TRACES = """
+import os, sys
+os.environ["OTEL_EXPORTER_OTLP_HEADERS"] = "nonsense"
+os.environ.pop("OTEL_EXPORTER_OTLP_ENDPOINT", None)
+os.environ.pop("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", None)
+from service.app.tracing import tracing
+with tracing("consumer", "1"):
+    print(*{name.partition(".")[0] for name in sys.modules})
+"""
 MIGRATING = {"migrate", "wait-for-migrations", "doctor", "distribute"}
 GENERATING = {"generate", "check", "smoke"}
 SINGLE_ATTEMPT = {"dlq", "rewind", "skip-batch", "erase", "prune", "completion"}
@@ -69,3 +78,7 @@ def test_the_version_is_printed_without_importing_drivers_and_frameworks() -> No
         "shtab",
         "tenacity",
     }
+
+
+def test_without_an_endpoint_opentelemetry_is_not_imported() -> None:
+    assert "opentelemetry" not in modules(WITHOUT_TRACES)
