@@ -12,6 +12,12 @@ Schema = dict[str, Any]
 
 _COMPONENTS: Final = "#/components/schemas/"
 _KAFKA_BINDING: Final = "0.5.0"
+WRAPPED_ORDERS: Final = {
+    "CloudEvent": "A CloudEvent 1.0 in structured mode; in binary mode, the value is the order.",
+    "DebeziumEvent": "A change event of Debezium, or a message of its outbox event router.",
+    "ConnectEnvelope": "The envelope of Kafka Connect's JsonConverter.",
+}
+"""Messages and schemas of other formats, with their summaries."""
 
 
 def document(version: str, topic: str, dead_letter_topic: str) -> Schema:
@@ -26,7 +32,7 @@ def document(version: str, topic: str, dead_letter_topic: str) -> Schema:
         },
         "defaultContentType": "application/json",
         "channels": {
-            "orders": _channel(topic, "The orders to store.", "Order", "Tombstone"),
+            "orders": _channel(topic, "The orders to store.", "Order", "Tombstone", *WRAPPED_ORDERS),
             "deadLetters": _channel(
                 dead_letter_topic, "Messages that were not stored, and why.", "DeadLetter", "DeadLetterStub"
             ),
@@ -67,6 +73,7 @@ def _messages() -> Schema:
             "headers": {"$ref": f"{_COMPONENTS}OrderHeaders"},
             "bindings": _kafka_key(order_key),
         },
+        **{name: _wrapped(name, summary) for name, summary in WRAPPED_ORDERS.items()},
         "Tombstone": {
             "title": "A tombstone",
             "summary": "A message without a value, or with the JSON value null. It is counted, and deletes nothing.",
@@ -92,23 +99,58 @@ def _messages() -> Schema:
     }
 
 
+def _wrapped(name: str, summary: str) -> Schema:
+    """Return the message that contains an order in another format, with the schema of this name."""
+    return {
+        "title": "An order in another format",
+        "summary": f"{summary} docs/formats.md describes it. Values may also be compressed with gzip.",
+        "payload": {"$ref": f"{_COMPONENTS}{name}"},
+    }
+
+
 def _kafka_key(key: Schema) -> Schema:
     return {"kafka": {"key": key, "bindingVersion": _KAFKA_BINDING}}
 
 
 def _schemas() -> Schema:
     stub = json.schema_components([Stub], ref_template=f"{_COMPONENTS}{{name}}")[1]
-    return _with_component_refs(json_schema()["$defs"] | stub) | {
-        "OrderHeaders": {
-            "type": "object",
-            "description": "All optional; other headers are ignored, and kept in dead letters. "
-            "The `dlq-*` headers are those of a replayed message: consumers take its version from "
-            f"`{Header.TIMESTAMP}`, `{Header.PARTITION}` and `{Header.OFFSET}`.",
-            "properties": {**_TRACE_HEADERS, **_select(*_ORIGIN, Header.REPLAYS, Header.REPLAYED_BY)},
-        },
-        "DeadLetterHeaders": _dead_letter_headers(),
-        "DeadLetterStubHeaders": _dead_letter_headers(Header.STUB),
+    return (
+        _with_component_refs(json_schema()["$defs"] | stub)
+        | _envelopes()
+        | {
+            "OrderHeaders": {
+                "type": "object",
+                "description": "All optional; other headers are ignored, and kept in dead letters. "
+                "The `dlq-*` headers are those of a replayed message: consumers take its version from "
+                f"`{Header.TIMESTAMP}`, `{Header.PARTITION}` and `{Header.OFFSET}`.",
+                "properties": {**_TRACE_HEADERS, **_select(*_ORIGIN, Header.REPLAYS, Header.REPLAYED_BY)},
+            },
+            "DeadLetterHeaders": _dead_letter_headers(),
+            "DeadLetterStubHeaders": _dead_letter_headers(Header.STUB),
+        }
+    )
+
+
+def _envelopes() -> Schema:
+    order = {"$ref": f"{_COMPONENTS}Order"}
+    text = {"type": "string", "description": "The order as JSON text."}
+    outbox = _object("payload", payload={"anyOf": [order, text]}) | {"not": {"required": ["schema"]}}
+    row = {"anyOf": [order, outbox, {"type": "null"}]}
+    event = _object("op", op={"enum": ["c", "u", "r", "d", "t"]}, before={}, after=row)
+    version = {"const": "1.0"}
+    cloudevents = [
+        _object("specversion", "data", specversion=version, data={"anyOf": [order, text]}),
+        _object("specversion", "data_base64", specversion=version, data_base64={"type": "string"}),
+    ]
+    return {
+        "CloudEvent": {"anyOf": cloudevents},
+        "DebeziumEvent": {"anyOf": [event, _object("payload", schema={}, payload=event), outbox, text]},
+        "ConnectEnvelope": _object("schema", "payload", schema={}, payload={"anyOf": [order, text, {"type": "null"}]}),
     }
+
+
+def _object(*required: str, **properties: Schema) -> Schema:
+    return {"type": "object", "properties": properties, "required": [*required]}
 
 
 def _dead_letter_headers(*more: str) -> Schema:

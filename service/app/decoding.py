@@ -6,7 +6,11 @@ from typing import TYPE_CHECKING, Final
 
 from service.decoding.decoder import Decoder, DecodingRules
 from service.decoding.field_mapping import FieldMapping
+from service.entities.dead_letter import Reason, Violation
 from service.entities.message_format import MessageFormat, accepted_formats
+from service.entities.order import Order
+from service.entities.record import Record
+from service.errors import DocumentRejected
 from service.handler.kafka.consumer.formats.message_decoder import MessageDecoder
 
 if TYPE_CHECKING:
@@ -45,3 +49,16 @@ def message_decoder(
     document: "DocumentSettings", decoder: Decoder, count: Mapping[MessageFormat, Callable[[], None]] = _NOT_COUNTED
 ) -> MessageDecoder:
     return MessageDecoder(decoder, accepted_formats(document.format), max_bytes=document.max_message_bytes, count=count)
+
+
+def value_decoder(document: "DocumentSettings") -> Callable[[bytes], Order]:
+    """Return a function that decodes a value in any accepted format, and raises DocumentRejected if it has no order."""
+    decoder = message_decoder(document, document_decoder(document))
+
+    def decode(value: bytes) -> Order:
+        decoded = decoder.decode(Record("", 0, 0, 0, None, value, None))
+        if decoded is None:
+            raise DocumentRejected(Reason.INVALID, [Violation("", "contains no order")])
+        return decoded[0]
+
+    return decode

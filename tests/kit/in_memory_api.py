@@ -6,7 +6,7 @@ import structlog
 from prometheus_client import CollectorRegistry
 from starlette.testclient import TestClient
 
-from service.app.decoding import document_decoder
+from service.app.decoding import value_decoder
 from service.config import DocumentSettings
 from service.entities.order import Order
 from service.handler.http.api import Backends, create_app
@@ -76,7 +76,7 @@ class InMemoryApi:
         replay = ReplayBackend(
             replayer=self.replayer,
             responses=IdempotentResponses(),
-            decode=document_decoder(DocumentSettings()).decode,
+            decode=value_decoder(DocumentSettings()),
             max_value_bytes=2**20,
             outcomes=self.metrics.replays.outcomes,
         )

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from jsonschema import Draft7Validator, Draft202012Validator, ValidationError
 
+from generator.formats import wrap
 from reference import ROOT
-from reference.asyncapi import HEADERS
+from reference.asyncapi import HEADERS, WRAPPED_ORDERS
 from reference.documents import render_asyncapi
 from service.entities.dead_letter import DeadLetter, Reason
 from service.entities.dead_letter_headers import NAMES, Header, Headers
@@ -70,6 +71,25 @@ def test_the_order_has_the_schema_of_the_decoder() -> None:
     validator("payload", "Order").validate(SAMPLE)
     with pytest.raises(ValidationError):
         validator("payload", "Order").validate(SAMPLE | {"order_uid": "with space"})
+
+
+@pytest.mark.parametrize(
+    ("message_format", "message"),
+    {
+        "json": "Order",
+        "cloudevents": "CloudEvent",
+        "cloudevents-binary": "Order",
+        "debezium": "DebeziumEvent",
+        "debezium-schema": "DebeziumEvent",
+        "outbox": "DebeziumEvent",
+        "connect": "ConnectEnvelope",
+    }.items(),
+)
+def test_a_message_of_each_format_is_described(message_format: str, message: str) -> None:
+    value, _ = wrap(json.dumps(SAMPLE).encode(), message_format)
+    assert value
+    described = [name for name in ("Order", *WRAPPED_ORDERS) if validator("payload", name).is_valid(json.loads(value))]
+    assert described == [message]
 
 
 def test_every_header_and_reason_is_described() -> None:

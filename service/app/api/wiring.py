@@ -11,7 +11,7 @@ from structlog.typing import FilteringBoundLogger
 from service.app.api.parts import ApiParts, Database, OrderCache
 from service.app.build_info import build_info
 from service.app.database import ApplicationName, connection_settings
-from service.app.decoding import document_decoder
+from service.app.decoding import value_decoder
 from service.app.metrics_registry import new_metrics
 from service.config import CacheSettings, KafkaSettings, Settings
 from service.errors import InvalidKeysFile, InvalidSettings
@@ -181,7 +181,7 @@ def _replay(settings: Settings, metrics: ApiMetrics, password_watch: PasswordWat
     return ReplayBackend(
         replayer=replayer,
         responses=IdempotentResponses(),
-        decode=document_decoder(document).decode,
+        decode=value_decoder(document),
         max_value_bytes=document.max_message_bytes,
         outcomes=metrics.replays.outcomes,
     )

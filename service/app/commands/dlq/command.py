@@ -14,7 +14,7 @@ from service.app.commands.dlq.arguments import add_arguments
 from service.app.commands.dlq.dead_letter_text import description, json_line, print_json_lines, print_table
 from service.app.commands.dlq.editor import edit_named
 from service.app.commands.dlq.replay_report import ReplayReport
-from service.app.decoding import document_decoder
+from service.app.decoding import value_decoder
 from service.entities.dead_letter_record import DeadLetterId, DeadLetterRecord, Excerpt
 from service.errors import CommandFailed, UsageError
 from service.handler.kafka.client.topic_reader import open_committable_topic, partitions_of
@@ -87,7 +87,7 @@ def _replay(
         source = KafkaReplaySource(open_committable_topic(consumer, kafka.dead_letter_topic, admin_client(kafka)), stop)
         if args.edit:
             with stop.interruptible():
-                plan = edit_named(plan, source, document_decoder(document), asks=not args.dry_run)
+                plan = edit_named(plan, source, value_decoder(document), asks=not args.dry_run)
         replay = Replay(plan, source, report, stop)
         if args.dry_run:
             replay.preview()
