@@ -34,8 +34,8 @@ class CloudEvents:
 
     def describe(self, message: RawMessage) -> str | None:
         is_event = (
-            "specversion" in message.envelope
-            or message.header(VERSION_HEADER) is not None
+            message.header(VERSION_HEADER) is not None
+            or "specversion" in message.envelope
             or _content_type(message).startswith(_CLOUDEVENTS)
         )
         return MessageFormat.CLOUDEVENTS.description if is_event else None

@@ -27,6 +27,7 @@ _OTHER_ENCODINGS: Final = (
 
 Big-endian text without a mark begins like Confluent's wire format, and so more of it is compared.
 """
+_OTHER_STARTS: Final = tuple(start for start, _ in _OTHER_ENCODINGS)
 
 
 def decompressed(value: bytes, max_bytes: int) -> bytes:
@@ -63,9 +64,9 @@ def utf8(value: bytes) -> bytes:
     """Remove a byte order mark of UTF-8. Raises DocumentRejected for UTF-16 and UTF-32."""
     if value.startswith(_UTF8_MARK):
         return value[len(_UTF8_MARK) :]
-    for start, encoding in _OTHER_ENCODINGS:
-        if value.startswith(start):
-            raise undecodable(f"{encoding} is not supported: send UTF-8")
+    if value.startswith(_OTHER_STARTS):
+        encoding = next(name for start, name in _OTHER_ENCODINGS if value.startswith(start))
+        raise undecodable(f"{encoding} is not supported: send UTF-8")
     return value
 
 

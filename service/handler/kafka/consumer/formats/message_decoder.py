@@ -96,7 +96,10 @@ class MessageDecoder:
         return decoded
 
     def _recognize(self, message: RawMessage) -> tuple[FormatReader, str]:
-        return next((each, title) for each in self._formats if (title := each.describe(message)))
+        for each in self._formats:
+            if title := each.describe(message):
+                return each, title
+        raise AssertionError  # PlainJson describes every message
 
     def _decode_wrapped(self, document: RawDocument, title: str) -> Decoded:
         """Decode a document, and name the format in the detail of a rejection."""

@@ -1,10 +1,13 @@
 """What a record adds to the batch that is being filled."""
 
 import pytest
+from msgspec import convert
 from msgspec.json import encode
 
 from service.entities.dead_letter_headers import Headers
+from service.entities.order import Order
 from service.entities.record import HEADER_BYTES, Record
+from service.entities.version import RecordCoordinates
 from service.handler.kafka.consumer.add_record import add_record
 from service.repo.writer.order_store import PostgresOrderStore
 from service.repo.writer.rows import PreparedOrder, copy_rows
@@ -55,3 +58,11 @@ def test_any_text_of_an_order_is_prepared_for_the_store(text: str) -> None:
     assert consumed.versioned.order.entry == text
     assert isinstance(consumed.versioned, PreparedOrder)
     assert consumed.versioned.rows == copy_rows(consumed.versioned.order, consumed.versioned.source)
+
+
+def test_an_order_that_was_not_decoded_from_json_is_prepared_with_escapes() -> None:
+    order = convert(order_document(entry="\t"), Order)
+    source = RecordCoordinates(1, 0, 0, "orders")
+    prepared = PostgresOrderStore.prepare(order, source, None)
+    assert isinstance(prepared, PreparedOrder)
+    assert prepared.rows == copy_rows(order, source)
