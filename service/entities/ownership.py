@@ -57,14 +57,16 @@ def _matcher(value: bytes) -> Callable[[bytes], bool]:
     uid = _order_uid(value)
     if uid is not None:
         return uid.encode().__eq__
-    quoted = {uid for text in _texts(value) for uid in _QUOTED.findall(text)}
-    return lambda uid: uid in quoted or (uid in value and _BINARY.search(value) is not None)
+    if _BINARY.search(value):
+        return value.__contains__
+    return {uid for text in _texts(value) for uid in _QUOTED.findall(text)}.__contains__
 
 
 def _texts(value: bytes) -> Iterator[bytes]:
     """Yield the text, the same without the escapes of a document in a string, and the document of a CloudEvent."""
     yield value
-    yield value.replace(b'\\"', b'"')
+    if b'\\"' in value:
+        yield value.replace(b'\\"', b'"')
     for encoded in _BASE64.findall(value):
         with suppress(binascii.Error):
             yield binascii.a2b_base64(encoded)
