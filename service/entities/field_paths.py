@@ -9,8 +9,9 @@ from msgspec.structs import FieldInfo
 from service.entities.order import Delivery, Item, Order, Payment
 
 ITEMS: Final = "items"
-_ESCAPE: Final = b"\\"
-"""In the JSON of a text. The store looks for it in the message alone, to learn whether it must escape the order's."""
+IDENTITY: Final = "order_uid"
+_NUL: Final = b"\\u0000"
+"""The character NUL in JSON, which PostgreSQL cannot store."""
 PARTS: Final[Mapping[str, type[msgspec.Struct]]] = {"delivery": Delivery, "payment": Payment, ITEMS: Item}
 """The parts of an order by field."""
 
@@ -42,14 +43,16 @@ def check_alias(alias: str, path: str) -> None:
 def check_default(path: str, value: Any) -> None:
     """Raise ValueError unless the order may have this value in `path` where a message has no such field."""
     field = _require_field(path)
+    if path == IDENTITY:
+        raise ValueError(f"{path} identifies the order: with a default, all messages without it would be one order")
     if not field.required:
         raise ValueError(f"{path} is optional: it needs no default")
     try:
         msgspec.convert(value, field.type)
     except msgspec.ValidationError as error:
         raise ValueError(f"the default of {path} is invalid: {str(error).replace('`', '')}") from None
-    if _ESCAPE in msgspec.json.encode(value):
-        raise ValueError(f"the default of {path} is invalid: it contains a quote, a backslash or a control character")
+    if _NUL in msgspec.json.encode(value):
+        raise ValueError(f"the default of {path} is invalid: it contains a NUL character")
 
 
 def _require_field(path: str) -> FieldInfo:

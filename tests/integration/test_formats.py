@@ -1,5 +1,6 @@
 """Messages in every format are stored, served and dead-lettered by real processes like plain JSON."""
 
+import json
 import shlex
 from gzip import compress
 
@@ -49,3 +50,18 @@ def test_a_format_that_is_not_accepted_is_dead_lettered_by_name(harness: Harness
         other: "CloudEvents: set document.format to auto or cloudevents",
         b"\0\0\0\0\x11" + plain: "Confluent wire format, schema id 17: set document.format to auto or confluent",
     }
+
+
+def test_an_order_with_other_names_and_types_and_a_default_is_stored(harness: Harness) -> None:
+    order = order_document(entry='a\t"\\b', sm_id=7)
+    message = {name: value for name, value in order.items() if name not in ("entry", "shardkey")}
+    harness.produce(Sent(encode(message | {"shard_key": order["shardkey"], "sm_id": "7"})))
+    service = harness.consumer(
+        ORDERS_DOCUMENT__ALIASES='{"shard_key": "shardkey"}',
+        ORDERS_DOCUMENT__DEFAULTS=json.dumps({"entry": order["entry"]}),  # with characters that COPY must escape
+        ORDERS_DOCUMENT__COERCE="true",
+    )
+    harness.wait_committed({0: 1})
+    assert metric(service, "orders_coerced_values_total") == 1
+    api = harness.spawn("api", settings=harness.settings).ready()
+    assert httpx2.get(f"{api.url}/orders/{order['order_uid']}").json() == order

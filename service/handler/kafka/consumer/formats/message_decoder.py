@@ -33,7 +33,10 @@ _ORDER_START: Final = b'{"order_uid"'
 
 
 Decoded = tuple[Order, bytes | None]
-"""An order, and the JSON text that it was decoded from; None: an object instead. A plain tuple is made faster."""
+"""An order, and the JSON text with all its texts; None if there is none, for a field may have a default.
+
+A plain tuple is made faster.
+"""
 
 
 class MessageDecoder:
@@ -72,7 +75,7 @@ class MessageDecoder:
             if value.startswith(_ORDER_START) and not headers:
                 order = self._decoder.decode_tolerantly(value)
                 self._count_json()
-                return order, value
+                return order, None
         return self._decode_any(value, headers or [], is_tried=is_json)
 
     def _decode_any(self, value: bytes, headers: Headers, *, is_tried: bool) -> Decoded | None:
@@ -111,5 +114,5 @@ class MessageDecoder:
     def _decode_document(self, document: RawDocument, *, is_tried: bool) -> Decoded:
         if not isinstance(document, bytes):
             return self._decoder.decode_object(document), None
-        decode = self._decoder.decode_tolerantly if is_tried else self._decoder.decode
-        return decode(document), document
+        order = None if is_tried else self._decoder.try_decode(document)
+        return (self._decoder.decode_tolerantly(document), None) if order is None else (order, document)
