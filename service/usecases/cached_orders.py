@@ -39,12 +39,15 @@ def queried_orders(reads: Mapping[str, ReadResult]) -> dict[str, QueriedOrder]:
 
 
 class RunningRead:
-    """A read of many orders, whose results are outdated if their orders are invalidated before it ends."""
+    """A read of many orders, whose results are outdated if their orders are invalidated before it ends.
+
+    So are all of them if caching is suspended: later notifications do not arrive.
+    """
 
     def __init__(self) -> None:
         self._detached: set[str] = set()
         self.is_detached = False
-        """All orders were invalidated."""
+        """All orders were invalidated, or caching was suspended."""
 
     def detach(self, uid: str) -> None:
         self._detached.add(uid)
@@ -168,6 +171,7 @@ class CachedOrders:
         """
         if can_read and self._use is CacheUse.BYPASSED:
             self._clear()
+        self._detach_running_reads()
         self._use = CacheUse.BYPASSED if can_read else CacheUse.SERVE_ONLY
 
     def _is_usable(self) -> bool:
@@ -176,5 +180,8 @@ class CachedOrders:
     def _clear(self) -> None:
         self._values.clear()
         self._absent.clear()
+        self._detach_running_reads()
+
+    def _detach_running_reads(self) -> None:
         for reads in self._running:
             reads.detach_all()

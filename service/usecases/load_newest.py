@@ -9,8 +9,8 @@ from service.usecases.ports.reads import OrderReader
 async def load_newest(reader: OrderReader, cached: CachedOrders, count: int) -> int | None:
     """Load this many orders, or until the cache is full; return how many.
 
-    Skips orders that were notified after the snapshot was taken. Returns None if the cache was invalidated meanwhile.
-    Raises StorageUnavailable.
+    Skips orders that were notified after the snapshot was taken. Returns None if the cache was invalidated, or
+    caching was suspended, meanwhile. Raises StorageUnavailable.
     """
     loaded = 0
     with cached.running_read() as read:

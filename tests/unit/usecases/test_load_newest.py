@@ -52,6 +52,17 @@ async def test_an_order_notified_during_the_warm_up_is_not_filled_from_its_snaps
     assert await setup.locale() == "new"
 
 
+@pytest.mark.parametrize("can_read", [True, False])
+async def test_a_warm_up_ends_without_filling_the_cache_if_the_listener_disconnects(*, can_read: bool) -> None:
+    setup = LookupSetup(OLD)
+    warm_up = await warming(setup)
+    setup.cached.suspend(can_read=can_read)
+    setup.reader.store(NEW)  # its notification is lost
+    setup.reader.gate.set()
+    assert await warm_up is None
+    assert len(setup.cache) == 0
+
+
 async def test_an_order_loaded_during_the_warm_up_is_not_overwritten_from_its_snapshot() -> None:
     setup = LookupSetup(OLD)
     warm_up = await warming(setup)
