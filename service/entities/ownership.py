@@ -20,6 +20,7 @@ _UID: Final = re.compile(f"{UID_CHARACTER}{{1,{MAX_UID_LENGTH}}}")
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 _GZIP_WINDOW: Final = 16 + zlib.MAX_WBITS
 _MAX_DECOMPRESSED_BYTES: Final = 2**24
+_MAX_GZIP_MEMBERS: Final = 64
 _BASE64: Final = re.compile(rb'"data_base64"\s*:\s*"([A-Za-z0-9+/=]*)"')
 _BINARY: Final = re.compile(rb"[\0-\x08\x0e-\x1f]")
 """A control character, which no JSON text contains."""
@@ -76,7 +77,10 @@ def _decompressed(value: bytes) -> bytes:
     """Decompress gzip, as far as it is not malformed; other values stay as they are."""
     rest, content = value, b""
     with suppress(zlib.error):
-        while rest.startswith(_GZIP_MAGIC) and (room := _MAX_DECOMPRESSED_BYTES - len(content)) > 0:
+        for _ in range(_MAX_GZIP_MEMBERS):
+            room = _MAX_DECOMPRESSED_BYTES - len(content)
+            if not rest.startswith(_GZIP_MAGIC) or not room:
+                break
             member = zlib.decompressobj(_GZIP_WINDOW)
             content += member.decompress(rest, room)
             rest = member.unused_data

@@ -102,6 +102,7 @@ def test_a_message_is_an_order_a_tombstone_or_has_violations_without_values(mess
 BOMBS = {
     "128 MiB in gzip": compress(b" " * 2**27, mtime=0),
     "gzip in many members": compress(b" " * 2**10, mtime=0) * 20_000,
+    "gzip in empty members": compress(b"", mtime=0) * 50_000,
     "gzip in gzip": compress(compress(b" " * 2**27, mtime=0), mtime=0),
     "nested payloads": b'{"payload":' * 90_000,
     "nested texts": json.dumps(json.dumps("{" * 100_000 + '"')).encode(),

@@ -10,6 +10,8 @@ from service.handler.kafka.consumer.formats.document import undecodable
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 _GZIP_WINDOW: Final = 16 + zlib.MAX_WBITS
 """Largest window, with a header and trailer of gzip."""
+_MAX_GZIP_MEMBERS: Final = 64
+"""Each one costs a copy of the rest. Compressors write one, and one more for each appended file."""
 _JSON_NULL: Final = b"null"
 _JSON_WHITESPACE: Final = b" \t\n\r"
 _UTF8_MARK: Final = b"\xef\xbb\xbf"
@@ -39,9 +41,9 @@ def decompressed(value: bytes, max_bytes: int) -> bytes:
 
 
 def _gunzipped(value: bytes, max_bytes: int) -> bytes:
-    parts, room = [], max_bytes
+    parts, room = list[bytes](), max_bytes
     while value:
-        if not value.startswith(_GZIP_MAGIC):
+        if not value.startswith(_GZIP_MAGIC) or len(parts) == _MAX_GZIP_MEMBERS:
             raise undecodable("malformed gzip")
         member = zlib.decompressobj(_GZIP_WINDOW)
         try:

@@ -189,7 +189,12 @@ def test_decompressed_size_is_limited() -> None:
     bomb = compressed(b" " * 2**26)
     assert len(bomb) < 2**17
     assert detail(bomb) == f"too-large: larger than {2**20} bytes when decompressed"
-    assert detail(compressed(b" ") * 40_000 + bomb) == f"too-large: larger than {2**20} bytes when decompressed"
+    assert detail(compressed(b" ") * 40 + bomb) == f"too-large: larger than {2**20} bytes when decompressed"
+
+
+def test_the_members_of_gzip_are_limited() -> None:
+    assert decode(compressed(b"") * 63 + compressed(DOCUMENT)) == decode(DOCUMENT)
+    assert detail(compressed(b"") * 64 + compressed(DOCUMENT)) == "undecodable: malformed gzip"
 
 
 @pytest.mark.parametrize("value", [wrapped(**CE, data="x" * 2**20), encoded("{" + "x" * 2**20)])
