@@ -1,6 +1,6 @@
 """All metrics: names with units, bounded labels, descriptions, and the mode that has them.
 
-Each group of metrics is a class. The order of the groups and their metrics is that of `docs/metrics.md`.
+Each group of metrics is a class. `docs/metrics.md` lists the groups and their metrics in this order.
 
 `docs/metrics.md` lists the alerts and dashboard panels that read each metric.
 """

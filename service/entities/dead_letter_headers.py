@@ -77,7 +77,7 @@ def known_headers(headers: Headers | None, max_value_bytes: int) -> Headers:
 
 
 def without_dlq_headers(headers: Headers | None) -> Headers:
-    """Return the original headers: those of a dead letter replace older `dlq-*` headers."""
+    """Return the headers without `dlq-*`: a dead letter gets its own."""
     return [(name, value) for name, value in headers or () if not name.startswith(DLQ_PREFIX)]
 
 

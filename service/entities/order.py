@@ -118,9 +118,9 @@ def json_schema() -> dict[str, Any]:
 
 
 def portable(schemas: dict[str, Any]) -> dict[str, Any]:
-    """Return the schemas by name, with patterns for every engine. Those of an order allow unknown fields.
+    """Return the schemas by name, with patterns for every engine. The schemas of an order allow unknown fields.
 
-    JSON Schema's patterns are those of ECMAScript, in which `$` is the end. Go and Rust have no look-around.
+    JSON Schema uses ECMAScript's patterns, in which `$` is the end. Go and Rust have no look-around.
     """
     ported: dict[str, Any] = json.decode(json.encode(schemas).replace(json.encode(_END).strip(b'"'), b"$"))
     for part in DocumentPart.__subclasses__():

@@ -54,7 +54,7 @@ def known_order(key: bytes | None, value: bytes | None) -> str | None:
 
 
 def _matcher(value: bytes) -> Callable[[bytes], bool]:
-    """Return whether a uid may be that of the record's order."""
+    """Return a function that tells whether the record may contain the order with a given uid."""
     uid = _order_uid(value)
     if uid is not None:
         return uid.encode().__eq__

@@ -19,7 +19,7 @@ NOTIFY: Final = f"SELECT pg_notify({CHANNEL}, payload) FROM {_PAYLOADS}"
 NOTIFY_STORED: Final = f"""\
 SELECT pg_notify({CHANNEL}, '{{"stored_at":"' || {rfc3339_expression("now()")} || '",' || substr(payload, 2))
 FROM {_PAYLOADS}"""
-"""NOTIFY, with the time at which the transaction stores its orders: that of `orders.stored_at`."""
+"""NOTIFY, with the transaction's `orders.stored_at`."""
 _ENVELOPE_BYTES: Final = len('{"stored_at":"","changed":[],"versions":[]}') + len("294276-12-31T23:59:59.999999Z")
 _SEPARATOR_BYTES: Final = 3
 NO_VERSIONS: Final[Mapping[str, Version]] = {}
@@ -30,7 +30,7 @@ _decoder: Final = Decoder(Notification)
 def payloads(
     new: Sequence[str], changed: Sequence[str], versions: Mapping[str, Version] = NO_VERSIONS
 ) -> Iterator[str]:
-    """Yield as few payloads as possible. `versions` has those of all orders, or none."""
+    """Yield as few payloads as possible. `versions` has the version of every order, or is empty."""
     for field, uids in (("new", new), ("changed", changed)):
         for chunk in _chunks(uids, _max_bytes(versions)):
             members = {"versions": [versions[uid] for uid in chunk]} if versions else {}
@@ -51,7 +51,7 @@ def parse(payload: str) -> Notification | None:
 
 
 def _max_bytes(versions: Mapping[str, Version]) -> int:
-    """Return the size of the largest version in a payload, or a little more: that of its greatest numbers."""
+    """Return an upper bound of the size of a version in a payload: the size of a version of its greatest numbers."""
     return len(encode([*map(max, zip(*versions.values(), strict=True))])) + 1 if versions else 0
 
 

@@ -25,7 +25,7 @@ class BulkLookup:
         self._slots = asyncio.Semaphore(MAX_CONCURRENT_QUERIES)
 
     async def find(self, uids: Sequence[str], max_bytes: int) -> dict[str, bytes | memoryview]:
-        """Return the documents of those of these distinct orders that exist, in this order.
+        """Return the documents of the orders that exist, in the order of the uids, which must be distinct.
 
         Raises OrdersTooLarge if the documents together are larger than `max_bytes`, and StorageUnavailable on a miss
         without a database.
@@ -41,7 +41,7 @@ class BulkLookup:
         return {uid: split_etag(known[uid])[1] for uid in uids if uid in known}
 
     async def _find_missed(self, uids: Sequence[str], max_bytes: int) -> dict[str, bytes]:
-        """Return those of these orders that exist, with their ETags in front."""
+        """Return the documents of the orders that exist, with their ETags in front."""
         try:
             queried = await self._query(uids, max_bytes)
         except StorageUnavailable:

@@ -21,7 +21,7 @@ class CurrentSummaries:
         self._has_replayed = has_replayed
 
     async def read(self, uids: Sequence[str]) -> Mapping[str, bytes]:
-        """Return the summaries of those orders that are stored. Retries while PostgreSQL is unreachable."""
+        """Return the summaries of the orders that are stored. Retries while PostgreSQL is unreachable."""
         began = monotonic()
         while True:
             results = await self._try(uids)

@@ -26,7 +26,7 @@ class Arrival(NamedTuple):
 
 
 def count(arrivals: Iterable[Arrival], query: CountsQuery, *, counted_since_ms: int, until_ms: int) -> ArrivalCounts:
-    """Count by bucket. The last one also has those after `until_ms`, by a producer's clock that is ahead."""
+    """Count by bucket. A producer's clock may be ahead: the last bucket includes timestamps after `until_ms`."""
     since_ms, bucket_ms = to_milliseconds(query.since), query.bucket_seconds * 1_000
     buckets = [Counter[str]() for _ in range(since_ms, max(until_ms, since_ms + 1), bucket_ms)]
     for timestamp_ms, reason in arrivals:

@@ -134,7 +134,7 @@ class Replay:
                 self.observer.on_refused(each, ReplayRefusal.MISSING)
 
     def _choose(self, dead_letters: Iterable[DeadLetterRecord]) -> Iterator[DeadLetterRecord]:
-        """Yield those that match and are not refused, as they are sent."""
+        """Yield the dead letters that match and are not refused, as they are sent."""
         for dead_letter in filter(self.plan.filters.matches, dead_letters):
             if refusal := self.plan.refusal(dead_letter):
                 self.observer.on_refused(dead_letter.id, refusal)

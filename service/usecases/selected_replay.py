@@ -1,6 +1,6 @@
 """Replays dead letters that a user has selected, one of them possibly edited, and reports on each.
 
-The rules are those of every replay: see `replay.py`.
+The rules of every replay apply: see `replay.py`.
 """
 
 from collections.abc import Sequence

@@ -10,7 +10,7 @@ from service.usecases.ports.reads import Notification
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotificationCallbacks:
     on_listen: Callable[[int], None]
-    """Notifications arrive from now on. Those of commits before this LSN may have been missed."""
+    """Notifications arrive from now on. Notifications of commits before this LSN may have been missed."""
     on_lsn: Callable[[int], None]
     """Every notification received so far was committed before this LSN."""
     on_verified: Callable[[float], None]
@@ -22,7 +22,7 @@ class NotificationCallbacks:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListenerCallbacks(NotificationCallbacks):
-    """Those of one listener."""
+    """Callbacks of one listener."""
 
     on_disconnect: Callable[[], None]
     """Notifications may be missed until `on_listen`."""
@@ -35,7 +35,7 @@ class ListenerCallbacks(NotificationCallbacks):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MergedCallbacks(NotificationCallbacks):
-    """Those of all listeners. LSNs of several servers cannot be compared: they are UNKNOWN_LSN."""
+    """Callbacks of all listeners. LSNs of several servers cannot be compared: they are UNKNOWN_LSN."""
 
     on_disconnect: Callable[[bool], None]
     """Notifications may be missed. Called repeatedly until `on_listen`, with whether the database can be read."""

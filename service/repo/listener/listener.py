@@ -2,8 +2,8 @@
 
 A half-open TCP connection, or a pooler in transaction mode, drops notifications without an error. So a heartbeat is
 notified at start and at every interval, and a heartbeat that does not arrive in time counts as a disconnect. It is sent
-from a second connection: through a pooler, a connection may receive its own notifications although those of others
-are lost.
+from a second connection: through a pooler, a connection may receive its own notifications although others' are
+lost.
 """
 
 import asyncio

@@ -63,16 +63,16 @@ class Listeners:
         finally:
             for task in tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)  # until the connections are closed
+            await asyncio.gather(*tasks, return_exceptions=True)  # they close their connections
 
     async def watch(self) -> None:
-        """While disconnected, report repeatedly whether the database can be read. Runs until canceled."""
+        """Call `on_disconnect` repeatedly while a listener is not verified. Runs until canceled."""
         query: asyncio.Task[Identity] | None = None
         while True:
             await self._merged.disconnected.wait()
             if query is None or query.done():
                 query = asyncio.create_task(self._reads.identity())
-                query.add_done_callback(_succeeded)
+                query.add_done_callback(_succeeded)  # retrieves its error, which asyncio would log otherwise
             await asyncio.wait({query}, timeout=self._timeout_seconds)
             can_read = query.done() and _succeeded(query)
             if not self.is_verified:

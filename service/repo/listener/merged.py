@@ -19,7 +19,7 @@ STANDBY: Final = (
 
 
 class MergedListeners:
-    """Turns the callbacks of `count` listeners into those of one. Belongs to one event loop."""
+    """Merges the callbacks of `count` listeners. Belongs to one event loop."""
 
     def __init__(self, count: int, callbacks: MergedCallbacks) -> None:
         self._count = count
@@ -75,7 +75,7 @@ class MergedListeners:
     def _database_problem(self, number: int, database: str, read: Identity) -> str | None:
         """Return a problem if two listeners share a database, or if none listens to the one that is read.
 
-        Raises InvalidSettings if several listeners would need to compare their LSNs with that of a standby.
+        Raises InvalidSettings if several listeners would need to compare their LSNs with a standby's.
         """
         if read.is_standby and self._count > 1:
             raise InvalidSettings(STANDBY)

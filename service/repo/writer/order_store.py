@@ -143,7 +143,7 @@ class PostgresOrderStore:
         new = [versioned for versioned in absent if versioned.order.date_created >= cutoff]
         redelivered, updates = 0, list[Update]()
         for uid, found in stored.items():
-            if found.version == newest[uid].source.version:
+            if found.source.version == newest[uid].source.version:
                 redelivered += 1
             elif self._is_newer(newest[uid], found):
                 updates.append(Update(newest[uid], found))
@@ -159,7 +159,7 @@ class PostgresOrderStore:
         )
 
     def _compare(self, cursor: Cursor, updates: Sequence[Update]) -> tuple[list[Update], list[Update]]:
-        """Return those that are stored with an equal document and with a different one, at the version just read."""
+        """Return the updates with an equal document, and with a different one. Leave out those that are now stale."""
         documents = stored_documents(cursor, [update.new.order.order_uid for update in updates])
         unchanged: list[Update] = []
         replaced: list[Update] = []

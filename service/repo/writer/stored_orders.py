@@ -1,7 +1,7 @@
 """The reads of the writer: versions, erasures and documents of the orders of a batch."""
 
 from collections.abc import Collection, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Self
 
 import msgspec
 import psycopg
@@ -16,7 +16,7 @@ Cursor = psycopg.Cursor[tuple[Any, ...]]
 _VERSION: Final = f"""\
 o.order_uid, o.id, o.shard, {milliseconds("o.source_timestamp")},
 o.source_partition, o.source_offset, o.source_topic"""
-"""The fields of StoredVersion."""
+"""The fields of StoredVersion, then of its `source`."""
 
 VERSIONS_AND_ERASED: Final = f"""\
 SELECT {_VERSION} FROM orders o
@@ -36,34 +36,26 @@ class StoredVersion(NamedTuple):
     order_uid: str
     id: int
     shard: int
-    timestamp_ms: int
-    partition: int
-    offset: int
-    topic: str
+    source: RecordCoordinates
 
-    @property
-    def version(self) -> tuple[int, int, int]:
-        """The same sort key as that of RecordCoordinates."""
-        return (self.timestamp_ms, self.partition, self.offset)
-
-    @property
-    def source(self) -> RecordCoordinates:
-        return RecordCoordinates(
-            timestamp_ms=self.timestamp_ms, partition=self.partition, offset=self.offset, topic=self.topic
-        )
+    @classmethod
+    def read(cls, row: Sequence[Any]) -> Self:
+        """Return the version in a row of _VERSION."""
+        uid, order_id, shard, *source = row
+        return cls(uid, order_id, shard, RecordCoordinates(*source))
 
 
 def stored_versions(cursor: Cursor, uids: Collection[str]) -> tuple[dict[str, StoredVersion], set[str]]:
     """Return the versions of the stored orders, and the uids that were erased, even if they are stored."""
     found = cursor.execute(VERSIONS_AND_ERASED, {"uids": ",".join(uids)}).fetchall()
     erased = {uid for uid, order_id, *_ in found if order_id is None}
-    return {row[0]: StoredVersion._make(row) for row in found if row[0] not in erased}, erased
+    return {row[0]: StoredVersion.read(row) for row in found if row[0] not in erased}, erased
 
 
 def stored_documents(cursor: Cursor, uids: Sequence[str]) -> dict[str, tuple[StoredVersion, Order | None]]:
     """Return versions and documents from one snapshot. Orders without child rows are missing."""
     found = cursor.execute(STORED_DOCUMENTS, [uids])
-    return {row[0]: (StoredVersion._make(row), _decode(document)) for *row, document in found}
+    return {row[0]: (StoredVersion.read(row), _decode(document)) for *row, document in found}
 
 
 def _decode(text: str) -> Order | None:

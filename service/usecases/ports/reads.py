@@ -123,7 +123,8 @@ _Version = tuple[Annotated[int, Meta(ge=0, le=MAX_TIMESTAMP_MS)], int, int]
 class Notification(Struct, frozen=True):
     """The orders that one transaction inserted, and those that it changed.
 
-    `versions` are those of `new`, then of `changed`. A transaction that deletes orders has none, and no `stored_at`.
+    `versions` belong to the orders of `new`, then of `changed`. A transaction that deletes orders has no versions and
+    no `stored_at`.
     """
 
     new: list[OrderUid] = []

@@ -19,7 +19,7 @@ _HEARTBEAT: Final = b": heartbeat\n\n"
 _RECONNECT: Final = b"retry: 2000\n\n"
 
 ReadEvents = Callable[[int], Sequence[bytes]]
-"""Returns the next events after a number, of those that are ready to be sent."""
+"""Returns the next events after a number, up to the first one that is not ready to be sent."""
 
 
 class EventStream(Response):

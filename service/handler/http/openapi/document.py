@@ -36,7 +36,7 @@ HEADERS: Final = {
     "none for a list of one customer: headers contain no personal data.",
     "X-Cache": "`hit`: served from memory; `miss`: read from the database.",
     "Idempotency-Replayed": "`true`: the response to an earlier request with this Idempotency-Key.",
-    _REQUEST_ID: "The id in the log: that of the request's `X-Request-ID`, or a new one.",
+    _REQUEST_ID: "The id in the log: the request's `X-Request-ID`, or a new one.",
     "Retry-After": "Seconds after which to retry.",
 }
 """Response headers."""

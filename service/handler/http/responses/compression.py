@@ -1,7 +1,7 @@
 """Compresses responses with gzip for clients that accept it.
 
 A compressed response gets a weak ETag, because a strong one identifies bytes (RFC 9110, 8.8.3.3). If-None-Match
-compares weakly, so both forms match. A 304 repeats the form that the client sent, which is that of its cached response.
+compares weakly, so both forms match. A 304 repeats the form that the client sent: the one of its cached response.
 
 Orders and dead letters are never compressed. The length of a compressed response could reveal personal data in it, and
 an order has one strong ETag, whether the cache or the application answers. GZipMiddleware leaves out event streams.
@@ -45,7 +45,7 @@ class CompressionMiddleware:
 
 
 def _describe_encoding(status: int, headers: MutableHeaders, known_tags: str) -> None:
-    """Make the ETag weak if it is that of a compressed response, and add Vary where GZipMiddleware does not."""
+    """Make the ETag of a compressed response weak, and add Vary where GZipMiddleware does not."""
     tag = headers.get("etag", "")
     is_known_weak = False
     if status == HTTPStatus.NOT_MODIFIED:

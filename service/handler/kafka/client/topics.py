@@ -53,7 +53,7 @@ def size_mismatch(kafka: "KafkaSettings", admin: DiagnosticAdminClient) -> str |
 
 @translated()
 def unreplicated(names: Collection[str], admin: DiagnosticAdminClient) -> list[str]:
-    """Return those of these topics that have a partition with a single replica. Raises KafkaRequestFailed."""
+    """Return the named topics that have a partition with a single replica. Raises KafkaRequestFailed."""
     topics = admin.list_topics(timeout=ADMIN_CALL_TIMEOUT_SECONDS).topics
     return [
         name

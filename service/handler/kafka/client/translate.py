@@ -1,4 +1,4 @@
-"""Translates errors of the Kafka client into those of `service/errors.py`. The text consists of fixed phrases."""
+"""Translates the Kafka client's errors into KafkaRequestFailed. The text consists of fixed phrases."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -16,8 +16,6 @@ from service.handler.kafka.consumer.topic.position_check import PositionCheck
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assignment:
-    """Belongs to the reading thread."""
-
     client: Consumer
     topic: str
     progress: Progress

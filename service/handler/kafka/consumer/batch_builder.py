@@ -22,7 +22,7 @@ MAX_DECODED_BYTES: Final = 2**21
 
 
 class BatchBuilder:
-    """Holds the batch that is being filled. Belongs to the reading thread."""
+    """Holds the batch that is being filled."""
 
     def __init__(self, decoder: MessageDecoder, prepare: Prepare, metrics: "ConsumerMetrics") -> None:
         self._decoder = decoder

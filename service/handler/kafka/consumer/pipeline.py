@@ -19,8 +19,6 @@ from service.usecases.ports.batch import Batch
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchPipeline:
-    """Belongs to the reading thread."""
-
     builder: BatchBuilder
     worker: BatchWorker
     progress: Progress

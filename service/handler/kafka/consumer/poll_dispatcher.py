@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PollDispatcher:
-    """Belongs to the reading thread."""
-
     client: Consumer
     pipeline: BatchPipeline
     assignment: Assignment

@@ -27,8 +27,6 @@ _POLL_SECONDS: Final = 0.1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shutdown:
-    """Belongs to the reading thread."""
-
     client: Consumer
     pipeline: BatchPipeline
     progress: Progress

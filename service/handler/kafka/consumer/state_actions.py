@@ -22,7 +22,7 @@ PAUSE_AFTER_SECONDS: Final = 1.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StateActions:
-    """Belongs to the reading thread. A full batch waits `pause_after` seconds before fetching is paused."""
+    """A full batch waits `pause_after` seconds before fetching is paused."""
 
     dispatcher: PollDispatcher
     pipeline: BatchPipeline

@@ -52,7 +52,7 @@ class KafkaReplaySource:
 
 
 class ReplayProducer:
-    """Implements usecases.ports.replay.ReplayTarget. `partitions` are those of the topic.
+    """Implements usecases.ports.replay.ReplayTarget. `partitions` are the topic's.
 
     `replayed_by` goes into a header. `delivery_timeout` is the producer's, in seconds.
     """

@@ -22,7 +22,7 @@ FIX_SCHEMA: Final = "remove the constraint, trigger or column that makes Postgre
 
 
 class BreakerControl:
-    """Belongs to the reading thread. Opens and closes the breaker in `state` as the outcomes of batches require.
+    """Opens and closes the breaker in `state` as the outcomes of batches require.
 
     `limits` are those of every batch; a probe has fewer messages.
     """

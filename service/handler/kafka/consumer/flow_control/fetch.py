@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class FetchControl:
-    """Belongs to the reading thread. A pause discards what the client has prefetched."""
+    """A pause discards what the client has prefetched."""
 
     def __init__(
         self,

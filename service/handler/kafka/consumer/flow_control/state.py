@@ -20,7 +20,7 @@ class ConsumerState(Enum):
     PROBE_WAITING_FOR_STORE = "waiting for the store with a probe"
     """As WAITING_FOR_STORE, while the circuit breaker is open."""
     REREADING = "about to reread"
-    """The circuit breaker has closed. Messages are skipped until reading continues at those that were held back."""
+    """The circuit breaker has closed. Messages are skipped until reading continues at the first held-back one."""
 
 
 class ConsumerEvent(Enum):
@@ -76,7 +76,7 @@ BREAKER_IS_OPEN: Final = frozenset(
 
 
 class ConsumerStateMachine:
-    """Owns the state, and pauses and resumes fetching as it requires. Belongs to the reading thread.
+    """Owns the state, and pauses and resumes fetching as it requires.
 
     Each method raises ValueError if TRANSITIONS does not allow the change.
     """

@@ -16,7 +16,7 @@ _UPDATE_INTERVAL_SECONDS: Final = 1.0
 
 
 class Lag:
-    """Compares offsets that are done with the ends of partitions. Belongs to the reading thread.
+    """Compares offsets that are done with the ends of partitions.
 
     The lag counts what can be read: up to the last stable offset, where the first open transaction begins. Messages
     after it have a separate metric.

@@ -20,8 +20,6 @@ _RETRY_INTERVAL_SECONDS: Final = 0.5
 
 
 class OffsetCommitter:
-    """Belongs to the reading thread."""
-
     def __init__(
         self,
         *,

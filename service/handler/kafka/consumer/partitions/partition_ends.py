@@ -18,10 +18,7 @@ _QUERY_TIMEOUT_SECONDS: Final = 0.5
 
 
 class PartitionEnds:
-    """Belongs to the reading thread.
-
-    The client learns the ends of partitions by fetching, so the ends of the others are queried.
-    """
+    """The client learns the ends of partitions by fetching, so the ends of the others are queried."""
 
     def __init__(self, client: Consumer, topic: str, now: Callable[[], float] = monotonic) -> None:
         self._client = client
@@ -38,7 +35,7 @@ class PartitionEnds:
         self._ends, self._unfetched = ends, unfetched
 
     def query(self, partitions: Collection[int], paused: Collection[int]) -> None:
-        """Query the ends of those partitions that are not fetched, such as paused ones.
+        """Query the ends of partitions that are not fetched, such as paused ones.
 
         Blocks for at most half a second; the rest is left for the next call.
         """

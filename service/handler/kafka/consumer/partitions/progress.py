@@ -23,7 +23,7 @@ class PartitionProgress:
 
 
 class Progress:
-    """Belongs to the reading thread.
+    """How far this member has processed its partitions.
 
     An offset is uncommitted from the time at which everything before it is done until the broker has acknowledged its
     commit. An offset of a revoked partition that is uncommitted is abandoned: the next owner reads its messages again.

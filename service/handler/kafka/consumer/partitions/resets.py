@@ -20,7 +20,7 @@ _QUERY_TIMEOUT_SECONDS: Final = 5
 
 
 class OffsetResets:
-    """The client reports positions out of range by `auto.offset.reset=error`. Belongs to the reading thread."""
+    """The client reports positions out of range by `auto.offset.reset=error`."""
 
     def __init__(
         self,

@@ -38,7 +38,7 @@ class _Topic(msgspec.Struct, frozen=True):
 
 
 class LatestStatistics:
-    """The client's last statistics, until they are read. Belongs to the reading thread, which runs the callback."""
+    """The client's last statistics, until they are read."""
 
     def __init__(self) -> None:
         self._text: str | None = None

@@ -16,8 +16,6 @@ from service.pkg.log_throttle import LogThrottle
 
 
 class ClientErrors:
-    """Belongs to the reading thread."""
-
     def __init__(
         self,
         topic: str,

@@ -9,8 +9,6 @@ from service.handler.kafka.client.member_errors import explanation, underlying_e
 
 
 class ClientFailure:
-    """Belongs to the reading thread."""
-
     def __init__(self, log: FilteringBoundLogger) -> None:
         self._log = log
         self._fatal: KafkaError | None = None

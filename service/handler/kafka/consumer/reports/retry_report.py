@@ -32,7 +32,10 @@ _CHECK_DEAD_LETTER_TOPIC: Final = (
 
 
 class RetryReport:
-    """Logs only a fixed phrase and the SQLSTATE of a database error, and only the uid of an order."""
+    """Belongs to the writing thread.
+
+    Logs only a fixed phrase and the SQLSTATE of a database error, and only the uid of an order.
+    """
 
     def __init__(self, metrics: "ConsumerMetrics", log: FilteringBoundLogger) -> None:
         self._metrics = metrics

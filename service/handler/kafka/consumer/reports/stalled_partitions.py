@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class StalledPartitions:
-    """Compares the client's statistics with the previous ones. Belongs to the reading thread."""
+    """Compares the client's statistics with the previous ones."""
 
     def __init__(self, log: FilteringBoundLogger, now: Callable[[], float] = monotonic) -> None:
         self._log = log

@@ -32,7 +32,7 @@ class _Sampled(NamedTuple):
 
 
 def traced(tracer: Tracer, write: Write) -> Write:
-    """Return `write` with a span for each batch, and for its sampled messages."""
+    """Return `write` with a span for each batch, and for its sampled messages. Runs in the writing thread."""
 
     def write_traced(batch: Batch) -> Outcome:
         messages = list(islice(_sampled(batch), MAX_MESSAGES))

@@ -19,7 +19,7 @@ _TIMEOUT_SECONDS: Final = 2.0
 
 
 class TopicIdLookup:
-    """Belongs to the reading thread. Does not block, except as `topic_id_of`."""
+    """Does not block, except as `topic_id_of`."""
 
     def __init__(self, admin: AdminClient, topic: str, now: Callable[[], float] = monotonic) -> None:
         self._admin = admin

@@ -18,10 +18,7 @@ _SETTLE_SECONDS: Final = 1.0
 
 
 class TopicIdentity:
-    """Belongs to the reading thread, which alone sets the group's topic id.
-
-    `timeout`: for how many seconds lookups may fail while the broker delivers messages.
-    """
+    """`timeout`: for how many seconds lookups may fail while the broker delivers messages."""
 
     def __init__(
         self,

@@ -49,7 +49,7 @@ class _Unverified:
 class PositionCheck:
     """Withholds the messages of a partition until it is known to which topic its position belongs.
 
-    A recreated topic is read from its beginning. Belongs to the reading thread.
+    A recreated topic is read from its beginning.
     """
 
     def __init__(
@@ -129,7 +129,7 @@ class PositionCheck:
         return self.withhold(partition, offset)
 
     def verify(self) -> list[TopicPartition]:
-        """Resume verified partitions; return those whose position was moved. Blocks for seconds if Kafka is slow."""
+        """Resume verified partitions; return the partitions that moved. Blocks for seconds if Kafka is slow."""
         if not self._unverified:
             return []
         if not self._identity.is_known:
