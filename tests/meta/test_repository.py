@@ -22,6 +22,7 @@ CREATED_LATER = {
     "dist/sbom.cdx.json",
 }
 """Files that a build, a command or an example creates."""
+VAGUE_NAMES = {"common", "helper", "helpers", "misc", "shared", "support", "util", "utils"}
 MAX_TEST_FILE_LINES = 400
 UPWARDS = re.compile(r"(?<![\w.])(?:\.\./)+[\w-]+")
 
@@ -139,6 +140,14 @@ def test_names_in_the_worked_examples_exist() -> None:
     code = "\n".join(_text(path) for path in _tracked() if path.suffix in {".py", ".ts"} or path.name == "run")
     assert len(named) >= 10
     assert [name for name in sorted(named) if not re.search(rf"\b{name}\b", code)] == []
+
+
+def test_a_name_says_what_a_module_or_a_package_holds() -> None:
+    parts = {
+        part for path in _tracked() if path.suffix == ".py" for part in path.relative_to(ROOT).with_suffix("").parts
+    }
+    assert len(parts) > 500
+    assert parts & VAGUE_NAMES == set()
 
 
 def test_no_test_file_has_more_than_400_lines() -> None:
