@@ -52,7 +52,7 @@ class RecordedListener:
         self.pool = ReadPool(connection_settings(reading or dsn, "tests", connect_timeout=2, statement_timeout=2), 2)
         log = structlog.get_logger()
         servers = [*map(Conninfo, [dsn, *more])]
-        self.listener = Listeners(servers, self.pool, callbacks, log, heartbeat=heartbeat, connect_timeout=5)
+        self.listener = Listeners(servers, self.pool, callbacks, log, heartbeat=heartbeat)
 
     def _record(self, what: str) -> None:
         self.calls.append(what)

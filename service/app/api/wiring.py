@@ -158,7 +158,6 @@ def _listeners(settings: Settings, pool: ReadPool, cache: OrderCache, log: Filte
         callbacks,
         log,
         heartbeat=settings.listener.heartbeat,
-        connect_timeout=settings.postgres.connect_timeout,
     )
 
 

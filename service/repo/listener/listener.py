@@ -59,10 +59,7 @@ _Failure = psycopg.Error | OSError | StorageUnavailable | _HeartbeatTimeout | _W
 
 
 class Listener:
-    """Belongs to one event loop. `conninfo` must lead to a primary itself.
-
-    `heartbeat` and `connect_timeout` are seconds.
-    """
+    """Belongs to one event loop. `conninfo` must lead to a primary itself. `heartbeat` is in seconds."""
 
     def __init__(
         self,
@@ -72,7 +69,6 @@ class Listener:
         log: FilteringBoundLogger,
         *,
         heartbeat: float,
-        connect_timeout: float,
     ) -> None:
         self._conninfo = conninfo
         self.server = address(conninfo.dsn)
@@ -81,7 +77,6 @@ class Listener:
         self._log = log
         self._heartbeat_seconds = heartbeat
         self._timeout_seconds = heartbeat / 2  # so that a loss is detected within one and a half heartbeats
-        self._connect_timeout = connect_timeout
         self._heartbeat_channel = f"orders_heartbeat_{secrets.token_hex(8)}"
         self._identity: Identity | None = None
         self._heartbeats = 0
@@ -121,7 +116,7 @@ class Listener:
                 await self._beat(listening, notifying, heartbeat, identity.channel)
 
     async def _connect(self, stack: AsyncExitStack) -> BoundedAsyncConnection:
-        async with asyncio.timeout(self._connect_timeout):
+        async with asyncio.timeout(self._conninfo.connect_timeout):
             connection = await BoundedAsyncConnection.connect(
                 await self._conninfo.resolve_async(),
                 autocommit=True,

@@ -19,10 +19,7 @@ if TYPE_CHECKING:
 
 
 class Listeners:
-    """Belongs to one event loop. Each of `servers` must lead to a primary itself.
-
-    `heartbeat` and `connect_timeout` are seconds.
-    """
+    """Belongs to one event loop. Each of `servers` must lead to a primary itself. `heartbeat` is in seconds."""
 
     def __init__(
         self,
@@ -32,21 +29,13 @@ class Listeners:
         log: FilteringBoundLogger,
         *,
         heartbeat: float,
-        connect_timeout: float,
     ) -> None:
         self._reads = reads
         self._on_disconnect = callbacks.on_disconnect
         self._timeout_seconds = heartbeat / 2
         self._merged = MergedListeners(len(servers), callbacks)
         self.members = [
-            Listener(
-                server,
-                reads,
-                self._merged.callbacks_of(number),
-                log,
-                heartbeat=heartbeat,
-                connect_timeout=connect_timeout,
-            )
+            Listener(server, reads, self._merged.callbacks_of(number), log, heartbeat=heartbeat)
             for number, server in enumerate(servers)
         ]
 

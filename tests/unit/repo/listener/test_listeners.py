@@ -31,6 +31,6 @@ def test_a_listener_is_named_by_its_address_without_the_password() -> None:
         on_disconnect=ignore,
     )
     log = structlog.get_logger()
-    listeners = Listeners([*map(Conninfo, dsns)], NoReads(), callbacks, log, heartbeat=1, connect_timeout=1)
+    listeners = Listeners([*map(Conninfo, dsns)], NoReads(), callbacks, log, heartbeat=1)
     assert [member.server for member in listeners.members] == ["node-0:5432", "node-1:5432"]
     assert not listeners.is_verified
