@@ -1,1 +1,1 @@
-"""The composition roots: one module for each command wires up the other packages."""
+"""The composition roots: one module or package for each command wires up the other packages."""

@@ -20,7 +20,7 @@ from service.handler.http.responses.if_none_match import matches
 from service.handler.http.responses.problems import Problem
 from service.handler.http.routes.dead_letters import _format_cursor as format_dead_letters_cursor
 from service.handler.http.routes.dead_letters import _parse_cursor as parse_dead_letters_cursor
-from service.handler.http.routes.orders import _parse_cursor as parse_cursor
+from service.handler.http.routes.order_list import _parse_cursor as parse_cursor
 from service.handler.http.security.keys import Keys, KeyScope
 from service.pkg.units import parse_bytes, parse_seconds
 from service.repo.reader.statements import page_values

@@ -24,6 +24,7 @@ from service.handler.http.routes import (
     dead_letters,
     events,
     history,
+    order_list,
     order_lookup,
     orders,
     page,
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 
 STRUCTS: Final = (
     Order,
-    orders.OrderList,
+    order_list.OrderList,
     order_lookup.LookUpOrders,
     order_lookup.LookedUpOrders,
     history.HistoryView,
@@ -115,7 +116,8 @@ def _empty_app(version: str) -> FastAPI:
 def _include_routes(app: FastAPI, backends: Backends, keys: Keys | None, log: FilteringBoundLogger) -> None:
     reading = access(keys, KeyScope.READ)
     reading_dead_letters = access(keys, KeyScope.DEAD_LETTERS)
-    _include(app, orders.router(backends.lookup, backends.reader), reading)
+    _include(app, orders.router(backends.lookup), reading)
+    _include(app, order_list.router(backends.reader), reading)
     _include(app, order_lookup.router(backends.bulk_lookup), reading)
     _include(app, history.router(backends.reader), reading)
     _include(app, events.router(backends.broadcaster), reading)

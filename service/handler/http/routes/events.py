@@ -14,7 +14,7 @@ from service.handler.http.events.event_stream import EventStream
 from service.handler.http.openapi.document import LAST_EVENT_ID, ok, request_headers, schema_ref
 from service.handler.http.openapi.examples import ORDER
 from service.handler.http.openapi.router import Router
-from service.handler.http.routes.orders import OrderSummary
+from service.handler.http.routes.order_list import OrderSummary
 
 Include = Annotated[
     Literal["summary"] | None,
