@@ -1,11 +1,14 @@
-"""Prints and records the results of .ci/nightly. Exits 1 if a test failed or was skipped, or if a tier ran no test.
+"""Prints and records the results of .ci/nightly. Exits 1 if a test failed or was skipped, or if the tier ran no test.
 
-Usage: nightly.py TESTS_FOLDER REPORTS_FOLDER RESULTS_FILE COMMIT TIER... REPORTS_FOLDER contains TIER.xml for each.
-Replaces the entries of these tiers in RESULTS_FILE, from which `make reference` generates docs/nightly.md.
+Usage: nightly.py TESTS_FOLDER REPORTS_FOLDER RESULTS_FILE COMMIT whole|part TIER. REPORTS_FOLDER contains TIER.xml.
+`make reference` generates docs/nightly.md from RESULTS_FILE, which has the runs of each tier. A run of the whole tier
+replaces all earlier ones, and a part only the results of the tests that it ran.
 """
 
 import json
 import sys
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,29 +17,50 @@ from tiers import HEADER, Tier, read
 MEASURED = "measured"
 """Name of the property with which a test records a figure."""
 
+Run = dict[str, Any]
 
-def main(tests: Path, reports: Path, results_file: Path, commit: str, names: list[str]) -> int:
-    results = json.loads(results_file.read_text(encoding="utf-8")) if results_file.exists() else {}
-    tiers = [read(name, tests / name, reports / f"{name}.xml") for name in names]
+
+def main(tests: Path, reports: Path, results_file: Path, commit: str, extent: str, name: str) -> int:
+    results: dict[str, list[Run]] = json.loads(results_file.read_text(encoding="utf-8"))
+    tier, earlier = read(name, tests / name, reports / f"{name}.xml"), results.get(name, [])
     print(HEADER)
-    print(*(tier.row(results.get(tier.name, {}).get("seconds")) for tier in tiers), sep="\n")
-    results |= {tier.name: result(tier, commit) for tier in tiers if tier.cases}
-    results_file.write_text(json.dumps(results, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    problems = [problem for tier in tiers for problem in tier.problems()]
+    print(tier.row(sum(run["seconds"] for run in earlier) or None))
+    if tier.cases:
+        new = run_of(tier, commit)
+        results[name] = [*(still_valid(earlier, new) if extent == "part" else []), new]
+    results_file.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    problems = list(tier.problems())
     print("", *problems, sep="\n")
     return 1 if problems else 0
 
 
-def result(tier: Tier, commit: str) -> dict[str, Any]:
-    counts = {"ran": len(tier.cases), "failed": tier.failed, "skipped": tier.skipped, "seconds": round(tier.seconds)}
-    return {"commit": commit, "date": tier.date, **counts, MEASURED: measured(tier)}
+def run_of(tier: Tier, commit: str) -> Run:
+    """Return the outcomes and the recorded figures by test, in the order in which the tests ran."""
+    tests = {test_id(case): outcome(case) for case in tier.cases}
+    properties = [(test_id(case), each.attrib) for case in tier.cases for each in case.iter("property")]
+    measured = {test: each["value"] for test, each in properties if each["name"] == MEASURED}
+    return {"commit": commit, "date": tier.date, "seconds": round(tier.seconds), "tests": tests, MEASURED: measured}
 
 
-def measured(tier: Tier) -> dict[str, str]:
-    """Return the recorded figures by test, in the order in which the tests ran."""
-    properties = [(case, each) for case in tier.cases for each in case.iter("property")]
-    return {case.attrib["name"]: each.attrib["value"] for case, each in properties if each.get("name") == MEASURED}
+def test_id(case: ET.Element) -> str:
+    return f"{case.attrib['classname'].rpartition('.')[2]}::{case.attrib['name']}"
+
+
+def outcome(case: ET.Element) -> str:
+    if case.find("failure") is not None or case.find("error") is not None:
+        return "failed"
+    return "passed" if case.find("skipped") is None else "skipped"
+
+
+def still_valid(earlier: list[Run], new: Run) -> Iterator[Run]:
+    """Yield the earlier runs, without the tests that have run again."""
+    for run in earlier:
+        left = {
+            part: {key: run[part][key] for key in run[part] if key not in new["tests"]} for part in ("tests", MEASURED)
+        }
+        if left["tests"]:
+            yield run | left
 
 
 if __name__ == "__main__":
-    sys.exit(main(*map(Path, sys.argv[1:4]), sys.argv[4], sys.argv[5:]))
+    sys.exit(main(*map(Path, sys.argv[1:4]), *sys.argv[4:]))
