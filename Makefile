@@ -144,9 +144,9 @@ web/node_modules/.installed: web/package-lock.json | venv
 
 lock: venv ## Update the lock files (ARGS=--upgrade for newer versions)
 	@$(PIP) install $(UV)
-	@$(COMPILE) pyproject.toml --extra otel --output-file requirements.lock $(ARGS)
+	@$(COMPILE) pyproject.toml --extra otel --extra registry --output-file requirements.lock $(ARGS)
 	@$(COMPILE) --group pyproject.toml:build --output-file requirements-build.lock $(ARGS)
 	@$(COMPILE) --group pyproject.toml:audit --output-file requirements-audit.lock $(ARGS)
-	@$(COMPILE) pyproject.toml --extra demo --extra otel --group dev --output-file requirements-dev.lock $(ARGS) \
+	@$(COMPILE) pyproject.toml --extra demo --extra otel --extra registry --group dev --output-file requirements-dev.lock $(ARGS) \
 	  --constraint requirements.lock --constraint requirements-build.lock
 	@$(NPM) run lock

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any, Final
 
+from generator.formats import REGISTRY_FORMATS
 from generator.options import add_plan_options, plan_from
 from generator.verify import Verification, verify
 from service.config import Settings
@@ -53,6 +54,8 @@ def run(args: argparse.Namespace, settings: Settings, _stop: object) -> int:
     plan = plan_from(args)
     if not plan.count:
         raise UsageError("check: cannot check an unlimited run: set --count to more than 0")
+    if args.format in REGISTRY_FORMATS and not args.until:
+        raise UsageError(f"check: --format {args.format} needs --until, as `orders generate` has printed it")
     require_kafka(settings.kafka)
     conninfo = conninfo_of(settings.postgres)
     require_postgres(conninfo)

@@ -62,6 +62,9 @@ _WRAPS: Final[Mapping[str, Callable[[bytes], bytes]]] = {
 FORMATS: Final = (*_WRAPS, MIXED)
 """Formats of a stream. In a mixed one, each message has another one than the message before it."""
 
+REGISTRY_FORMATS: Final = ("confluent-json", "avro", "protobuf")
+"""Formats whose schema is in a registry: `generator.encodings` encodes the orders of a stream in plain JSON."""
+
 
 def wrap(document: bytes | None, message_format: str, number: int = 0) -> tuple[bytes | None, Headers]:
     """Return the value and the headers of a message; `number` is its place in the stream.

@@ -3,25 +3,33 @@
 import argparse
 import sys
 import time
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from generator.faults import FULL_CATALOG
+from generator.formats import REGISTRY_FORMATS
 from generator.options import add_plan_options, plan_from
 from generator.orders import utc_now
 from generator.produce import RateLimiter, Tally, open_producer, produce
 from generator.progress import ProgressLine
-from generator.stream import Plan, stream
+from generator.stream import Message, Plan, stream
 from service.config import KafkaSettings, Settings
 from service.config.addresses import bootstrap_servers
+from service.errors import UsageError
 from service.handler.kafka.client.connection_errors import BOOTSTRAP_SERVERS
 from service.handler.kafka.client.diagnostics import diagnosed, require_kafka
 from service.handler.kafka.client.properties import given
+from service.handler.kafka.registry.connect import registry_client
 from service.pkg.argtypes import rate
 from service.pkg.exit_codes import ExitCode
 from service.pkg.report import Report, add_json_option, reporting
 from service.pkg.shutdown_event import ShutdownEvent
 from service.pkg.timestamps import rfc3339
+
+if TYPE_CHECKING:
+    from generator.encodings import Encoding
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,12 +58,26 @@ def _run(args: argparse.Namespace, settings: Settings, report: Report, stop: Shu
     kafka = _kafka(args, settings)
     setting = "--bootstrap-servers" if args.bootstrap_servers else BOOTSTRAP_SERVERS
     require_kafka(kafka, setting=setting)
+    messages = _encoded(stream(plan), args.format, kafka, settings) if args.format in REGISTRY_FORMATS else stream(plan)
     with diagnosed(kafka, setting):
-        tally = _produce(plan, kafka, args.rate, report, stop)
+        tally = _produce(plan, messages, kafka, args.rate, report, stop)
     if plan.until:
         report.add(until=rfc3339(plan.until))
         report.line(f"to generate the same messages again, add --until {rfc3339(plan.until)}")
     return ExitCode.DONE if tally.complete else ExitCode.FAILED
+
+
+def _encoded(
+    messages: Iterable[Message], message_format: "Encoding", kafka: KafkaSettings, settings: Settings
+) -> Iterator[Message]:
+    """Register the schema, and return the messages in this format. Raises UsageError and RegistryUnavailable."""
+    if settings.registry.urls is None:
+        raise UsageError(f"generate: --format {message_format} needs ORDERS_REGISTRY__URLS")
+    client = registry_client(settings.registry)
+    from generator.encodings import KINDS, encoded, schema_text  # noqa: PLC0415 - need the extra `registry`, too
+
+    schema_id = client.register(f"{kafka.topic}-value", KINDS[message_format], schema_text(message_format))
+    return encoded(messages, message_format, schema_id)
 
 
 def _list_faults(report: Report) -> None:
@@ -77,11 +99,18 @@ def _kafka(args: argparse.Namespace, settings: Settings) -> KafkaSettings:
     return settings.kafka.model_copy(update={name: value for name, value in given.items() if value})
 
 
-def _produce(plan: Plan, kafka: KafkaSettings, per_second: float, report: Report, stop: ShutdownEvent) -> Tally:
+def _produce(
+    plan: Plan,
+    messages: Iterable[Message],
+    kafka: KafkaSettings,
+    per_second: float,
+    report: Report,
+    stop: ShutdownEvent,
+) -> Tally:
     producer = open_producer(kafka.bootstrap_servers, kafka.topic, given(kafka), compress=plan.too_large)
     stop.set_at_signals()
     limiter, progress, started = RateLimiter(per_second), ProgressLine(sys.stderr, plan.count), time.monotonic()
-    tally = produce(stream(plan), producer, kafka.topic, limiter=limiter, stop=stop, on_progress=progress)
+    tally = produce(messages, producer, kafka.topic, limiter=limiter, stop=stop, on_progress=progress)
     progress.close()
     seconds = time.monotonic() - started
     report.add(sent=dict(tally.sent), delivered=tally.delivered, failed=dict(tally.failed), seconds=round(seconds, 3))

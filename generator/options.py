@@ -3,7 +3,7 @@
 import argparse
 from typing import Final
 
-from generator.formats import FORMATS, JSON
+from generator.formats import FORMATS, JSON, REGISTRY_FORMATS
 from generator.stream import Plan
 from service.errors import UsageError
 from service.pkg.argtypes import fraction, non_negative_int, timestamp
@@ -40,7 +40,12 @@ def add_plan_options(parser: argparse.ArgumentParser) -> None:
         metavar="TIME",
         help="latest date of an order (default: the start of the command; with --count 0 the time of sending)",
     )
-    parser.add_argument("--format", choices=FORMATS, default=JSON, help="format of the messages (default: json)")
+    parser.add_argument(
+        "--format",
+        choices=(*FORMATS, *REGISTRY_FORMATS),
+        default=JSON,
+        help=f"format of the messages (default: {JSON}); {', '.join(REGISTRY_FORMATS)} need a schema registry",
+    )
     parser.add_argument("--too-large", action="store_true", help="include faults with values over 1 MiB")
 
 
@@ -48,8 +53,9 @@ def plan_from(args: argparse.Namespace) -> Plan:
     """Return the plan for the options. Raises UsageError if the shares add up to more than 1."""
     shares = {name: getattr(args, name) for name in SHARES}
     until = args.until or Plan.until
-    shape = {"count": args.count, "seed": args.seed, "too_large": args.too_large, "format": args.format}
+    message_format = JSON if args.format in REGISTRY_FORMATS else args.format
+    shape = {"count": args.count, "seed": args.seed, "too_large": args.too_large}
     try:
-        return Plan(**shape, until=until, **shares)
+        return Plan(**shape, format=message_format, until=until, **shares)
     except ValueError as error:
         raise UsageError(str(error)) from None

@@ -26,18 +26,24 @@ _MAVEN_GOAL: Final = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:cop
 
 
 class Jar(NamedTuple):
+    """A jar, or another file of an artifact, with its type and classifier."""
+
     group: str
     artifact: str
     version: str
     sha256: str
+    type: str = "jar"
+    classifier: str = ""
 
     @property
     def coordinates(self) -> str:
-        return f"{self.group}:{self.artifact}:{self.version}"
+        kind = f":{self.type}:{self.classifier}" if self.classifier else ""
+        return f"{self.group}:{self.artifact}{kind}:{self.version}"
 
     @property
     def file_name(self) -> str:
-        return f"{self.artifact}-{self.version}.jar"
+        classifier = f"-{self.classifier}" if self.classifier else ""
+        return f"{self.artifact}-{self.version}{classifier}.{self.type}"
 
     def is_in(self, folder: Path) -> bool:
         """Return whether `folder` contains the file, with the listed checksum."""
@@ -136,7 +142,13 @@ def _pom(jars: Iterable[Jar]) -> str:
 
 
 def _element(jar: Jar) -> str:
-    parts = {"groupId": jar.group, "artifactId": jar.artifact, "version": jar.version}
+    parts = {
+        "groupId": jar.group,
+        "artifactId": jar.artifact,
+        "version": jar.version,
+        "type": jar.type,
+        "classifier": jar.classifier,
+    }
     return "".join(f"<{name}>{escape(value)}</{name}>" for name, value in parts.items())
 
 

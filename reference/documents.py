@@ -1,4 +1,4 @@
-"""docs/openapi.json, docs/asyncapi.json and docs/order.schema.json."""
+"""docs/openapi.json, docs/asyncapi.json, and the schemas of the order: docs/order.schema.json, .avsc and .proto."""
 
 import json
 from importlib.metadata import version
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 from reference import asyncapi
 from service.config import KafkaSettings
 from service.entities.order import json_schema
+from service.entities.order_schemas import as_json, avro_schema
 from tests.kit.in_memory_api import InMemoryApi
 
 if TYPE_CHECKING:
@@ -25,4 +26,8 @@ def render_asyncapi() -> str:
 
 
 def render_order_schema() -> str:
-    return json.dumps(json_schema(), indent=2) + "\n"
+    return as_json(json_schema())
+
+
+def render_avro_schema() -> str:
+    return as_json(avro_schema())

@@ -17,6 +17,7 @@ from reference import (
     problems,
     values_schema,
 )
+from service.entities.order_schemas import protobuf_schema
 
 Files = Mapping[str, Callable[[], str]]
 
@@ -37,6 +38,8 @@ OF_CODE: Final[Files] = {
     "docs/metrics.md": metrics.render,
     "docs/nightly.md": nightly.render,
     "docs/openapi.json": documents.render_openapi,
+    "docs/order.avsc": documents.render_avro_schema,
+    "docs/order.proto": protobuf_schema,
     "docs/order.schema.json": documents.render_order_schema,
     "docs/problems.md": problems.render,
     "tests/README.md": durations.render,

@@ -10,7 +10,7 @@ from importlib.metadata import PackageMetadata, PackageNotFoundError, metadata
 from reference import ROOT
 
 ALLOWED = {
-    "0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "ISC", "LGPL-3.0-only", "MIT", "MPL-2.0", "PSF-2.0"
+    "0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "ISC", "LGPL-3.0-only", "MIT", "MIT-0", "MPL-2.0", "PSF-2.0"
 }  # fmt: skip
 """SPDX identifiers. Packages under LGPL and MPL are unmodified and replaceable, which satisfies these licenses."""
 SPDX_BY_OLD_NAME = {
@@ -18,8 +18,8 @@ SPDX_BY_OLD_NAME = {
     "License :: OSI Approved :: Apache Software License": "Apache-2.0",
     "MIT License": "MIT",
 }
-WINDOWS_ONLY = {"tzdata": "Apache-2.0"}
-"""Packages that are not installed here, so that their metadata cannot be read."""
+ELSEWHERE = {"httpx2-jsfetch": "BSD-3-Clause", "tzdata": "Apache-2.0"}
+"""Packages of other platforms, which are not installed here, so that their metadata cannot be read."""
 PAGE = """\
 # Licenses
 
@@ -63,7 +63,7 @@ def python_license(name: str) -> str:
     try:
         package = metadata(name)
     except PackageNotFoundError:
-        return require_allowed(name, WINDOWS_ONLY.get(name, "unknown (the package is not installed)"))
+        return require_allowed(name, ELSEWHERE.get(name, "unknown (the package is not installed)"))
     return require_allowed(name, expression(package))
 
 

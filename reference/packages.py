@@ -27,13 +27,14 @@ HTTP_PARTS: Final = {RESPONSES, REQUESTS, SECURITY, OPENAPI, EVENTS}
 KAFKA: Final = "service.handler.kafka"
 CLIENT, CONSUMER, DEAD_LETTERS = f"{KAFKA}.client", f"{KAFKA}.consumer", f"{KAFKA}.dead_letters"
 KAFKA_OPERATIONS: Final = f"{KAFKA}.operations"
+REGISTRY: Final = f"{KAFKA}.registry"
 FLOW_CONTROL, PARTITIONS = f"{CONSUMER}.flow_control", f"{CONSUMER}.partitions"
 FORMATS, REPORTS, TOPIC = f"{CONSUMER}.formats", f"{CONSUMER}.reports", f"{CONSUMER}.topic"
 CONSUMER_PARTS: Final = {FORMATS, FLOW_CONTROL, PARTITIONS, REPORTS, TOPIC}
 
 HANDLERS: Final = {
     *(HTTP, ROUTES, FASTPATH, *HTTP_PARTS),
-    *(CLIENT, DEAD_LETTERS, KAFKA_OPERATIONS, CONSUMER, *CONSUMER_PARTS),
+    *(CLIENT, REGISTRY, DEAD_LETTERS, KAFKA_OPERATIONS, CONSUMER, *CONSUMER_PARTS),
 }
 SERVICE: Final = INWARDS | REPOS | HANDLERS | {DECODING, "service.config", "service.logs", "service.metrics"}
 
@@ -79,12 +80,13 @@ PACKAGES: Final[Mapping[str, Package]] = {
         "the API's application, the admin port's, and the server of both", INWARDS | HTTP_PARTS | {ROUTES, FASTPATH}
     ),
     CLIENT: Package("the Kafka client: properties, errors, topics, groups", INWARDS),
-    FORMATS: Package("messages in each format to documents, and these to orders", INWARDS | {DECODING}),
+    REGISTRY: Package("the schema registry: its client, the cache, readers of Avro and Protobuf", INWARDS),
+    FORMATS: Package("messages in each format to documents, and these to orders", INWARDS | {DECODING, REGISTRY}),
     FLOW_CONTROL: Package("pauses and the circuit breaker", INWARDS),
     PARTITIONS: Package("which offsets were read, written and committed", INWARDS | {CLIENT}),
     REPORTS: Package("metrics, log events and spans of the consumer", INWARDS | {CLIENT, PARTITIONS}),
     TOPIC: Package("the topic's identity, and the positions in it", INWARDS | {CLIENT}),
-    CONSUMER: Package("the reading and the writing thread", INWARDS | {CLIENT} | CONSUMER_PARTS),
+    CONSUMER: Package("the reading and the writing thread", INWARDS | {CLIENT, REGISTRY} | CONSUMER_PARTS),
     DEAD_LETTERS: Package("dead letters: encoding, producing, reading, replaying", INWARDS | {CLIENT}),
     KAFKA_OPERATIONS: Package("Kafka for commands: erase, rewind, skip, doctor", INWARDS | {CLIENT}),
     "service.config": Package("settings", {ERRORS, "service.entities", "service.pkg"}),

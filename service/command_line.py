@@ -42,6 +42,7 @@ COMMANDS: Final = {
     "doctor": Command(
         "check Kafka and PostgreSQL, and print the settings without secrets", "service.app.commands.doctor.command"
     ),
+    "schema": Command("print the order document's schema for producers", "service.app.commands.schema"),
     "completion": Command("print a script that completes commands in a shell", "service.app.commands.completion"),
     "demo": Command("run everything on this machine, with its own Kafka and PostgreSQL", "local.demo"),
     "bench": Command("run the benchmarks on real servers", "bench.command"),

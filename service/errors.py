@@ -13,6 +13,10 @@ OrdersError
 │       ├── SchemaMismatch               a table, column or privilege is missing: retry; a command says what to run
 │       ├── InternalError                a fault inside PostgreSQL, perhaps of one order: retry, and find that order
 │       └── ReadInterrupted              a read lost its connection or was canceled: retry it on another connection
+├── RegistryUnavailable          the schema registry did not return a schema: retry, and commit nothing
+│   └── SchemaUnknown                it does not know the schema, which may be new: retry a few times
+├── UnusableSchema               a schema is invalid, or its messages could take much memory: reject its messages
+├── SchemaNotLoaded              a message needs a schema that is not cached: load it, and decode the message then
 ├── DeadLettersUnavailable       the dead-letter topic did not acknowledge `unsent`: retry these, and commit nothing
 ├── GroupChanged                 the member left its group, or the topic was recreated: retry, and commit nothing
 ├── KafkaRequestFailed           Kafka did not do what was asked: fail; the API answers 503
@@ -44,6 +48,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from http import HTTPStatus
+    from uuid import UUID
 
     from service.entities.dead_letter import DeadLetter, Reason, Violation
 
@@ -107,6 +112,26 @@ class SchemaMismatch(StorageUnavailable):
 
 class InternalError(StorageUnavailable):
     """A bug or damaged data (SQLSTATE class XX), or a row that a worker of Citus rejected."""
+
+
+class RegistryUnavailable(OrdersError):
+    """The text names the registry's addresses and the problem, never a secret."""
+
+
+class SchemaUnknown(RegistryUnavailable):
+    """The text names the schema."""
+
+
+class UnusableSchema(OrdersError):
+    """The text completes "the schema …"."""
+
+
+class SchemaNotLoaded(OrdersError):
+    """`key` is the id or the GUID of the schema."""
+
+    def __init__(self, key: "int | UUID") -> None:
+        super().__init__(f"schema {key} is not loaded")
+        self.key = key
 
 
 class DeadLettersUnavailable(OrdersError):

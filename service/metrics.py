@@ -30,7 +30,7 @@ LABELS: Final = {
     "handler": "route templates; `none` if no route matches",
     "method": "GET, HEAD, POST, other",
     "status": "the statuses in `/openapi.json`; 404 and 405 if no route matches; 200 and 304 of static files",
-    "dependency": "postgresql, kafka (consumer), notifications (API)",
+    "dependency": "postgresql, kafka and registry (consumer), notifications (API)",
     "server": "host:port of each connection string in `ORDERS_POSTGRES__LISTEN_DSN`",
     "version": "the release",
     "mode": "consumer, api",

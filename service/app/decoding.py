@@ -11,10 +11,13 @@ from service.entities.message_format import MessageFormat, accepted_formats
 from service.entities.order import Order
 from service.entities.record import Record
 from service.errors import DocumentRejected
+from service.handler.kafka.consumer.formats.confluent import ConfluentWireFormat, ConfluentWithoutRegistry
 from service.handler.kafka.consumer.formats.message_decoder import MessageDecoder
+from service.handler.kafka.registry.connect import registry_client
+from service.handler.kafka.registry.schemas import SchemaCache
 
 if TYPE_CHECKING:
-    from service.config import DocumentSettings
+    from service.config import DocumentSettings, RegistrySettings
 
 
 def _ignore(*_: object) -> None: ...
@@ -46,9 +49,19 @@ def document_decoder(
 
 
 def message_decoder(
-    document: "DocumentSettings", decoder: Decoder, count: Mapping[MessageFormat, Callable[[], None]] = _NOT_COUNTED
+    document: "DocumentSettings",
+    decoder: Decoder,
+    count: Mapping[MessageFormat, Callable[[], None]] = _NOT_COUNTED,
+    schemas: SchemaCache | None = None,
 ) -> MessageDecoder:
-    return MessageDecoder(decoder, accepted_formats(document.format), max_bytes=document.max_message_bytes, count=count)
+    """Without `schemas`, the decoder rejects messages in Confluent's wire format."""
+    return MessageDecoder(
+        decoder,
+        accepted_formats(document.format),
+        max_bytes=document.max_message_bytes,
+        count=count,
+        confluent=ConfluentWireFormat(schemas.reader) if schemas else ConfluentWithoutRegistry(),
+    )
 
 
 def value_decoder(document: "DocumentSettings") -> Callable[[bytes], Order]:
@@ -62,3 +75,18 @@ def value_decoder(document: "DocumentSettings") -> Callable[[bytes], Order]:
         return decoded[0]
 
     return decode
+
+
+def schema_cache(registry: "RegistrySettings") -> SchemaCache | None:
+    """Return the cache of the registry's schemas; None without a registry. Raises InvalidSettings."""
+    if registry.urls is None:
+        return None
+    client = registry_client(registry)
+    from service.handler.kafka.registry.readers import reader_of  # noqa: PLC0415 - needs the extra `registry`, too
+
+    return SchemaCache(
+        client.fetch,
+        reader_of,
+        max_entries=registry.cache_size,
+        unknown_id_attempts=registry.unknown_id_attempts,
+    )

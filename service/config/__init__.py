@@ -12,6 +12,7 @@ from service.config.settings import (
     KafkaSettings,
     MigrationSettings,
     PostgresSettings,
+    RegistrySettings,
     Settings,
     SettingsGroup,
 )
@@ -24,6 +25,7 @@ __all__ = [
     "KafkaSettings",
     "MigrationSettings",
     "PostgresSettings",
+    "RegistrySettings",
     "Settings",
     "SettingsGroup",
     "load",

@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
@@ -69,16 +69,36 @@ def dsn_list(text: str) -> str:
 
 def web_url(text: str) -> str:
     """Return the URL if it is absolute, with http or https, and without a login. Raises ValueError without its text."""
-    try:
-        url = urlsplit(text)
-        is_valid = url.scheme in {"http", "https"} and url.hostname and url.port != 0 and not _SPACE.search(text)
-    except ValueError:
-        is_valid = False
-    if not is_valid:
+    url = _parsed_url(text)
+    if url is None:
         raise ValueError("not a web address: use a URL such as https://grafana.example.com/d/orders")
     if "@" in url.netloc:
         raise ValueError("the address must not contain a login, because the page shows it to everyone")
     return text
+
+
+def registry_urls(text: str) -> str:
+    """Return the list without spaces around its commas. Raises ValueError, whose text contains no part of the list."""
+    entries = [entry.strip() for entry in text.split(",")]
+    for number, entry in enumerate(entries, 1):
+        url = _parsed_url(entry)
+        if url is None:
+            raise ValueError(
+                f"not a web address (entry {number} of {len(entries)}): use http://host:port,http://host:port"
+            )
+        if "@" in url.netloc:
+            raise ValueError(f"entry {number} of {len(entries)} contains a login: set username and password")
+    return ",".join(entries)
+
+
+def _parsed_url(text: str) -> SplitResult | None:
+    """Return the parts of an absolute URL with http or https; None for other text."""
+    try:
+        url = urlsplit(text)
+        is_valid = url.scheme in {"http", "https"} and url.hostname and url.port != 0 and not _SPACE.search(text)
+    except ValueError:
+        return None
+    return url if is_valid else None
 
 
 def _entry(text: str, number: int, count: int) -> str:

@@ -30,6 +30,8 @@ def redacted(settings: "Settings") -> dict[str, Any]:
     postgres["dsn"] = redacted_dsn(postgres["dsn"])
     listening = [redacted_dsn(each) for each in settings.postgres.listen_dsns] if postgres["listen_dsn"] else [None]
     postgres["listen_dsn"] = listening[0] if len(listening) == 1 else json.dumps(listening)
+    registry = plain["registry"]
+    plain["registry"] = {name: REDACTED if value and _is_secret(name) else value for name, value in registry.items()}
     properties = plain["kafka"]["properties"]
     plain["kafka"]["properties"] = {name: REDACTED if _is_secret(name) else value for name, value in properties.items()}
     return plain

@@ -48,6 +48,7 @@ DsnList = Annotated[str, AfterValidator(addresses.dsn_list)]
 Callback = Annotated[str, AfterValidator(callbacks.importable)]
 Port = Annotated[int, Field(ge=0, le=MAX_PORT)]
 Url = Annotated[str, AfterValidator(addresses.web_url)]
+RegistryUrls = Annotated[str, AfterValidator(addresses.registry_urls)]
 Seconds = Annotated[float, BeforeValidator(parse_seconds), Field(ge=0, allow_inf_nan=False)]
 Age = Annotated[float, BeforeValidator(parse_age), Field(ge=0, allow_inf_nan=False)]
 Bytes = Annotated[int, BeforeValidator(parse_bytes), Field(ge=1)]
@@ -299,6 +300,58 @@ class DocumentSettings(SettingsGroup):
     """What to do with an order whose amounts do not add up: `warn` stores and counts it, `reject` dead-letters it."""
 
 
+class RegistrySettings(SettingsGroup):
+    urls: RegistryUrls | None = None
+    """Comma-separated URLs of a schema registry with Confluent's API, which are tried in this order. Needed for
+    messages in the Confluent wire format. For Apicurio, the URL ends in `/apis/ccompat/v7`."""
+    username: str | None = None
+    """User of the registry, for basic authentication."""
+    password: str | None = None
+    """Password of the user."""
+    password_file: Path | None = None
+    """File with the password. It is read for each schema."""
+    ca_file: Path | None = None
+    """PEM file of the authorities that may sign the registry's certificate; empty means the public ones."""
+    certificate_file: Path | None = None
+    """PEM file of the client certificate."""
+    key_file: Path | None = None
+    """PEM file of the client certificate's private key."""
+    token_url: Url | None = None
+    """Token endpoint of OAuth 2.0 with client credentials."""
+    client_id: str | None = None
+    """OAuth client."""
+    client_secret: str | None = None
+    """Secret of the OAuth client."""
+    client_secret_file: Path | None = None
+    """File with the secret. It is read for each schema."""
+    scope: str = ""
+    """OAuth scope."""
+    logical_cluster: str = ""
+    """`target-sr-cluster` of Confluent Cloud, for OAuth."""
+    timeout: Timeout = 5
+    """Timeout of a request."""
+    cache_size: Count = 1_000
+    """Number of schemas that are cached. A schema never changes, so it is fetched once."""
+    unknown_id_attempts: Count = 5
+    """How often the registry is asked for a schema that it does not know. Then the message is dead-lettered."""
+
+    @model_validator(mode="after")
+    def require_one_login(self) -> "RegistrySettings":
+        if self.username and self.token_url:
+            raise ValueError("set either username or token_url")
+        if self.username and (self.password is None) == (self.password_file is None):
+            raise ValueError("username requires either password or password_file")
+        if self.token_url and (not self.client_id or (self.client_secret is None) == (self.client_secret_file is None)):
+            raise ValueError("token_url requires client_id, and either client_secret or client_secret_file")
+        return self
+
+    @model_validator(mode="after")
+    def require_whole_certificate(self) -> "RegistrySettings":
+        if self.key_file and not self.certificate_file:
+            raise ValueError("key_file requires certificate_file")
+        return self
+
+
 class VersionSettings(SettingsGroup):
     compare_by: CompareBy = "timestamp"
     """How to tell the newer of two versions of an order: by the record's timestamp, or, within one partition, by its
@@ -378,6 +431,7 @@ class Settings(BaseSettings):
     circuit_breaker: CircuitBreakerSettings = CircuitBreakerSettings()
     rebalance: RebalanceSettings = RebalanceSettings()
     document: DocumentSettings = DocumentSettings()
+    registry: RegistrySettings = RegistrySettings()
     version: VersionSettings = VersionSettings()
     retention: RetentionSettings = RetentionSettings()
     history: HistorySettings = HistorySettings()

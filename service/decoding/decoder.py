@@ -93,6 +93,15 @@ class Decoder:
         The rules are those of JSON text, except for the size: the caller bounds it. Scalars are those of JSON, and
         datetimes. Changes `document`.
         """
+        try:
+            order = msgspec.convert(document, Order)
+        except msgspec.ValidationError:
+            return self._convert_tolerantly(document)
+        if _ESCAPED_NUL in msgspec.json.encode(order):  # faster than a look at each text
+            return self._convert_tolerantly(document)
+        return self._checked(order)
+
+    def _convert_tolerantly(self, document: Any) -> Order:
         _reject_nesting(document, self._rules.max_nesting)
         return self._convert(document, may_contain_nul=True)
 

@@ -1,20 +1,23 @@
 """Writes a batch: orders to the store, dead letters to their topic. Retries both until they succeed.
 
+Before, it decodes the records whose schemas were not loaded, and waits for the schema registry as for the store.
+
 The outcome says whether the batch's offsets may be committed. If Ingest raises, they must not be.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from threading import Event
 
 from service.entities.dead_letter import DeadLetter
-from service.errors import DeadLettersUnavailable
+from service.errors import DeadLettersUnavailable, RegistryUnavailable
 from service.pkg.backoff import Backoff
 from service.pkg.shutdown_event import ShutdownEvent
 from service.usecases.circuit_breaker import CircuitBreaker
 from service.usecases.outcome import Decision, Outcome
 from service.usecases.ports.batch import Batch
-from service.usecases.ports.ingest import DeadLetters, OrderStore, RetryObserver
+from service.usecases.ports.ingest import DeadLetters, DecodeUndecoded, OrderStore, RetryObserver
 from service.usecases.retrier import Retrier
 from service.usecases.store_batch import StoreBatch
 
@@ -25,6 +28,11 @@ BatchMiddleware = Callable[[Write], Write]
 
 def no_middleware(write: Write) -> Write:
     return write
+
+
+def all_decoded(batch: Batch) -> None:
+    """Raise ValueError: without a schema registry, no batch has undecoded records."""
+    raise ValueError(f"{len(batch.undecoded)} records are undecoded")
 
 
 class Ingest:
@@ -39,14 +47,19 @@ class Ingest:
         backoff: Backoff,
         stop: ShutdownEvent,
         observer: RetryObserver,
+        decode: DecodeUndecoded = all_decoded,
         middleware: BatchMiddleware = no_middleware,
     ) -> None:
+        self._decode = decode
         self._dead_letters = dead_letters
         self._breaker = breaker
         self.is_waiting_to_retry = Event()
         self._store_batch = StoreBatch(store, backoff, stop, observer, self.is_waiting_to_retry)
         forever = replace(backoff, give_up_after=None)
         self._send_retrier = Retrier(forever, stop, observer, self.is_waiting_to_retry, is_transient=_is_unsent)
+        self._decode_retrier = Retrier(
+            forever, stop, observer, self.is_waiting_to_retry, is_transient=_is_registry_unavailable
+        )
         self._write = middleware(self._ingest)
 
     def __call__(self, batch: Batch) -> Outcome:
@@ -54,6 +67,7 @@ class Ingest:
         return self._write(batch)
 
     def _ingest(self, batch: Batch) -> Outcome:
+        self._decode_all(batch)
         result = self._store_batch(batch)
         decision, problem = self._evaluate(batch, result.order_flags)
         outcome = Outcome(
@@ -63,6 +77,11 @@ class Ingest:
             return outcome
         dead_letters = batch.owned([*batch.dead_letters, *result.dead_letters])
         return outcome._replace(dead_letters=dead_letters, is_committed=self._send_and_commit(dead_letters, batch))
+
+    def _decode_all(self, batch: Batch) -> None:
+        """Decode the records whose schemas were not loaded. Each schema has retries of its own."""
+        while batch.undecoded:
+            self._decode_retrier.call(partial(self._decode, batch))
 
     def _evaluate(self, batch: Batch, order_flags: bytearray) -> tuple[Decision, str]:
         """Return the decision on the offsets, and the problem if the batch is held back."""
@@ -90,6 +109,10 @@ class Ingest:
                 raise
 
         return self._send_retrier.call(attempt)
+
+
+def _is_registry_unavailable(error: BaseException) -> bool:
+    return isinstance(error, RegistryUnavailable)
 
 
 def _is_unsent(error: BaseException) -> bool:

@@ -29,9 +29,11 @@ from service.app.tracing import tracing
 with tracing("consumer", "1"):
     print(*{name.partition(".")[0] for name in sys.modules})
 """
+OF_REGISTRY = {"authlib", "cryptography", "fastavro", "google", "httpx2"}
+"""Packages of the extra `registry`, which a command needs only if a registry is set."""
 MIGRATING = {"migrate", "wait-for-migrations", "doctor", "distribute"}
 GENERATING = {"generate", "check", "smoke"}
-SINGLE_ATTEMPT = {"dlq", "rewind", "skip-batch", "erase", "prune", "completion"}
+SINGLE_ATTEMPT = {"dlq", "rewind", "skip-batch", "erase", "prune", "schema", "completion"}
 """They fail if a server is unreachable, or need none, and repeat nothing."""
 OUTSIDE = {"demo": {"local"}, "bench": {"bench", "local"}}
 
@@ -52,6 +54,7 @@ def modules(program: str, *arguments: str) -> set[str]:
 def test_a_command_loads_only_what_it_runs_on(command: str) -> None:
     loaded = modules(LOADED, command)
     assert not loaded & {"local", "bench"}
+    assert not loaded & OF_REGISTRY
     assert ("generator" in loaded) == (command in GENERATING)
     assert ("sqlalchemy" in loaded) == (command in MIGRATING)
     assert ("tenacity" in loaded) == (command not in SINGLE_ATTEMPT)

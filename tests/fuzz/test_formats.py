@@ -30,7 +30,7 @@ FORMAT_RULE = re.compile(
     r"|CloudEvents (specversion is not supported: send 1\.0|datacontenttype is not JSON|event without data)"
     r"|CloudEvents data_base64 is not Base64"
     r"|CloudEvents are supported as application/cloudevents\+json alone, one event per message"
-    r"|Confluent wire format, schema (id \d{1,10}|GUID in a header): [a-z. ]{1,40}"
+    r"|Confluent wire format, schema (id \d{1,10}|GUID [0-9a-f-]{36}): [a-z. ]{1,40}"
     r"|(malformed|incomplete) gzip|UTF-(16|32) is not supported: send UTF-8"
     rf"|larger than {MAX_BYTES} bytes( when decompressed)?"
 )

@@ -12,7 +12,9 @@ from service.decoding.decoder import Decoder, DecodingRules
 from service.entities.message_format import FormatChoice, MessageFormat, accepted_formats
 from service.entities.order import Order
 from service.errors import DocumentRejected
+from service.handler.kafka.consumer.formats.confluent import ConfluentWireFormat, ConfluentWithoutRegistry
 from service.handler.kafka.consumer.formats.message_decoder import MessageDecoder
+from service.handler.kafka.registry.schemas import SchemaCache
 from tests.kit.factories import SAMPLE, Document, order_document
 from tests.kit.policies import decoding_rules
 
@@ -38,6 +40,9 @@ class CountingDecoder:
     def decode(self, value: bytes) -> Order:
         return self._decoder.decode(value)
 
+    def decode_object(self, document: Mapping[str, Any]) -> Order:
+        return self._decoder.decode_object(document)
+
     def rejection(self, value: bytes) -> DocumentRejected:
         with pytest.raises(DocumentRejected) as rejected:
             self.decode(value)
@@ -58,11 +63,16 @@ def message_decoder(
     *,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
     count: Mapping[MessageFormat, Callable[[], None]] | None = None,
+    schemas: SchemaCache | None = None,
 ) -> MessageDecoder:
     decoder = Decoder(decoding_rules(), on_unknown=lambda _: None, on_mismatch=lambda _: None, now=now)
     not_counted = dict.fromkeys(MessageFormat, lambda: None)
     return MessageDecoder(
-        decoder, accepted_formats(choice), max_bytes=decoding_rules().max_bytes, count=count or not_counted
+        decoder,
+        accepted_formats(choice),
+        max_bytes=decoding_rules().max_bytes,
+        count=count or not_counted,
+        confluent=ConfluentWireFormat(schemas.reader) if schemas else ConfluentWithoutRegistry(),
     )
 
 

@@ -8,10 +8,10 @@ from service.errors import StatementTimedOut, StorageUnavailable
 from service.pkg.backoff import Backoff
 from service.pkg.shutdown_event import ShutdownEvent
 from service.usecases.circuit_breaker import BreakerState, CircuitBreaker
-from service.usecases.ingest import Ingest
+from service.usecases.ingest import Ingest, all_decoded
 from service.usecases.outcome import Decision, Outcome
 from service.usecases.ports.batch import Batch, ConsumedOrder
-from service.usecases.ports.ingest import CircuitBreakerPolicy
+from service.usecases.ports.ingest import CircuitBreakerPolicy, DecodeUndecoded
 from tests.kit.factories import record, versioned
 from tests.kit.fakes import POISON, FakeDeadLetters, FakeStore
 from tests.kit.policies import circuit_breaker_policy, retry_backoff
@@ -33,6 +33,7 @@ class Setup:
     given_up: list[str] = field(default_factory=list)
     was_waiting_to_retry: list[bool] = field(default_factory=list)
     stop: ShutdownEvent = field(default_factory=ShutdownEvent)
+    decode: DecodeUndecoded = all_decoded
 
     def __post_init__(self) -> None:
         self.breaker = CircuitBreaker(self.policy)
@@ -43,6 +44,7 @@ class Setup:
             backoff=self.backoff,
             stop=self.stop,
             observer=self,
+            decode=self.decode,
         )
 
     def on_retry(self, error: BaseException, attempts: int, wait_seconds: float) -> None:

@@ -23,7 +23,7 @@ from tests.kit.config import unset_all
 
 NAMES = [
     "consumer", "api", "migrate", "wait-for-migrations", "generate", "check", "dlq", "rewind", "skip-batch",
-    "erase", "prune", "distribute", "doctor", "completion", "demo", "bench",
+    "erase", "prune", "distribute", "doctor", "schema", "completion", "demo", "bench",
 ]  # fmt: skip
 
 

@@ -1,6 +1,6 @@
 """Creates the parts of the consumer and connects them; `command.py` starts them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -15,7 +15,7 @@ from structlog.typing import FilteringBoundLogger
 from service.app.build_info import build_info
 from service.app.consumer.loop_wiring import GroupClients, LoopWiring
 from service.app.database import ApplicationName, connection_settings
-from service.app.decoding import document_decoder, message_decoder
+from service.app.decoding import document_decoder, message_decoder, schema_cache
 from service.app.metrics_registry import new_metrics
 from service.config import KafkaSettings, Settings
 from service.entities.message_format import MessageFormat
@@ -31,10 +31,12 @@ from service.handler.kafka.consumer.formats.message_decoder import MessageDecode
 from service.handler.kafka.consumer.loop import OrderConsumer
 from service.handler.kafka.consumer.reports.retry_report import RetryReport
 from service.handler.kafka.consumer.reports.topic_report import report_topics
+from service.handler.kafka.consumer.undecoded import UndecodedRecords
 from service.handler.kafka.dead_letters.encoder import DeadLetterEncoder
 from service.handler.kafka.dead_letters.producer import DeadLetterProducer
 from service.handler.kafka.dead_letters.transaction_checks import TransactionChecks
 from service.handler.kafka.dead_letters.transactional import TransactionalDeadLetters
+from service.handler.kafka.registry.schemas import SchemaCache
 from service.metrics import ConsumerMetrics
 from service.pkg.shutdown_event import ShutdownEvent
 from service.repo.connection import require_utf8
@@ -42,7 +44,7 @@ from service.repo.transactions import TransactionEnd, Transactions
 from service.repo.writer.order_store import PostgresOrderStore
 from service.usecases.bisection import BisectingStore
 from service.usecases.circuit_breaker import CircuitBreaker
-from service.usecases.ingest import BatchMiddleware, Ingest
+from service.usecases.ingest import BatchMiddleware, Ingest, all_decoded
 from service.usecases.retention import RetentionPolicy
 
 DeadLetterSender = DeadLetterProducer | TransactionalDeadLetters
@@ -68,13 +70,15 @@ def build(settings: Settings, stop: ShutdownEvent, middleware: BatchMiddleware) 
     group, report = _group(settings), RetryReport(metrics, log)
     admin = password_watch.add(_kafka_admin(settings.kafka))
     store, dead_letters = _store(settings), password_watch.add(_dead_letters(settings, stop, group, admin))
+    schemas = schema_cache(settings.registry)
+    counted = {each: metrics.ingest.decoded.labels(each).inc for each in MessageFormat}
     loop = LoopWiring(
         clients=GroupClients(
             group=group,
             connect=lambda added: password_watch.add(_member(settings.kafka, log, added)),
             admin=admin,
         ),
-        builder=BatchBuilder(_decoder(settings, metrics), store.prepare, metrics),
+        builder=BatchBuilder(_decoder(settings, metrics, schemas, counted), store.prepare, metrics),
         ingest=Ingest(
             store=_bisecting_store(settings, store, report),
             dead_letters=dead_letters,
@@ -82,6 +86,7 @@ def build(settings: Settings, stop: ShutdownEvent, middleware: BatchMiddleware) 
             backoff=settings.retry.backoff,
             stop=stop,
             observer=report,
+            decode=_undecoded(settings, metrics, schemas, store) if schemas else all_decoded,
             middleware=middleware,
         ),
         settings=settings,
@@ -149,15 +154,30 @@ def _dead_letters(
     return TransactionalDeadLetters(client, kafka.dead_letter_topic, encoder, group, checks)
 
 
-def _decoder(settings: Settings, metrics: ConsumerMetrics) -> MessageDecoder:
+def _decoder(
+    settings: Settings,
+    metrics: ConsumerMetrics,
+    schemas: SchemaCache | None,
+    count: Mapping[MessageFormat, Callable[[], None]],
+) -> MessageDecoder:
     decoder = document_decoder(
         settings.document,
         on_unknown=metrics.anomalies.unknown_fields.inc,
         on_mismatch=lambda path: metrics.anomalies.amount_mismatches.labels(path).inc(),
         on_coerced=metrics.anomalies.coerced_values.inc,
     )
-    count = {each: metrics.ingest.decoded.labels(each).inc for each in MessageFormat}
-    return message_decoder(settings.document, decoder, count)
+    return message_decoder(settings.document, decoder, count, schemas)
+
+
+def _undecoded(
+    settings: Settings, metrics: ConsumerMetrics, schemas: SchemaCache, store: PostgresOrderStore
+) -> UndecodedRecords:
+    return UndecodedRecords(
+        partial(_decoder, settings, metrics, schemas),
+        store.prepare,
+        schemas.load,
+        lambda is_up: metrics.dependency_up.labels("registry").set(is_up),
+    )
 
 
 def _admin(

@@ -1,10 +1,12 @@
 """A batch of consumed messages, decoded to orders and dead letters."""
 
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
 from service.entities.dead_letter import DeadLetter
+from service.entities.message_format import MessageFormat
 from service.entities.record import Record
 from service.entities.version import VersionedOrder
 
@@ -32,15 +34,19 @@ class BatchLimits:
 class Batch:
     """Messages that are written together.
 
-    The reading thread fills a batch and submits it to the writing thread. After that it changes only `dropped`, by
-    replacing the frozenset (an atomic store); the writing thread reads it before each attempt. If a partition is
-    dropped during an attempt, either its orders are written twice, which is idempotent, or the broker rejects the
-    commit because its generation is old.
+    The reading thread fills a batch and submits it to the writing thread, which decodes its `undecoded` records. After
+    that, the reading thread changes only `dropped`, by replacing the frozenset (an atomic store); the writing thread
+    reads it before each attempt. If a partition is dropped during an attempt, either its orders are written twice,
+    which is idempotent, or the broker rejects the commit because its generation is old.
     """
 
     orders: list[ConsumedOrder] = field(default_factory=list)
     dead_letters: list[DeadLetter] = field(default_factory=list)
     """Undecodable, invalid and too large messages."""
+    undecoded: deque[Record] = field(default_factory=deque)
+    """The last records of the batch, from the first one whose schema is not loaded. The writing thread decodes them."""
+    formats_decoded_later: list[MessageFormat] = field(default_factory=list)
+    """Of the records that the writing thread has decoded. The reading thread counts them."""
     message_flags: bytearray = field(default_factory=bytearray)
     """1 for each bad message, 0 for each order, in order of consumption."""
     first_offsets: dict[int, int] = field(default_factory=dict)
@@ -58,15 +64,15 @@ class Batch:
     """Partitions that were revoked: their records belong to another member."""
 
     def __len__(self) -> int:
-        return len(self.orders) + len(self.dead_letters) + self.tombstones
+        return len(self.orders) + len(self.dead_letters) + self.tombstones + len(self.undecoded)
 
     def must_submit(self, limits: BatchLimits) -> bool:
         """Return whether no further message may be added: a limit is reached, or a partition was dropped.
 
-        A dropped partition that is assigned again needs a new batch.
+        A dropped partition that is assigned again needs a new batch. Undecoded records have an unknown number of items.
         """
         return (
-            bool(self.dropped)
+            bool(self.dropped or self.undecoded)
             or len(self) >= limits.messages
             or self.bytes >= limits.bytes
             or self.items >= limits.items

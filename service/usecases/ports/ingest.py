@@ -26,6 +26,14 @@ class StoreCounts(NamedTuple):
         return StoreCounts(*(left + right for left, right in zip(self, other, strict=True)))
 
 
+class DecodeUndecoded(Protocol):
+    def __call__(self, batch: Batch) -> None:
+        """Decode the undecoded records of a batch, up to the first one whose schema is not loaded; then load it.
+
+        Blocks for the registry's timeout. Raises RegistryUnavailable.
+        """
+
+
 class OrderStore(Protocol):
     def prepare(self, order: Order, source: RecordCoordinates, document: bytes | None) -> VersionedOrder:
         """Return the order, with what the store can encode ahead of the write.

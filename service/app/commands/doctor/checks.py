@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Final
 
-from service.config import KafkaSettings, PostgresSettings, Settings
+from service.config import KafkaSettings, PostgresSettings, RegistrySettings, Settings
 from service.handler.kafka.client import topics
 from service.handler.kafka.operations import kafka_checks
+from service.handler.kafka.registry.connect import registry_client
 from service.repo.operations import listen_checks, postgres_checks, server_settings
 from service.repo.schema.missing_columns import MISSING_COLUMNS_HINT
 from service.usecases.diagnose import Check
@@ -20,6 +21,8 @@ def checks(settings: Settings) -> Iterator[Check]:
     if settings.dead_letters.exactly_once:
         yield _replication_check(settings.kafka)
     yield _group_check(settings.kafka)
+    if settings.registry.urls:
+        yield _registry_check(settings.registry)
     yield from _connection_checks(settings.postgres)
     yield from _database_checks(settings)
 
@@ -66,6 +69,14 @@ def _group_check(kafka: KafkaSettings) -> Check:
         partial(kafka_checks.group, kafka),
         "check the ACLs: the user needs Read and Describe on the group",
         (f"topic {kafka.topic}",),
+    )
+
+
+def _registry_check(registry: RegistrySettings) -> Check:
+    return Check(
+        "schema registry",
+        lambda: ", ".join(sorted(registry_client(registry).kinds())),
+        "check that the registry is running, and ORDERS_REGISTRY__URLS with its login and certificates",
     )
 
 

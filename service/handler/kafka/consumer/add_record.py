@@ -6,7 +6,7 @@ from service.entities.dead_letter import DeadLetter
 from service.entities.order import Order
 from service.entities.record import Record
 from service.entities.version import RecordCoordinates, VersionedOrder
-from service.errors import DocumentRejected
+from service.errors import DocumentRejected, SchemaNotLoaded
 from service.handler.kafka.consumer.formats.message_decoder import MessageDecoder
 from service.usecases.ports.batch import Batch, ConsumedOrder
 
@@ -15,8 +15,22 @@ Prepare = Callable[[Order, RecordCoordinates, bytes | None], VersionedOrder]
 
 
 def add_record(record: Record, batch: Batch, decoder: MessageDecoder, prepare: Prepare) -> None:
-    """Add one record: as an order, as a dead letter, or as an offset alone (a tombstone)."""
+    """Add one record: as an order, as a dead letter, or as an offset alone (a tombstone).
+
+    A record whose schema is not loaded is added undecoded, and so are all that follow, which keeps their order.
+    """
     batch.track(record)
+    if batch.undecoded:
+        batch.undecoded.append(record)
+        return
+    try:
+        decode_record(record, batch, decoder, prepare)
+    except SchemaNotLoaded:
+        batch.undecoded.append(record)
+
+
+def decode_record(record: Record, batch: Batch, decoder: MessageDecoder, prepare: Prepare) -> None:
+    """Decode a record of the batch. Raises SchemaNotLoaded; nothing is changed then."""
     try:
         decoded = decoder.decode(record)
     except DocumentRejected as rejection:

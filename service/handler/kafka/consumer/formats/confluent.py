@@ -1,35 +1,43 @@
 """The wire format of Confluent's serializers: the id of a schema, and bytes that need this schema."""
 
-from typing import Final
+from collections.abc import Callable
 
+from service.entities.dead_letter_headers import Headers
 from service.entities.message_format import MessageFormat
-from service.handler.kafka.consumer.formats.document import RawMessage, undecodable
-
-ID_HEADER: Final = "__value_schema_id"
-"""Header with a GUID: 0x01 and 16 bytes."""
-PREFIX_BYTES: Final = 5
-"""0x00 and a big-endian id of 4 bytes, in front of the value."""
-
-_MAGIC_BYTE: Final = 0
+from service.errors import DocumentRejected
+from service.handler.kafka.consumer.formats.document import RawDocument, RawMessage, undecodable
+from service.handler.kafka.registry.frame import ID_HEADER, SchemaKey, describe_key, read_frame
+from service.handler.kafka.registry.reader import SchemaReader, rejecting
 
 
-def describe(message: RawMessage) -> str | None:
-    """Name the format and the schema of a message in Confluent's wire format; else None."""
-    title = MessageFormat.CONFLUENT.description
-    if message.header(ID_HEADER) is not None:
-        return f"{title}, schema GUID in a header"
-    if message.value[0] == _MAGIC_BYTE and len(message.value) >= PREFIX_BYTES:
-        return f"{title}, schema id {int.from_bytes(message.value[1:PREFIX_BYTES], 'big')}"
-    return None
-
-
-class ConfluentWithoutRegistry:
-    """Rejects every message of the format, because no schema registry is configured."""
+class ConfluentWireFormat:
+    """`reader` returns the reader of a schema, or raises SchemaNotLoaded."""
 
     format = MessageFormat.CONFLUENT
 
-    def describe(self, message: RawMessage) -> str | None:
-        return describe(message)
+    def __init__(self, reader: Callable[[SchemaKey], SchemaReader]) -> None:
+        self._reader = reader
 
-    def document(self, message: RawMessage) -> None:
-        raise undecodable(f"{describe(message)}: set registry.urls")
+    def describe(self, message: RawMessage) -> str | None:
+        frame = read_frame(message.value, message.header(ID_HEADER))
+        return f"{MessageFormat.CONFLUENT.description}, {describe_key(frame.key)}" if frame else None
+
+    def content(self, value: bytes, headers: Headers) -> RawDocument | None:
+        """Return the document in a value; None if it has no frame. Raises DocumentRejected and SchemaNotLoaded."""
+        header = next((each for name, each in headers if name == ID_HEADER), None) if headers else None
+        frame = read_frame(value, header)
+        return self._reader(frame.key)(frame.content) if frame else None
+
+    def document(self, message: RawMessage) -> RawDocument | None:
+        """Return the message's document. Raises DocumentRejected and SchemaNotLoaded."""
+        try:
+            return self.content(message.value, message.headers)
+        except DocumentRejected as rejection:
+            raise undecodable(f"{self.describe(message)}: {'; '.join(map(str, rejection.violations))}") from None
+
+
+class ConfluentWithoutRegistry(ConfluentWireFormat):
+    """Rejects every message of the format, because no schema registry is configured."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda _: rejecting("set registry.urls"))

@@ -19,11 +19,11 @@ class RawMessage:
 
     def __init__(self, value: bytes, headers: Headers) -> None:
         self.value = value
-        self._headers = headers
+        self.headers = headers
 
     def header(self, name: str) -> bytes | None:
         """Return the value of the first header of this name."""
-        return next((value for each, value in self._headers if each == name), None)
+        return next((value for each, value in self.headers if each == name), None)
 
     @cached_property
     def envelope(self) -> Envelope:

@@ -11,20 +11,15 @@ from service.entities.order import Order
 from service.entities.record import Record
 from service.errors import DocumentRejected
 from service.handler.kafka.consumer.formats.cloudevents import CloudEvents, name_cloudevent
-from service.handler.kafka.consumer.formats.confluent import ConfluentWithoutRegistry
+from service.handler.kafka.consumer.formats.confluent import ConfluentWireFormat
 from service.handler.kafka.consumer.formats.connect import ConnectEnvelope
 from service.handler.kafka.consumer.formats.content import decompressed, is_tombstone, utf8
 from service.handler.kafka.consumer.formats.debezium import Debezium
 from service.handler.kafka.consumer.formats.document import FormatReader, RawDocument, RawMessage, undecodable
 from service.handler.kafka.consumer.formats.plain_json import PlainJson
+from service.handler.kafka.registry.frame import ID_MARK
 
-FORMATS: Final[Sequence[FormatReader]] = (
-    ConfluentWithoutRegistry(),
-    CloudEvents(),
-    Debezium(),
-    ConnectEnvelope(),
-    PlainJson(),
-)
+ENVELOPES: Final[Sequence[FormatReader]] = (CloudEvents(), Debezium(), ConnectEnvelope(), PlainJson())
 """The first one that describes a message decides."""
 
 _BRACE: Final = ord("{")
@@ -40,7 +35,10 @@ A plain tuple is made faster.
 
 
 class MessageDecoder:
-    """Decodes plain JSON at once. What that rejects may have another format, which bytes and headers tell."""
+    """Decodes plain JSON, and frames of Confluent, at once.
+
+    What these reject may have another format, which bytes and headers tell.
+    """
 
     def __init__(
         self,
@@ -49,7 +47,7 @@ class MessageDecoder:
         *,
         max_bytes: int,
         count: Mapping[MessageFormat, Callable[[], None]],
-        formats: Sequence[FormatReader] = FORMATS,
+        confluent: ConfluentWireFormat,
     ) -> None:
         """`count` counts an order, or a tombstone in an envelope, by the format of its message."""
         self._decoder = decoder
@@ -57,11 +55,17 @@ class MessageDecoder:
         self._max_bytes = max_bytes
         self._count = count
         self._count_json = count[MessageFormat.JSON]
-        self._formats = formats
+        self._count_frame = count[MessageFormat.CONFLUENT]
+        self._confluent = confluent
+        self._formats = (confluent, *ENVELOPES)
+        self._accepts_frames = MessageFormat.CONFLUENT in accepted
         self._accepts_json = MessageFormat.JSON in accepted
 
     def decode(self, record: Record) -> Decoded | None:
-        """Return the order in a record; None if it has no document (a tombstone). Raises DocumentRejected."""
+        """Return the order in a record; None if it has no document (a tombstone).
+
+        Raises DocumentRejected, and SchemaNotLoaded; nothing is counted then.
+        """
         value = record.value
         if not value:
             return None
@@ -76,7 +80,23 @@ class MessageDecoder:
                 order = self._decoder.decode_tolerantly(value)
                 self._count_json()
                 return order, None
+        elif value[0] == ID_MARK and self._accepts_frames and len(value) <= self._max_bytes:
+            decoded = self._try_frame(value, headers or [])
+            if decoded is not None:
+                self._count_frame()
+                return decoded
         return self._decode_any(value, headers or [], is_tried=is_json)
+
+    def _try_frame(self, value: bytes, headers: Headers) -> Decoded | None:
+        """Return the order in a frame of Confluent; None if `_decode_any` finds the reason why there is none."""
+        try:
+            document = self._confluent.content(value, headers)
+            if isinstance(document, bytes):
+                order = self._decoder.try_decode(document)
+                return None if order is None else (order, document)
+            return None if document is None else (self._decoder.decode_object(document), None)
+        except DocumentRejected:
+            return None
 
     def _decode_any(self, value: bytes, headers: Headers, *, is_tried: bool) -> Decoded | None:
         """Decode a message in any format. `is_tried`: the value is no order that `try_decode` accepts."""

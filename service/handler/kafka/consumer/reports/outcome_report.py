@@ -20,6 +20,8 @@ class OutcomeReport:
 
     def __call__(self, batch: Batch, outcome: Outcome, write_seconds: float) -> None:
         """Count the outcome. Dead letters and tombstones count once they are final, which depends on the decision."""
+        for message_format in batch.formats_decoded_later:
+            self.metrics.ingest.decoded.labels(message_format).inc()
         self._count_orders(outcome.counts)
         if outcome.store is not StoreState.NOT_CALLED:
             self.metrics.dependency_up.labels("postgresql").set(outcome.store is StoreState.AVAILABLE)

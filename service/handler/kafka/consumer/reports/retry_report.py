@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Final
 from structlog.typing import FilteringBoundLogger
 
 from service.entities.version import VersionedOrder
-from service.errors import ConcurrentChange, StorageError, StorageUnavailable
+from service.errors import ConcurrentChange, RegistryUnavailable, SchemaUnknown, StorageError, StorageUnavailable
 
 if TYPE_CHECKING:
     from service.metrics import ConsumerMetrics
@@ -29,6 +29,11 @@ _CORRECT_OR_ERASE: Final = (
 _CHECK_DEAD_LETTER_TOPIC: Final = (
     "check that the dead-letter topic exists and that the user may write to it: `orders doctor` names what fails"
 )
+_CHECK_REGISTRY: Final = "check that the schema registry is running and reachable: `orders doctor` names what fails"
+_CHECK_ID: Final = (
+    "if it repeats, check that the producer uses this registry: after ORDERS_REGISTRY__UNKNOWN_ID_ATTEMPTS the message "
+    "is dead-lettered"
+)
 
 
 class RetryReport:
@@ -46,6 +51,8 @@ class RetryReport:
             self._on_concurrent_change(error, attempts, round(wait_seconds, 2))
         elif isinstance(error, StorageError):
             self._on_store_retry(error, attempts, round(wait_seconds, 2))
+        elif isinstance(error, RegistryUnavailable):
+            self._on_registry_retry(error, attempts, round(wait_seconds, 2))
         else:
             self._on_dead_letter_retry(error, attempts, round(wait_seconds, 2))
 
@@ -53,6 +60,8 @@ class RetryReport:
         if isinstance(error, StorageError):
             self._metrics.writes.recoveries.labels(_sqlstate_class(error)).inc()
             self._log.info("storing succeeded after retries")
+        elif isinstance(error, RegistryUnavailable):
+            self._log.info("the schema registry has answered after retries")
         else:
             self._metrics.dead_letters.recoveries.inc()
             self._log.info("producing dead letters succeeded after retries")
@@ -93,6 +102,15 @@ class RetryReport:
             problem=error.problem,
             sqlstate=error.sqlstate,
             hint=_HINTS.get(error.sqlstate) or _HINTS.get(error.sqlstate[:2], _CHECK_POSTGRESQL),
+            attempt=attempts,
+            next_attempt_in_seconds=wait,
+        )
+
+    def _on_registry_retry(self, error: RegistryUnavailable, attempts: int, wait: float) -> None:
+        self._log.warning(
+            "loading a schema failed and will be retried",
+            problem=str(error),
+            hint=_CHECK_ID if isinstance(error, SchemaUnknown) else _CHECK_REGISTRY,
             attempt=attempts,
             next_attempt_in_seconds=wait,
         )

@@ -155,8 +155,8 @@ REJECTED: list[tuple[bytes, Headers | None, str]] = [
     (TEXT.encode("utf-32-be"), None, "UTF-32 is not supported: send UTF-8"),
     (b"\xfe\xff" + TEXT.encode("utf-16-be"), None, "UTF-16 is not supported: send UTF-8"),
     (b"\0\0\0\0\x11" + DOCUMENT, None, "Confluent wire format, schema id 17: set registry.urls"),
-    (DOCUMENT[:-1], [("__value_schema_id", bytes(17))],
-     "Confluent wire format, schema GUID in a header: set registry.urls"),
+    (DOCUMENT[:-1], [("__value_schema_id", b"\x01" + bytes(16))],
+     "Confluent wire format, schema GUID 00000000-0000-0000-0000-000000000000: set registry.urls"),
     (b"{}", [*CE_HEADERS], "CloudEvents"),
 ]  # fmt: skip
 

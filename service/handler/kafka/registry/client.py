@@ -1,0 +1,183 @@
+"""The client of a registry with Confluent's API. Importing it takes a third of a second."""
+
+import socket
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from confluent_kafka.schema_registry import Schema, SchemaRegistryClient, SchemaRegistryError
+from confluent_kafka.schema_registry.error import OAuthTokenError
+
+from service.errors import RegistryUnavailable, SecretUnavailable
+from service.handler.kafka.registry.frame import SchemaKey
+from service.handler.kafka.registry.reader import RegisteredSchema, SchemaFile
+from service.pkg.credentials import read_password
+
+if TYPE_CHECKING:
+    from service.config.settings import RegistrySettings
+
+MAX_REFERENCES: Final = 100
+_SERIALIZED: Final = "serialized"
+"""Format of Protobuf schemas: a descriptor in Base64 instead of its source. Ignored for others."""
+_UNKNOWN_SCHEMA: Final = 40403
+_UNKNOWN: Final = {HTTPStatus.NOT_FOUND, HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY}
+"""Statuses for a schema that does not exist, or whose id is out of range for the registry."""
+_REFUSED: Final = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
+
+
+class RegistryClient:
+    """Connects for each call: calls are rare, and read a password file again. Thread-safe."""
+
+    def __init__(self, settings: "RegistrySettings") -> None:
+        self._settings = settings
+
+    def fetch(self, key: SchemaKey) -> RegisteredSchema | None:
+        """Return a schema with those that it refers to; None if the registry does not know it.
+
+        Blocks for the timeout, for each address. Raises RegistryUnavailable.
+        """
+        with self._connected() as client:
+            return _fetch(client, key)
+
+    def register(self, subject: str, kind: str, text: str) -> int:
+        """Register a schema under a subject, unless it is; return its id. Blocks. Raises RegistryUnavailable."""
+        with self._connected() as client:
+            return client.register_schema(subject, Schema(text, kind))
+
+    def kinds(self) -> list[str]:
+        """Return the kinds of schemas that the registry supports. Blocks. Raises RegistryUnavailable."""
+        with self._connected() as client:
+            return client.get_schema_types()
+
+    @contextmanager
+    def _connected(self) -> Iterator[SchemaRegistryClient]:
+        try:
+            with SchemaRegistryClient(_properties(self._settings)) as client:
+                yield client
+        except SchemaRegistryError as error:
+            raise self._unavailable(_status_problem(error.http_status_code)) from None
+        except OAuthTokenError as error:
+            problem = _phrase(error, self._settings.timeout)
+            raise self._unavailable(f"no token from {self._settings.token_url}: {problem}") from None
+        except SecretUnavailable as error:
+            raise self._unavailable(str(error)) from None
+        except Exception as error:  # noqa: BLE001 - of httpx, OAuth, TLS or an invalid response
+            raise self._unavailable(_phrase(error, self._settings.timeout)) from None
+
+    def _unavailable(self, problem: str) -> RegistryUnavailable:
+        return RegistryUnavailable(f"cannot use the schema registry at {self._settings.urls}: {problem}")
+
+
+def _fetch(client: SchemaRegistryClient, key: SchemaKey) -> RegisteredSchema | None:
+    try:
+        schema = (
+            client.get_schema(key, fmt=_SERIALIZED)
+            if isinstance(key, int)
+            else client.get_schema_by_guid(str(key), fmt=_SERIALIZED)
+        )
+    except SchemaRegistryError as error:
+        if error.http_status_code not in _UNKNOWN:
+            raise
+        if error.error_code != _UNKNOWN_SCHEMA:
+            client.get_schema_types()  # raises if the address is not that of a registry
+        return None
+    references: dict[str, SchemaFile] = {}
+    _add_references(client, schema, references)
+    return RegisteredSchema(schema.schema_type or "AVRO", schema.schema_str or "", tuple(references.values()))
+
+
+def _add_references(client: SchemaRegistryClient, schema: Schema, found: dict[str, SchemaFile]) -> None:
+    """Add the schemas that a schema refers to, each after those that it refers to itself."""
+    for reference in schema.references or ():
+        name, subject, version = reference.name, reference.subject, reference.version
+        if not name or not subject or not version or name in found or len(found) >= MAX_REFERENCES:
+            continue
+        referred = client.get_version(subject, version, deleted=True, fmt=_SERIALIZED).schema
+        _add_references(client, referred, found)
+        found[name] = SchemaFile(name, referred.schema_str or "")
+
+
+def _properties(settings: "RegistrySettings") -> dict[str, Any]:
+    """Return the client's properties. Without its own retries: the caller's end with a shutdown.
+
+    Raises SecretUnavailable.
+    """
+    files = {
+        "ssl.ca.location": settings.ca_file,
+        "ssl.certificate.location": settings.certificate_file,
+        "ssl.key.location": settings.key_file,
+    }
+    return {
+        "url": settings.urls,
+        "timeout": settings.timeout,
+        "max.retries": 0,
+        **{name: str(path) for name, path in files.items() if path},
+        **_login(settings),
+    }
+
+
+def _login(settings: "RegistrySettings") -> dict[str, Any]:
+    if settings.username:
+        password = _secret(settings.password, settings.password_file, "PASSWORD_FILE")
+        return {"basic.auth.user.info": f"{settings.username}:{password}"}
+    if settings.token_url:
+        return {
+            "bearer.auth.credentials.source": "OAUTHBEARER",
+            "bearer.auth.issuer.endpoint.url": settings.token_url,
+            "bearer.auth.client.id": settings.client_id,
+            "bearer.auth.client.secret": _secret(
+                settings.client_secret, settings.client_secret_file, "CLIENT_SECRET_FILE"
+            ),
+            "bearer.auth.scope": settings.scope,
+            "bearer.auth.logical.cluster": settings.logical_cluster,
+        }
+    return {}
+
+
+def _secret(text: str | None, file: Path | None, setting: str) -> str:
+    try:
+        return read_password(file) if file else text or ""
+    except SecretUnavailable as error:
+        raise SecretUnavailable(f"ORDERS_REGISTRY__{setting} {error}") from None
+
+
+def _status_problem(status: int) -> str:
+    if status in _REFUSED:
+        return f"authentication failed (status {status}): check ORDERS_REGISTRY__USERNAME and the password"
+    if status == HTTPStatus.NOT_FOUND:
+        return "no schema registry at this address (status 404): check the path in ORDERS_REGISTRY__URLS"
+    return f"status {status}"
+
+
+def _phrase(error: BaseException, timeout: float) -> str:
+    """Describe the cause in a fixed phrase: the text of an error may contain a secret."""
+    known = next(filter(None, map(_known_phrase, _causes(error))), None)
+    if known:
+        return known
+    if any("Timeout" in type(cause).__name__ for cause in _causes(error)):
+        return f"timed out after {timeout:g} s"
+    return f"request failed ({type(error).__name__})"
+
+
+def _known_phrase(error: BaseException) -> str | None:
+    match error:
+        case ssl.SSLCertVerificationError():
+            return f"TLS handshake failed: {error.verify_message}"
+        case ssl.SSLError():
+            return f"TLS handshake failed: {error.reason}"
+        case socket.gaierror():
+            return "host name does not resolve"
+        case ConnectionRefusedError():
+            return "connection refused"
+        case FileNotFoundError() | PermissionError():
+            return f"cannot read a certificate file: {error.strerror}"
+    return None
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__

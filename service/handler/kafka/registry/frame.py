@@ -1,0 +1,35 @@
+"""The wire format of Confluent's serializers: which schema a message needs, and the bytes that it describes."""
+
+from typing import Final, NamedTuple
+from uuid import UUID
+
+SchemaKey = int | UUID
+"""The id of a schema in front of a value, or its GUID in a header."""
+
+ID_HEADER: Final = "__value_schema_id"
+"""Header with a GUID: 0x01 and 16 bytes. With Protobuf, the message's indexes follow."""
+ID_MARK: Final = 0
+ID_BYTES: Final = 5
+"""0x00 and a big-endian id of 4 bytes, in front of the value. With Protobuf, the message's indexes follow."""
+
+_GUID_MARK: Final = 1
+_GUID_BYTES: Final = 17
+
+
+class Frame(NamedTuple):
+    key: SchemaKey
+    content: bytes
+    """What the schema describes; with Protobuf, after the message's indexes."""
+
+
+def read_frame(value: bytes, header: bytes | None) -> Frame | None:
+    """Return the frame of a value, given its message's `ID_HEADER`; None if it is not in this format."""
+    if header and len(header) >= _GUID_BYTES and header[0] == _GUID_MARK:
+        return Frame(UUID(bytes=header[1:_GUID_BYTES]), header[_GUID_BYTES:] + value)
+    if len(value) >= ID_BYTES and value[0] == ID_MARK:
+        return Frame(int.from_bytes(value[1:ID_BYTES], "big"), value[ID_BYTES:])
+    return None
+
+
+def describe_key(key: SchemaKey) -> str:
+    return f"schema id {key}" if isinstance(key, int) else f"schema GUID {key}"

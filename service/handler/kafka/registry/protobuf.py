@@ -1,0 +1,228 @@
+"""Reads Protobuf with descriptors of the registry, without generated classes."""
+
+import base64
+import binascii
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC
+from decimal import Decimal
+from typing import Any, Final
+
+from confluent_kafka.schema_registry.confluent import meta_pb2
+from google.protobuf import (
+    any_pb2,
+    descriptor_pb2,
+    duration_pb2,
+    empty_pb2,
+    field_mask_pb2,
+    struct_pb2,
+    timestamp_pb2,
+    wrappers_pb2,
+)
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.descriptor_pb2 import FileDescriptorProto
+from google.protobuf.descriptor_pool import DescriptorPool
+from google.protobuf.message import DecodeError, Message
+from google.protobuf.message_factory import GetMessageClass
+
+from service.errors import UnusableSchema
+from service.handler.kafka.registry.reader import DescribedDocument, SchemaFile, SchemaReader, reject
+
+_MAX_MESSAGES: Final = 20_000
+"""Nested messages of one message: an empty one takes two bytes, but an object with all fields in memory."""
+_MAX_INDEXES: Final = 32
+_MAX_VARINT_SHIFT: Final = 28
+"""Of the fifth byte, which ends every number of 32 bits."""
+_MISMATCH: Final = "Protobuf bytes do not match the schema"
+_BUILT_IN: Final = {
+    module.DESCRIPTOR.name: module.DESCRIPTOR
+    for module in (
+        *(any_pb2, descriptor_pb2, duration_pb2, empty_pb2, field_mask_pb2, struct_pb2, timestamp_pb2, wrappers_pb2),
+        meta_pb2,
+    )
+}
+"""Files that every schema can import without a reference."""
+
+Convert = Callable[[Any, list[int]], Any]
+"""Converts a value of a message. The list has one element: the number of nested messages so far."""
+
+
+def protobuf_reader(text: str, references: Sequence[SchemaFile] = ()) -> SchemaReader:
+    """Return a reader of a schema's messages. Raises UnusableSchema."""
+    return _ProtobufReader(parse_file("schema.proto", text), [parse_file(*each) for each in references])
+
+
+def parse_file(name: str, text: str) -> FileDescriptorProto:
+    """Return the descriptor in Base64, as registries serialize it. Raises UnusableSchema."""
+    try:
+        file = FileDescriptorProto.FromString(base64.b64decode(text, validate=True))
+    except (binascii.Error, ValueError, DecodeError):
+        raise UnusableSchema("is not a serialized Protobuf descriptor") from None
+    file.name = name
+    return file
+
+
+class _ProtobufReader:
+    def __init__(self, file: FileDescriptorProto, imports: Sequence[FileDescriptorProto]) -> None:
+        self._file = file
+        self._pool = _pool([*imports, file])
+        self._readers: dict[tuple[int, ...], Callable[[bytes], DescribedDocument]] = {}
+        """By the indexes of the message's type."""
+
+    def __call__(self, content: bytes) -> DescribedDocument:
+        indexes, start = ((0,), 1) if content[:1] == b"\0" else _read_indexes(content)
+        reader = self._readers.get(indexes)
+        if reader is None:
+            reader = self._readers[indexes] = _message_reader(self._find(indexes))
+        return reader(content[start:])
+
+    def _find(self, indexes: tuple[int, ...]) -> Descriptor:
+        """Return the type with these indexes: those of the type in its file, or of a nested type in its parent."""
+        names, types = [self._file.package] if self._file.package else [], self._file.message_type
+        for index in indexes:
+            if not 0 <= index < len(types):
+                reject("Protobuf message index is not in the schema")
+            names.append(types[index].name)
+            types = types[index].nested_type
+        found: Descriptor = self._pool.FindMessageTypeByName(".".join(names))
+        return found
+
+
+def _pool(files: Sequence[FileDescriptorProto]) -> DescriptorPool:
+    pool, given = DescriptorPool(), {file.name for file in files}
+    try:
+        for name, descriptor in _BUILT_IN.items():
+            if name not in given:
+                pool.AddSerializedFile(descriptor.serialized_pb)
+        for file in files:
+            pool.AddSerializedFile(file.SerializeToString())
+    except (TypeError, KeyError, ValueError):  # its text contains the schema
+        raise UnusableSchema("is not valid Protobuf, or imports a file that it does not refer to") from None
+    return pool
+
+
+def _read_indexes(content: bytes) -> tuple[tuple[int, ...], int]:
+    """Return the indexes, and where the message begins: their number and each of them is a zigzag varint."""
+    count, position = _read_varint(content, 0)
+    if not 0 <= count <= _MAX_INDEXES:
+        reject(_MISMATCH)
+    indexes = []
+    for _ in range(count):
+        index, position = _read_varint(content, position)
+        indexes.append(index)
+    return tuple(indexes) or (0,), position
+
+
+def _read_varint(content: bytes, position: int) -> tuple[int, int]:
+    number = shift = 0
+    while content[position : position + 1] >= b"\x80" and shift < _MAX_VARINT_SHIFT:
+        number |= (content[position] & 0x7F) << shift
+        position, shift = position + 1, shift + 7
+    if content[position : position + 1] >= b"\x80" or position >= len(content):
+        reject(_MISMATCH)
+    number |= content[position] << shift
+    return (number >> 1) ^ -(number & 1), position + 1
+
+
+def _message_reader(descriptor: Descriptor) -> Callable[[bytes], DescribedDocument]:
+    parse, convert = GetMessageClass(descriptor).FromString, _Converters().of(descriptor)
+
+    def read(content: bytes) -> Mapping[str, Any]:
+        try:
+            document: Mapping[str, Any] = convert(parse(content), [0])
+        except (DecodeError, ValueError, OverflowError):  # ValueError: a text is not UTF-8, a time not in the calendar
+            reject(_MISMATCH)
+        return document
+
+    return read
+
+
+class _Converters:
+    """Converters of message types, which may contain each other. Each is created once."""
+
+    def __init__(self) -> None:
+        self._by_type: dict[str, Convert] = {}
+
+    def of(self, descriptor: Descriptor) -> Convert:
+        if special := _SPECIAL.get(descriptor.full_name):
+            return special
+        if descriptor.full_name not in self._by_type:
+            fields: list[tuple[str, str, bool, Convert | None]] = []
+            self._by_type[descriptor.full_name] = _object_converter(fields)  # before its fields: it may contain itself
+            fields.extend(self._fields(descriptor))
+        return self._by_type[descriptor.full_name]
+
+    def _fields(self, descriptor: Descriptor) -> Iterator[tuple[str, str, bool, Convert | None]]:
+        for field in descriptor.fields:
+            yield _name(field), field.name, field.has_presence, self._of_field(field)
+
+    def _of_field(self, field: FieldDescriptor) -> Convert | None:
+        """Return None if the value stays as it is."""
+        if field.message_type and field.message_type.GetOptions().map_entry:
+            return _map_converter(self._of_value(field.message_type.fields_by_name["value"]))
+        convert = self._of_value(field)
+        return _list_converter(convert) if field.is_repeated else convert
+
+    def _of_value(self, field: FieldDescriptor) -> Convert | None:
+        if field.message_type:
+            return self.of(field.message_type)
+        if field.enum_type:
+            names = {number: value.name for number, value in field.enum_type.values_by_number.items()}
+            return lambda number, _: names.get(number, number)
+        return None
+
+
+def _object_converter(fields: Sequence[tuple[str, str, bool, Convert | None]]) -> Convert:
+    def convert(message: Message, count: list[int]) -> dict[str, Any]:
+        count[0] += 1
+        if count[0] > _MAX_MESSAGES:
+            reject(f"Protobuf message with more than {_MAX_MESSAGES} nested messages")
+        document = {}
+        for name, attribute, has_presence, convert_field in fields:
+            if not has_presence or message.HasField(attribute):
+                value = getattr(message, attribute)
+                document[name] = value if convert_field is None else convert_field(value, count)
+        return document
+
+    return convert
+
+
+def _list_converter(convert: Convert | None) -> Convert:
+    if convert is None:
+        return lambda values, _: list(values)
+    return lambda values, count: [convert(value, count) for value in values]
+
+
+def _map_converter(convert: Convert | None) -> Convert:
+    if convert is None:
+        return lambda values, _: {str(key): value for key, value in values.items()}
+    return lambda values, count: {str(key): convert(value, count) for key, value in values.items()}
+
+
+def _name(field: FieldDescriptor) -> str:
+    """Return the field's `json_name` if the schema sets one, else its name: that of the document has underscores."""
+    return field.name if field.json_name == _default_json_name(field.name) else str(field.json_name)
+
+
+def _default_json_name(name: str) -> str:
+    first, *others = name.split("_")
+    return first + "".join(other[:1].upper() + other[1:] for other in others)
+
+
+def _to_decimal(message: Any, _: object) -> int | Decimal:
+    """Return an integer if there is no fraction, because the document's amounts are integers."""
+    if len(message.value) > _MAX_DECIMAL_BYTES:
+        reject("Protobuf decimal with too many digits")
+    number = Decimal(int.from_bytes(message.value, "big", signed=True)).scaleb(-message.scale)
+    return int(number) if number == int(number) else number
+
+
+_MAX_DECIMAL_BYTES: Final = 16
+_SPECIAL: Final[dict[str, Convert]] = {
+    "google.protobuf.Timestamp": lambda message, _: message.ToDatetime(tzinfo=UTC),
+    "confluent.type.Decimal": _to_decimal,
+    **{
+        f"google.protobuf.{name}Value": lambda message, _: message.value
+        for name in ("String", "Int32", "Int64", "UInt32", "UInt64", "Bool", "Double", "Float", "Bytes")
+    },
+}
+"""Messages that stand for one value."""
