@@ -21,7 +21,7 @@ def run_with_timeout(seconds: float, work: Callable[[], T]) -> T:
 
 
 def start_daemon_thread(work: Callable[[], T]) -> "Future[T]":
-    """Run `work` in a new thread, and return its result to come. The process ends without waiting for the thread."""
+    """Run `work` in a new thread, for which the process does not wait at its end."""
     call: Future[T] = Future()
     call.set_running_or_notify_cancel()  # so that it cannot be canceled
     threading.Thread(target=_settle, args=(call, work), daemon=True).start()

@@ -68,7 +68,7 @@ class BisectingStore:
         return None
 
     def _fails(self, trial: OrderStore, orders: Sequence[VersionedOrder], deadline: float) -> bool:
-        """Return whether these orders cause an internal error. Raises TimeoutError, or StorageError for another one."""
+        """Return whether these orders cause an internal error. Raises TimeoutError, and any other StorageError."""
         if self._now() > deadline:
             raise TimeoutError
         try:

@@ -41,7 +41,7 @@ def queried_orders(reads: Mapping[str, ReadResult]) -> dict[str, QueriedOrder]:
 class RunningRead:
     """A read of many orders, whose results are outdated if their orders are invalidated before it ends.
 
-    So are all of them if caching is suspended: later notifications do not arrive.
+    If caching is suspended, all results are outdated: later notifications do not arrive.
     """
 
     def __init__(self) -> None:

@@ -55,7 +55,7 @@ class _WrongDatabase(Exception):
     """The listening connection leads to the wrong database. The text gives the reason."""
 
 
-_Failure = psycopg.Error | OSError | StorageUnavailable | _HeartbeatTimeout | _WrongDatabase
+_ListenError = psycopg.Error | OSError | StorageUnavailable | _HeartbeatTimeout | _WrongDatabase
 
 
 class Listener:
@@ -187,7 +187,7 @@ class Listener:
             self._log_throttle = LogThrottle(LOG_INTERVAL_SECONDS)  # so that the next disconnect is logged immediately
         self._callbacks.on_verified(at)
 
-    def _on_failure(self, error: _Failure) -> float:
+    def _on_failure(self, error: _ListenError) -> float:
         """Return the seconds until the next attempt. Log at most once per LOG_INTERVAL_SECONDS."""
         delay_seconds = self._lifecycle.on_failure(has_timed_out=isinstance(error, _HeartbeatTimeout))
         self._callbacks.on_disconnect()
@@ -203,7 +203,7 @@ async def _close(connection: BoundedAsyncConnection) -> None:
         await connection.close()
 
 
-def _problem(error: _Failure) -> str:
+def _problem(error: _ListenError) -> str:
     """Return the cause without the driver's text, which may hold personal data."""
     match error:
         case _HeartbeatTimeout():

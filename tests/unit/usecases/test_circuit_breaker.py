@@ -88,69 +88,69 @@ def test_tombstones_alone_do_not_close_it() -> None:
 
 # Orders that PostgreSQL rejects
 
-STORED, REFUSED = b"\0", b"\1"
+STORED, REJECTED = b"\0", b"\1"
 
 
-def refusing() -> CircuitBreaker:
+def rejecting() -> CircuitBreaker:
     breaker = CircuitBreaker(POLICY)
-    assert breaker.evaluate_orders(REFUSED * 3)
+    assert breaker.evaluate_orders(REJECTED * 3)
     assert breaker.state is BreakerState.OPEN_FOR_ALL_ORDERS
     return breaker
 
 
 def test_it_opens_when_every_order_of_a_batch_is_rejected() -> None:
     problem = "the database rejected the last 3 orders and stored none between them"
-    assert CircuitBreaker(POLICY).evaluate_orders(REFUSED * 3) == problem
+    assert CircuitBreaker(POLICY).evaluate_orders(REJECTED * 3) == problem
 
 
 def test_it_opens_when_every_order_of_several_small_batches_is_rejected() -> None:
     breaker = CircuitBreaker(POLICY)
-    assert [breaker.evaluate_orders(REFUSED) for _ in range(2)] == [None, None]
+    assert [breaker.evaluate_orders(REJECTED) for _ in range(2)] == [None, None]
     assert breaker.evaluate_orders(b"") is None  # a batch of redeliveries proves nothing
-    assert breaker.evaluate_orders(REFUSED)
+    assert breaker.evaluate_orders(REJECTED)
     assert breaker.state is BreakerState.OPEN_FOR_ALL_ORDERS
 
 
 def test_one_stored_order_shows_that_the_rejected_ones_are_at_fault() -> None:
     breaker = CircuitBreaker(POLICY)
     for _ in range(3):
-        assert breaker.evaluate_orders(REFUSED * 2) is None
-        assert breaker.evaluate_orders(REFUSED + STORED * 5 + REFUSED * 2) is None
+        assert breaker.evaluate_orders(REJECTED * 2) is None
+        assert breaker.evaluate_orders(REJECTED + STORED * 5 + REJECTED * 2) is None
         assert breaker.evaluate_orders(STORED * 10) is None
     assert not breaker.is_open
 
 
 def test_it_opens_when_more_than_the_ratio_of_the_window_is_rejected() -> None:
     breaker = CircuitBreaker(POLICY)
-    assert breaker.evaluate_orders((REFUSED + STORED) * 50) is None
-    assert breaker.evaluate_orders(REFUSED * 2 + STORED) == "the database rejected more than 50% of the last 10 orders"
+    assert breaker.evaluate_orders((REJECTED + STORED) * 50) is None
+    assert breaker.evaluate_orders(REJECTED * 2 + STORED) == "the database rejected more than 50% of the last 10 orders"
 
 
 def test_one_stored_order_closes_it_if_none_was_stored_before() -> None:
-    breaker = refusing()
-    assert breaker.evaluate_orders(REFUSED) == "the database stored 0 of the probed orders and rejected 1"
+    breaker = rejecting()
+    assert breaker.evaluate_orders(REJECTED) == "the database stored 0 of the probed orders and rejected 1"
     assert breaker.evaluate_orders(b"") == "the database stored 0 of the probed orders and rejected 0"
     assert breaker.is_open
-    assert breaker.evaluate_orders(REFUSED * 9 + STORED) is None
+    assert breaker.evaluate_orders(REJECTED * 9 + STORED) is None
     assert not breaker.is_open
 
 
 def test_it_closes_below_the_ratio_if_some_orders_were_stored_before() -> None:
     breaker = CircuitBreaker(POLICY)
-    assert breaker.evaluate_orders((STORED + REFUSED * 2) * 4)
+    assert breaker.evaluate_orders((STORED + REJECTED * 2) * 4)
     assert breaker.state is BreakerState.OPEN_FOR_MOST_ORDERS
-    assert breaker.evaluate_orders(REFUSED * 6 + STORED * 4) == (
+    assert breaker.evaluate_orders(REJECTED * 6 + STORED * 4) == (
         "the database stored 4 of the probed orders and rejected 6"
     )
-    assert breaker.evaluate_orders(REFUSED * 5 + STORED * 5) is None
+    assert breaker.evaluate_orders(REJECTED * 5 + STORED * 5) is None
     assert not breaker.is_open
 
 
 def test_closing_resets_the_count_of_rejected_orders() -> None:
-    breaker = refusing()
+    breaker = rejecting()
     assert breaker.evaluate_orders(STORED) is None
-    assert breaker.evaluate_orders(REFUSED * 2) is None
-    assert breaker.evaluate_orders(REFUSED)
+    assert breaker.evaluate_orders(REJECTED * 2) is None
+    assert breaker.evaluate_orders(REJECTED)
 
 
 def test_bad_messages_and_rejected_orders_are_counted_separately() -> None:
@@ -158,7 +158,7 @@ def test_bad_messages_and_rejected_orders_are_counted_separately() -> None:
     states = []
     for outcome in (None, "the database rejected the last 4 orders and stored none between them"):
         states.append(breaker.state)
-        assert breaker.evaluate_orders(REFUSED * 2) == outcome
+        assert breaker.evaluate_orders(REJECTED * 2) == outcome
     assert [*states, breaker.state] == [
         BreakerState.OPEN_FOR_MESSAGES,
         BreakerState.OPEN_FOR_MESSAGES,
@@ -169,5 +169,5 @@ def test_bad_messages_and_rejected_orders_are_counted_separately() -> None:
 def test_it_never_opens_if_disabled() -> None:
     breaker = CircuitBreaker(circuit_breaker_policy(enabled=False, window=1, max_consecutive=1, min_rejected=1))
     assert breaker.evaluate_messages(BAD * 1_000) is None
-    assert breaker.evaluate_orders(REFUSED * 1_000) is None
+    assert breaker.evaluate_orders(REJECTED * 1_000) is None
     assert not breaker.is_open

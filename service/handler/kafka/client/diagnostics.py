@@ -53,7 +53,7 @@ class DiagnosticAdminClient(AdminClient):
     def list_topics(
         self, topic: str | None = None, timeout: float = COMMAND_CONNECT_TIMEOUT_SECONDS
     ) -> ClusterMetadata:
-        """Return the metadata of one topic or all. Raises KafkaException after `timeout` (s).
+        """Return the metadata of one topic or all. Raises KafkaException after `timeout` seconds.
 
         The request is repeated: the client may send it to a broker that is unreachable, and would then wait in vain.
         """

@@ -1,4 +1,4 @@
-"""How clients log in to Kafka if a file provides the password, or a function of the user the token."""
+"""Logs in to Kafka with a password from a file, or with a token from a function that the user provides."""
 
 import logging
 import pkgutil

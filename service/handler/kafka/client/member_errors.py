@@ -1,4 +1,4 @@
-"""Errors of a group member: those that keep it from joining, and fatal ones, after which its client is unusable."""
+"""Errors that keep a member from joining its group, and fatal errors, after which its client is unusable."""
 
 from typing import Final
 

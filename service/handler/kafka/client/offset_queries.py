@@ -1,4 +1,4 @@
-"""Queries of offsets that raise the errors of single partitions, which the client returns beside invalid offsets."""
+"""Queries offsets, and raises the error of a partition, which the client returns in place of the offset."""
 
 from collections.abc import Sequence
 

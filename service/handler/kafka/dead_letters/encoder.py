@@ -29,7 +29,7 @@ class DeadLetterEncoder:
 
     @property
     def fallbacks(self) -> tuple[Callable[[DeadLetter], Payload[DeadLetter]], ...]:
-        """Encodings for one that is too large for the topic: a stub, then a stub without key and original headers."""
+        """Encodings of a dead letter that is too large: a stub, then a stub without key and original headers."""
         return self._as_stub, self._as_bare_stub
 
     def _as_stub(self, dead_letter: DeadLetter) -> Payload[DeadLetter]:

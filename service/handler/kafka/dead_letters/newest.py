@@ -41,7 +41,7 @@ class _Match(NamedTuple, Generic[T]):
 
 @dataclass(slots=True)
 class _OffsetWindow(Generic[T]):
-    """A partition of which the offsets from `low` were read. `matches` of them remain, oldest first."""
+    """A partition that was read from its offset `low` on. `matches` are the dead letters that remain, oldest first."""
 
     first: int
     """Where the scan of the partition ends."""

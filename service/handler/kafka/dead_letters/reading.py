@@ -19,7 +19,7 @@ def start_offsets(topic: TopicReader, since: datetime | None) -> Offsets:
 def search(
     topic: TopicReader, uids: Sequence[str], stop: ShutdownEvent
 ) -> Iterator[tuple[DeadLetterRecord, str | None]]:
-    """Yield all dead letters, oldest first, each with its order if that is one of these. Raises Stopped."""
+    """Yield all dead letters, oldest first, each with its uid if that is one of the given uids. Raises Stopped."""
     for dead_letter in map(DeadLetterRecord.of, topic.read(topic.starts, stop.is_set)):
         yield dead_letter, order_of(dead_letter.key, dead_letter.value, uids)
     require_all_read(stop)

@@ -16,7 +16,7 @@ def take(batch: Batch, offset: int, *, partition: int = 0, items: int = 1) -> No
     batch.add_order(ConsumedOrder(order, record(offset, partition=partition)))
 
 
-def refuse(batch: Batch, offset: int, *, partition: int = 0) -> None:
+def reject(batch: Batch, offset: int, *, partition: int = 0) -> None:
     batch.track(record(offset, partition=partition))
     batch.add_dead_letter(DeadLetter(record(offset, partition=partition), Reason.INVALID, ""))
 
@@ -30,7 +30,7 @@ def test_offsets_run_from_the_first_record_to_after_the_last_of_each_partition()
     batch = Batch()
     take(batch, 5)
     take(batch, 100, partition=1)
-    refuse(batch, 6)
+    reject(batch, 6)
     skip(batch, 7)
     assert batch.start_offsets == {0: 5, 1: 100}
     assert batch.commit_offsets == {0: 8, 1: 101}
@@ -40,9 +40,9 @@ def test_offsets_run_from_the_first_record_to_after_the_last_of_each_partition()
 def test_message_flags_are_in_order_of_consumption_without_tombstones() -> None:
     batch = Batch()
     take(batch, 1)
-    refuse(batch, 2)
+    reject(batch, 2)
     skip(batch, 3)
-    refuse(batch, 4)
+    reject(batch, 4)
     take(batch, 5)
     assert (bytes(batch.message_flags), len(batch)) == (b"\0\1\1\0", 5)
 
@@ -60,7 +60,7 @@ def test_a_batch_is_full_when_it_reaches_one_of_its_limits(limits: BatchLimits) 
 def test_tombstones_and_bad_messages_count_towards_the_limit() -> None:
     batch = Batch()
     skip(batch, 1)
-    refuse(batch, 2)
+    reject(batch, 2)
     assert batch.must_submit(batch_limits(messages=2))
 
 
