@@ -36,8 +36,9 @@ def main(tests: Path, reports: Path, results_file: Path, commit: str, extent: st
 
 def run_of(tier: Tier, commit: str) -> Run:
     """Return the outcomes and the recorded figures by test, in the order in which the tests ran."""
-    tests = {test_id(case): outcome(case) for case in tier.cases}
-    properties = [(test_id(case), each.attrib) for case in tier.cases for each in case.iter("property")]
+    cases = [case for case in tier.cases if "name" in case.attrib]  # an interrupted test has none
+    tests = {test_id(case): outcome(case) for case in cases}
+    properties = [(test_id(case), each.attrib) for case in cases for each in case.iter("property")]
     measured = {test: each["value"] for test, each in properties if each["name"] == MEASURED}
     return {"commit": commit, "date": tier.date, "seconds": round(tier.seconds), "tests": tests, MEASURED: measured}
 

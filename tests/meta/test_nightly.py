@@ -12,6 +12,7 @@ SCRIPT = Path(__file__).parents[2] / ".ci" / "nightly.py"
 MEASURED = '<properties><property name="measured" value="1 → 6 → 1"/></properties>'
 PASSED = f'<testcase classname="tests.cluster.test_x" name="test_a">{MEASURED}</testcase>'
 FAILED = '<testcase classname="tests.cluster.test_x" name="test_b"><failure/></testcase>'
+INTERRUPTED = '<testcase time="9.0"/>'
 SKIPPED = '<testcase classname="tests.cluster.test_x" name="test_c"><skipped/></testcase>'
 FUZZ = {"commit": "1234567", "seconds": 3_600, "tests": {"test_y::test_d": "passed"}, "measured": {}}
 CLUSTER = {
@@ -58,6 +59,11 @@ def test_a_part_replaces_only_the_results_of_the_tests_that_it_ran(tmp_path: Pat
     _, _, results = run_nightly(tmp_path, PASSED, "part")
     other = CLUSTER | {"tests": {"test_x::test_z": "passed"}, "measured": {"test_x::test_z": "3 s"}}
     assert results == {"fuzz": [FUZZ], "cluster": [other, RUN]}
+
+
+def test_an_interrupted_run_keeps_the_results_of_the_tests_that_ended(tmp_path: Path) -> None:
+    _, _, results = run_nightly(tmp_path, PASSED + INTERRUPTED, "part")
+    assert results["cluster"][-1] == RUN
 
 
 def test_a_part_leaves_no_run_without_tests(tmp_path: Path) -> None:
