@@ -7,6 +7,7 @@ same. `concat` takes three quarters of the time of `row_to_json`, and leaves an 
 from collections.abc import Collection, Iterable
 from typing import Final
 
+from service.entities.order import Order
 from service.repo.columns import DELIVERIES, ITEMS, ORDERS, PAYMENTS, TableColumns
 
 Member = tuple[str, str]
@@ -63,17 +64,16 @@ _ITEMS: Final = f"""\
 (SELECT concat('[', string_agg({_row(ITEMS, "i")}, ',' ORDER BY i.position), ']')
 FROM items i WHERE i.order_id = o.id AND i.shard = o.shard)"""
 
+_EXPRESSIONS: Final = {
+    "delivery": _row(DELIVERIES, "d"),
+    "payment": _row(PAYMENTS, "p"),
+    "items": _ITEMS,
+    "date_created": DATE_CREATED,
+}
+"""Of the fields whose value is not their column's."""
+
 DOCUMENT: Final = json_object(
-    [
-        *columns("o", "order_uid", "track_number", "entry"),
-        ("delivery", _row(DELIVERIES, "d")),
-        ("payment", _row(PAYMENTS, "p")),
-        ("items", _ITEMS),
-        *columns("o", "locale", "internal_signature", "customer_id", "delivery_service", "shardkey", "sm_id"),
-        ("date_created", DATE_CREATED),
-        *columns("o", "oof_shard"),
-    ],
-    optional=ORDERS.optional,
+    [(name, _EXPRESSIONS.get(name) or _json(f"o.{name}")) for name in Order.__struct_fields__], ORDERS.optional
 )
 """Compact JSON text of the order `o` with its delivery `d` and payment `p`; absent fields stay absent."""
 
