@@ -19,6 +19,7 @@ from service.errors import InvalidSettings
 from service.handler.http.serve import Server, listen
 from service.handler.kafka.client import properties
 from service.pkg.exit_codes import ExitCode
+from service.pkg.run_with_timeout import run_in_daemon_thread
 
 FILES_POLL_INTERVAL_SECONDS: Final = 1.0
 """How often the files of API keys and of Kafka's password are checked for changes."""
@@ -72,12 +73,15 @@ class Lifecycle:
             parts.broadcaster.close()
 
     async def _reload_files(self) -> None:
-        """Poll the files. If API keys change, disconnect all event streams, because their keys may be revoked."""
+        """Poll the files. If API keys change, disconnect all event streams, because their keys may be revoked.
+
+        A thread reads the files, because a slow volume would stall the event loop.
+        """
         reloader = self._parts.key_reloader
         while True:
             await asyncio.sleep(FILES_POLL_INTERVAL_SECONDS)
-            self._parts.password_watch.check()
-            if reloader and reloader.check():
+            await run_in_daemon_thread(self._parts.password_watch.check)
+            if reloader is not None and await run_in_daemon_thread(reloader.check):
                 self._parts.broadcaster.disconnect_all()
 
     def _stop_at_signals(self) -> None:
