@@ -4,7 +4,6 @@ import socket
 from collections.abc import Iterable
 from typing import Final
 
-from service.errors import CheckFailed
 from service.pkg.run_with_timeout import run_with_timeout
 
 MAX_PORT: Final = 65_535
@@ -28,13 +27,14 @@ def connection_problem(host: str, port: int, seconds: float) -> str | None:
     return None
 
 
-def require_host_names(hosts: Iterable[str]) -> None:
-    """Raise CheckFailed if a host does not resolve. May block for the resolver's timeout."""
+def resolution_problem(hosts: Iterable[str]) -> str | None:
+    """Return which host does not resolve; None if all do. May block for the resolver's timeout."""
     for host in hosts:
         try:
             socket.getaddrinfo(host.strip("[]"), None)
         except OSError:
-            raise CheckFailed(f"{host}: host name does not resolve") from None
+            return f"{host}: host name does not resolve"
+    return None
 
 
 def os_error_phrase(error: OSError) -> str:

@@ -13,7 +13,7 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import TupleRow
 
 from service.errors import CheckFailed
-from service.pkg.network import require_host_names
+from service.pkg.network import resolution_problem
 from service.repo.connection import SERVER, is_pooled, require_utf8
 from service.repo.connection_errors import describe_with_address
 from service.repo.conninfo import conninfo_of
@@ -35,7 +35,8 @@ CLOCK: Final = "SELECT clock_timestamp()"
 def host_names(postgres: "PostgresSettings") -> str:
     names = str(conninfo_to_dict(postgres.dsn).get("host") or "").split(",")
     hosts = [host for host in names if host and not host.startswith("/")]
-    require_host_names(hosts)
+    if problem := resolution_problem(hosts):
+        raise CheckFailed(problem)
     return ", ".join(hosts) or "local socket"
 
 

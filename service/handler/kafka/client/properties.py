@@ -51,11 +51,15 @@ def common(kafka: "KafkaSettings") -> Properties:
 
     This function and those that use it may block. They raise KafkaRequestFailed if there is no password or token.
     """
+    return _common(kafka, given(kafka))
+
+
+def _common(kafka: "KafkaSettings", given_properties: Properties) -> Properties:
     return {
         "client.id": "orders",
         "reconnect.backoff.max.ms": 1_000,  # default 10 s, which prolongs every outage
         "socket.timeout.ms": 10_000,  # detects half-open connections; default 60 s
-        **given(kafka),
+        **given_properties,
         "bootstrap.servers": kafka.bootstrap_servers,
         "allow.auto.create.topics": False,  # producers default to true, but our topics need their settings
     }
@@ -114,9 +118,13 @@ def order_peeker(kafka: "KafkaSettings") -> Properties:
 
 def producer(kafka: "KafkaSettings") -> Properties:
     """Return the properties of an idempotent producer with `acks=all`."""
+    return _producer(kafka, given(kafka))
+
+
+def _producer(kafka: "KafkaSettings", given_properties: Properties) -> Properties:
     return {
         "linger.ms": 5,
-        **common(kafka),
+        **_common(kafka, given_properties),
         "enable.idempotence": True,
         "acks": "all",
         "message.max.bytes": _MAX_MESSAGE_BYTES,
@@ -155,9 +163,8 @@ def verify(kafka: "KafkaSettings") -> None:
     Checks the properties of a producer, because it has more of them than the other clients.
     """
     placeholder = {"sasl.password": "-"} if kafka.password_file else {}
-    without_login = kafka.model_copy(update={"password_file": None, "token_callback": None})
     with verified(kafka.properties):
-        Producer(without_logs(producer(without_login)) | placeholder)
+        Producer(without_logs(_producer(kafka, {**kafka.properties, **placeholder})))
 
 
 @contextmanager

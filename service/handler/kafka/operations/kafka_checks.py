@@ -16,7 +16,7 @@ from service.handler.kafka.client.group_lag import GroupLag
 from service.handler.kafka.client.group_members import GroupMembers
 from service.handler.kafka.client.group_state import fetch_group_state
 from service.handler.kafka.client.translate import translated
-from service.pkg.network import require_host_names
+from service.pkg.network import resolution_problem
 
 if TYPE_CHECKING:
     from service.config import KafkaSettings
@@ -26,7 +26,8 @@ CHECK_CALL_TIMEOUT_SECONDS: Final = 5.0
 
 def host_names(kafka: "KafkaSettings") -> str:
     hosts = [address.rpartition(":")[0] for address in kafka.bootstrap_servers.split(",")]
-    require_host_names(hosts)
+    if problem := resolution_problem(hosts):
+        raise CheckFailed(problem)
     return ", ".join(hosts)
 
 
