@@ -2,6 +2,10 @@
 
 from collections.abc import Callable
 from time import monotonic
+from typing import Final
+
+LOG_INTERVAL_SECONDS: Final = 30.0
+"""How often a repeated problem is logged."""
 
 
 class LogThrottle:

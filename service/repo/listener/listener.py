@@ -17,7 +17,7 @@ from psycopg.errors import FeatureNotSupported, InsufficientPrivilege, ReadOnlyS
 from structlog.typing import FilteringBoundLogger
 
 from service.errors import StorageUnavailable
-from service.pkg.log_throttle import LogThrottle
+from service.pkg.log_throttle import LOG_INTERVAL_SECONDS, LogThrottle
 from service.pkg.network import os_error_phrase
 from service.repo.connection import BoundedAsyncConnection, ignore_notify
 from service.repo.connection_errors import CONNECTION_FAILED, address
@@ -29,8 +29,6 @@ from service.repo.scope import DATABASE, Identity
 from service.repo.translate import translate
 from service.usecases.minimum_lsn import UNKNOWN_LSN
 
-LOG_INTERVAL_SECONDS: Final = 30.0
-"""Minimum time between two log records of failed attempts to connect."""
 LAST_READ_SECONDS: Final = 0.02
 """Timeout of the last read for a heartbeat, after its deadline."""
 CURRENT_LSN: Final = "(pg_current_wal_insert_lsn() - '0/0')::bigint"

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 from confluent_kafka import Consumer
 
 from service.app.commands.connections.kafka_clients import admin_client, connected_consumer, dead_letter_topic, producer
+from service.app.commands.dead_letter_text import description, json_line, print_json_lines, print_table
 from service.app.commands.dlq.arguments import add_arguments
-from service.app.commands.dlq.dead_letter_text import description, json_line, print_json_lines, print_table
 from service.app.commands.dlq.editor import edit_named
 from service.app.commands.dlq.replay_report import ReplayReport
 from service.app.decoding import value_decoder

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from service.app.commands.dlq.dead_letter_text import table_by_order
+from service.app.commands.dead_letter_text import table_by_order
 from service.entities.dead_letter_record import DeadLetterRecord
 from service.pkg.report import Report
 from service.usecases.erase import ErasureState, UndoResult

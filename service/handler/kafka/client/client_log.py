@@ -7,9 +7,8 @@ from typing import Final
 from structlog.typing import FilteringBoundLogger
 
 from service.handler.kafka.client.connection_errors import explain
-from service.pkg.log_throttle import LogThrottle
+from service.pkg.log_throttle import LOG_INTERVAL_SECONDS, LogThrottle
 
-LOG_INTERVAL_SECONDS: Final = 30.0
 _MAX_LOG_LINES: Final = 200
 
 

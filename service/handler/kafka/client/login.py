@@ -10,7 +10,7 @@ from structlog.typing import FilteringBoundLogger
 
 from service.errors import KafkaRequestFailed, SecretUnavailable
 from service.pkg.credentials import Token, fetch_token, read_password
-from service.pkg.log_throttle import LogThrottle
+from service.pkg.log_throttle import LOG_INTERVAL_SECONDS, LogThrottle
 from service.pkg.shutdown_event import ShutdownEvent
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ PASSWORD_FILE: Final = "ORDERS_KAFKA__PASSWORD_FILE"  # noqa: S105 - the name of
 TOKEN_CALLBACK: Final = "ORDERS_KAFKA__TOKEN_CALLBACK"  # noqa: S105 - the name of a setting
 _FAILED: Final = "cannot log in to Kafka"
 CHECK_INTERVAL_SECONDS: Final = 1.0
-LOG_INTERVAL_SECONDS: Final = 30.0
 
 
 class SaslClient(Protocol):

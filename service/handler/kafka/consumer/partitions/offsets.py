@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Final
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from structlog.typing import FilteringBoundLogger
 
-from service.handler.kafka.client.client_log import LOG_INTERVAL_SECONDS
 from service.handler.kafka.client.consumer_group import ConsumerGroup
 from service.handler.kafka.client.error_phrases import error_fields
 from service.handler.kafka.consumer.partitions.progress import Progress
-from service.pkg.log_throttle import LogThrottle
+from service.pkg.log_throttle import LOG_INTERVAL_SECONDS, LogThrottle
 
 if TYPE_CHECKING:
     from service.metrics import ConsumerMetrics

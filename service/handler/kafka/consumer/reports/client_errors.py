@@ -7,12 +7,12 @@ from confluent_kafka import KafkaError, Message
 from structlog.typing import FilteringBoundLogger
 
 from service.handler.kafka.client import error_codes
-from service.handler.kafka.client.client_log import LOG_INTERVAL_SECONDS, log_missing_topic
+from service.handler.kafka.client.client_log import log_missing_topic
 from service.handler.kafka.client.error_phrases import error_fields
 from service.handler.kafka.client.member_errors import explanation, is_fatal
 from service.handler.kafka.client.record import position_of
 from service.handler.kafka.consumer.reports.client_failure import ClientFailure
-from service.pkg.log_throttle import LogThrottle
+from service.pkg.log_throttle import LOG_INTERVAL_SECONDS, LogThrottle
 
 
 class ClientErrors:

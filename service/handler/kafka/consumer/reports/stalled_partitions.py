@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 from structlog.typing import FilteringBoundLogger
 
-from service.handler.kafka.client.client_log import LOG_INTERVAL_SECONDS
-from service.pkg.log_throttle import LogThrottle
+from service.pkg.log_throttle import LOG_INTERVAL_SECONDS, LogThrottle
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Final
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 from structlog.typing import FilteringBoundLogger
 
-from service.handler.kafka.client.client_log import LOG_INTERVAL_SECONDS
 from service.handler.kafka.client.error_phrases import error_fields
 from service.handler.kafka.client.offset_queries import committed_offsets
 from service.handler.kafka.client.reassign import reassign, seek
 from service.handler.kafka.client.record import position_of
 from service.handler.kafka.client.topic_id import TopicId
 from service.handler.kafka.consumer.topic.identity import TopicIdentity
-from service.pkg.log_throttle import LogThrottle
+from service.pkg.log_throttle import LOG_INTERVAL_SECONDS, LogThrottle
 
 if TYPE_CHECKING:
     from service.metrics import ConsumptionMetrics

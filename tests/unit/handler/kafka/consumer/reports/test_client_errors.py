@@ -6,9 +6,9 @@ from confluent_kafka import KafkaError, KafkaException
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
-from service.handler.kafka.client.client_log import LOG_INTERVAL_SECONDS
 from service.handler.kafka.consumer.reports.client_errors import ClientErrors
 from service.handler.kafka.consumer.reports.client_failure import ClientFailure
+from service.pkg.log_throttle import LOG_INTERVAL_SECONDS
 from tests.kit.fake_consumer import TOPIC, message
 from tests.kit.fakes import FakeClock
 

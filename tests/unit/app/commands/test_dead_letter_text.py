@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 import pytest
 
-from service.app.commands.dlq.dead_letter_text import (
+from service.app.commands.dead_letter_text import (
     description,
     json_line,
     print_json_lines,
