@@ -1,6 +1,8 @@
-"""Every error that a module of Orders raises for another one, and what the caller does.
+"""The errors that modules of Orders raise for each other, and what the caller does.
 
-An error has a class of its own only if a caller handles it differently. All others are CommandFailed.
+An error has a class of its own only if a caller handles it differently. All others are CommandFailed. Two errors are
+declared elsewhere, because a library catches them: `Problem` (FastAPI answers with it) and `PasswordUnavailable`
+(psycopg and its pool treat it as a failed connection).
 
 OrdersError
 ├── CommandFailed                a command, `consumer` and `api` included, cannot continue: exit with 1

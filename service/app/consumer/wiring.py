@@ -191,5 +191,5 @@ def health(consumer: OrderConsumer, settings: Settings) -> Health:
     """Live: the loop polls, even if Kafka and PostgreSQL are unreachable. Started: it has. Ready: it does not drain."""
     has_started = {"loop has polled": lambda: consumer.has_started}
     polls = {"loop polls": lambda: consumer.seconds_since_poll < settings.admin.liveness_timeout}
-    is_running = {"not draining": lambda: not consumer.stop.is_set()}
+    is_running = {"not draining": lambda: not consumer.is_draining}
     return Health(live=polls, ready=has_started | is_running, started=has_started)

@@ -25,7 +25,7 @@ class DependencyStatus(Struct, frozen=True):
 
 
 class Dependencies(Struct, frozen=True, kw_only=True):
-    """Each is null until it is first checked."""
+    """Each is null until it is first up, or until the first two seconds have passed."""
 
     postgresql: DependencyStatus | None
     notifications: DependencyStatus | None

@@ -17,7 +17,9 @@ from service.usecases.ports.reads import Notification
 
 
 class EventBroadcaster:
-    """Belongs to one event loop. Buffers `buffer_size` events for at most `max_clients` streams.
+    """Implements usecases.ports.reads.EventPublisher.
+
+    Belongs to one event loop. Buffers `buffer_size` events for at most `max_clients` streams.
 
     `on_drop` is called for each client that is disconnected because it does not read.
     """

@@ -82,7 +82,7 @@ class Keys:
         return len(self._keys)
 
     def holder(self, key: str) -> KeyHolder | None:
-        """Return the holder of the key, or None if it is unknown. Takes constant time."""
+        """Return the holder of the key, or None if it is unknown. The time does not depend on which key matches."""
         digest = sha256(key.encode()).digest()
         found = None
         for known in self._keys:

@@ -1,7 +1,7 @@
 """The lag of the consumer group and the number of dead letters."""
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from confluent_kafka import Consumer, IsolationLevel, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
@@ -18,7 +18,13 @@ if TYPE_CHECKING:
 
 GROUP_CALL_TIMEOUT_SECONDS: Final = 2.0
 
-_OffsetsByPartition = dict[tuple[str, int], int]
+
+class _Partition(NamedTuple):
+    topic: str
+    number: int
+
+
+_OffsetsByPartition = dict[_Partition, int]
 
 
 class GroupLag:
@@ -56,11 +62,11 @@ class GroupLag:
         first = self._offsets(partitions, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
         end = self._stable_ends(partitions)
         following = first | self._committed(partitions)
-        dead_letters = sum(end[each] - first[each] for each in end if each[0] == self._dead_letter_topic)
+        dead_letters = sum(end[each] - first[each] for each in end if each.topic == self._dead_letter_topic)
         depths = {
-            each[1]: PartitionDepth(following[each], max(end[each] - following[each], 0))
+            each.number: PartitionDepth(following[each], max(end[each] - following[each], 0))
             for each in sorted(end)
-            if each[0] == self._topic
+            if each.topic == self._topic
         }
         return TopicDepths(depths, dead_letters)
 
@@ -106,7 +112,7 @@ class GroupLag:
             dict.fromkeys(partitions, which), isolation_level=isolation_level, request_timeout=self._call_timeout
         )
         return {
-            (each.topic, each.partition): result_within(self._call_timeout, answer).offset
+            _Partition(each.topic, each.partition): result_within(self._call_timeout, answer).offset
             for each, answer in requests.items()
         }
 
@@ -120,7 +126,7 @@ class GroupLag:
             return {}
         committed = committed_offsets(self._consumer, own, self._call_timeout)
         valid = self._without_deleted_topic([each for each in committed if each.offset >= 0])
-        return {(each.topic, each.partition): each.offset for each in valid}
+        return {_Partition(each.topic, each.partition): each.offset for each in valid}
 
     def _without_deleted_topic(self, committed: list[TopicPartition]) -> list[TopicPartition]:
         """Query the topic's id only if it is needed, because not every broker returns one."""

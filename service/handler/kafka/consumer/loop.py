@@ -42,6 +42,11 @@ class OrderConsumer:
         """Seconds since the last iteration of the loop; for the liveness probe, from any thread."""
         return monotonic() - self._polled_at
 
+    @property
+    def is_draining(self) -> bool:
+        """Whether a stop was requested, or an error ended the loop; for the readiness probe, from any thread."""
+        return self.stop.is_set()
+
     def run(self) -> None:
         """Block until a stop is requested; then finish the batch that is being written, commit it and leave the group.
 

@@ -1,7 +1,7 @@
 """What the loop does in each state of the consumer."""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, assert_never
 
 from service.handler.kafka.consumer.assignment import Assignment
 from service.handler.kafka.consumer.flow_control.breaker_control import BreakerControl
@@ -45,6 +45,8 @@ class StateActions:
                 self._probe()
             case ConsumerState.PROBING:
                 self._fill_batch()
+            case state:
+                assert_never(state)
 
     def _fill_batch(self) -> None:
         self.pipeline.submit()  # the batch that was filled during the last write

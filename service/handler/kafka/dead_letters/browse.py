@@ -38,7 +38,9 @@ READ_TIMEOUT_SECONDS: Final = 10.0
 
 
 class KafkaDeadLetterReader:
-    """Connects at the first call: `connect` makes a consumer that joins no group and reports partition ends.
+    """Implements usecases.ports.dead_letters.DeadLetterReader.
+
+    Connects at the first call: `connect` makes a consumer that joins no group and reports partition ends.
 
     Belongs to one event loop.
     """

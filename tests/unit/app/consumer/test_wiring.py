@@ -31,10 +31,10 @@ def test_the_setting_selects_the_producer_and_nothing_is_started(producer: type,
 
 
 def test_a_consumer_that_drains_is_alive_but_not_ready() -> None:
-    consumer: Any = SimpleNamespace(has_started=True, seconds_since_poll=0.0, stop=ShutdownEvent())
+    consumer: Any = SimpleNamespace(has_started=True, seconds_since_poll=0.0, is_draining=False)
     probes = health(consumer, Settings())
     assert all(check() for checks in (probes.ready, probes.live, probes.started) for check in checks.values())
-    consumer.stop.set()
+    consumer.is_draining = True
     assert (probes.ready["not draining"](), probes.live["loop polls"]()) == (False, True)
 
 
