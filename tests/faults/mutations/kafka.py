@@ -56,7 +56,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a half-open connection to Kafka is closed",
-        Replacement(PROPERTIES, "common", '{"socket.timeout.ms": ...}', '{"socket.timeout.ms": 300_000}'),
+        Replacement(PROPERTIES, "_common", '{"socket.timeout.ms": ...}', '{"socket.timeout.ms": 300_000}'),
         ("test_kafka.py::test_connections_to_the_broker_become_half_open[seed-1]",),
     ),
 )

@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 GROUP_CALL_TIMEOUT_SECONDS: Final = 2.0
 
 
-class _Partition(NamedTuple):
+class _TopicPartition(NamedTuple):
     topic: str
     number: int
 
 
-_OffsetsByPartition = dict[_Partition, int]
+_OffsetsByPartition = dict[_TopicPartition, int]
 
 
 class GroupLag:
@@ -112,7 +112,7 @@ class GroupLag:
             dict.fromkeys(partitions, which), isolation_level=isolation_level, request_timeout=self._call_timeout
         )
         return {
-            _Partition(each.topic, each.partition): result_within(self._call_timeout, answer).offset
+            _TopicPartition(each.topic, each.partition): result_within(self._call_timeout, answer).offset
             for each, answer in requests.items()
         }
 
@@ -126,7 +126,7 @@ class GroupLag:
             return {}
         committed = committed_offsets(self._consumer, own, self._call_timeout)
         valid = self._without_deleted_topic([each for each in committed if each.offset >= 0])
-        return {_Partition(each.topic, each.partition): each.offset for each in valid}
+        return {_TopicPartition(each.topic, each.partition): each.offset for each in valid}
 
     def _without_deleted_topic(self, committed: list[TopicPartition]) -> list[TopicPartition]:
         """Query the topic's id only if it is needed, because not every broker returns one."""
