@@ -59,7 +59,7 @@ def test_orders_in_every_format_are_stored_as_they_are_in_json(
     harness.wait_stored({SAMPLE["order_uid"], *(f"{each}-{number}" for each in ENCODINGS for number in (1, 2))})
     rows = harness.query("SELECT DISTINCT date_created, customer_id, sm_id, oof_shard FROM orders")
     assert len(rows) == 1
-    assert metric(consumer, "orders_decoded_total", format="confluent") == 7
+    eventually(lambda: metric(consumer, "orders_decoded_total", format="confluent") == 7, what="7 messages are counted")
     assert metric(consumer, "orders_dependency_up", dependency="registry") == 1
     assert harness.dead_letters() == []
 
@@ -106,6 +106,24 @@ def test_a_registry_that_is_down_stops_nothing_for_good(harness: Harness, tmp_pa
         assert register(server, "avro", "orders") == schema_id
         harness.wait_stored(set(map(str, range(300))))
     harness.wait_committed({0: 300})
+    assert harness.dead_letters() == []
+
+
+def test_a_killed_consumer_loses_and_repeats_nothing(
+    harness: Harness, server: Registry, variables: Mapping[str, str]
+) -> None:
+    uids = {f"{encoding}-{number}" for encoding in ENCODINGS for number in range(1_000)}
+    for encoding in ENCODINGS:
+        schema_id = register(server, encoding, "killed")
+        harness.produce(*sent(encoding, schema_id, *(uid for uid in uids if uid.startswith(encoding))))
+    small_batches = {"ORDERS_BATCH__MAX_MESSAGES": "100"}
+    consumer = harness.consumer(**variables, **small_batches)
+    eventually(harness.stored, 30, what="the first orders are stored")
+    consumer.kill()
+    assigned(harness.consumer(**variables, **small_batches))
+    harness.wait_stored(uids, 60)
+    harness.wait_committed({0: len(uids)})
+    assert harness.query("SELECT count(*) FROM items") == [(len(uids) * len(SAMPLE["items"]),)]
     assert harness.dead_letters() == []
 
 
