@@ -105,6 +105,11 @@ class Decoder:
         _reject_nesting(document, self._rules.max_nesting)
         return self._convert(document, may_contain_nul=True)
 
+    @property
+    def adds_text(self) -> bool:
+        """Whether an order may have texts that are not in its document: the defaults of fields."""
+        return bool(self._rules.mapping.defaults)
+
     def check_size(self, value: bytes) -> None:
         """Raise DocumentRejected if `value` is larger than the rules allow."""
         if len(value) > self._rules.max_bytes:

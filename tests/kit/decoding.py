@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from service.decoding.decoder import Decoder, DecodingRules
+from service.decoding.field_mapping import NO_MAPPING, FieldMapping
 from service.entities.message_format import FormatChoice, MessageFormat, accepted_formats
 from service.entities.order import Order
 from service.errors import DocumentRejected
@@ -64,13 +65,15 @@ def message_decoder(
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
     count: Mapping[MessageFormat, Callable[[], None]] | None = None,
     schemas: SchemaCache | None = None,
+    mapping: FieldMapping = NO_MAPPING,
 ) -> MessageDecoder:
-    decoder = Decoder(decoding_rules(), on_unknown=lambda _: None, on_mismatch=lambda _: None, now=now)
+    rules = decoding_rules(mapping=mapping)
+    decoder = Decoder(rules, on_unknown=lambda _: None, on_mismatch=lambda _: None, now=now)
     not_counted = dict.fromkeys(MessageFormat, lambda: None)
     return MessageDecoder(
         decoder,
         accepted_formats(choice),
-        max_bytes=decoding_rules().max_bytes,
+        max_bytes=rules.max_bytes,
         count=count or not_counted,
         confluent=ConfluentWireFormat(schemas.reader) if schemas else ConfluentWithoutRegistry(),
     )

@@ -76,10 +76,10 @@ class MessageDecoder:
             if order is not None:
                 self._count_json()
                 return order, value
-            if value.startswith(_ORDER_START) and not headers:
-                order = self._decoder.decode_tolerantly(value)
+            if value.startswith(_ORDER_START):
+                tolerant = self._decode_tolerantly(value)
                 self._count_json()
-                return order, None
+                return tolerant
         elif value[0] == ID_MARK and self._accepts_frames and len(value) <= self._max_bytes:
             decoded = self._try_frame(value, headers or [])
             if decoded is not None:
@@ -135,4 +135,7 @@ class MessageDecoder:
         if not isinstance(document, bytes):
             return self._decoder.decode_object(document), None
         order = None if is_tried else self._decoder.try_decode(document)
-        return (self._decoder.decode_tolerantly(document), None) if order is None else (order, document)
+        return self._decode_tolerantly(document) if order is None else (order, document)
+
+    def _decode_tolerantly(self, document: bytes) -> Decoded:
+        return self._decoder.decode_tolerantly(document), None if self._decoder.adds_text else document

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from service.decoding.field_mapping import FieldMapping
 from service.entities.dead_letter_headers import Headers
 from service.entities.message_format import FormatChoice, MessageFormat
 from service.entities.order import Order
@@ -155,7 +156,7 @@ REJECTED: list[tuple[bytes, Headers | None, str]] = [
     (TEXT.encode("utf-32-be"), None, "UTF-32 is not supported: send UTF-8"),
     (b"\xfe\xff" + TEXT.encode("utf-16-be"), None, "UTF-16 is not supported: send UTF-8"),
     (b"\0\0\0\0\x11" + DOCUMENT, None, "Confluent wire format, schema id 17: set registry.urls"),
-    (DOCUMENT[:-1], [("__value_schema_id", b"\x01" + bytes(16))],
+    (b"\x0eorder-1", [("__value_schema_id", b"\x01" + bytes(16))],
      "Confluent wire format, schema GUID 00000000-0000-0000-0000-000000000000: set registry.urls"),
     (b"{}", [*CE_HEADERS], "CloudEvents"),
 ]  # fmt: skip
@@ -216,3 +217,15 @@ def test_the_json_text_of_an_order_is_that_of_its_document(value: bytes, escaped
     assert decoded is not None
     assert decoded[1] is not None
     assert escaped in decoded[1]
+
+
+@pytest.mark.parametrize(("defaults", "has_json"), [({}, True), ({"locale": "a\t"}, False)])
+@pytest.mark.parametrize("value", [encoded(SAMPLE | {"extra": 1}), b" " + encoded(SAMPLE | {"extra": 1})])
+def test_an_order_with_unknown_fields_has_its_json_text_unless_fields_have_defaults(
+    value: bytes,
+    defaults: dict[str, str],
+    has_json: bool,  # noqa: FBT001
+) -> None:
+    decoded = message_decoder(mapping=FieldMapping(defaults=defaults)).decode(record(value))
+    assert decoded is not None
+    assert decoded[1] == (value if has_json else None)
