@@ -98,7 +98,7 @@ remove_forwarding() {
 # kube-router's rules and address sets.
 remove_policies() {
   local chains='KUBE-(ROUTER|POD-FW|NWPLCY)'
-  ! iptables-save -t filter 2>/dev/null | grep -qE "$chains" ||
+  ! iptables-save -t filter 2>/dev/null | grep -cE "$chains" >/dev/null || # with -q, the pipe might break
     iptables-save -t filter | grep -vE "$chains" | iptables-restore --table filter
   ipset list -name 2>/dev/null | grep -E '^(KUBE-(SRC|DST)-|kube-router-)' | xargs -r -n1 ipset destroy
 }
