@@ -36,7 +36,6 @@ class BulkLookup:
             raise OrdersTooLarge
         missed = [uid for uid in uids if uid not in known and not self._cached.is_absent(uid)]
         if missed:
-            self._cached.count_misses(len(missed))
             known |= await self._find_missed(missed, unused)
         return {uid: split_etag(known[uid])[1] for uid in uids if uid in known}
 
@@ -47,8 +46,11 @@ class BulkLookup:
         except StorageUnavailable:
             cached = {uid: value for uid in uids if (value := self._cached.get_without_database(uid)) is not None}
             if len(cached) < len(uids):
+                self._cached.count_misses(len(uids))
                 raise
+            self._cached.count_hits(len(uids))
             return cached
+        self._cached.count_misses(len(uids))
         return {uid: each.value for uid, each in queried.items() if each.value is not None}
 
     async def _query(self, uids: Sequence[str], max_bytes: int) -> dict[str, QueriedOrder]:

@@ -104,8 +104,12 @@ class CachedOrders:
         return self._misses
 
     def count_misses(self, orders: int) -> None:
-        """Count orders that were neither cached nor known to be absent. A lookup calls this before it queries them."""
+        """Count orders that were neither cached nor known to be absent, whether or not their query succeeded."""
         self._misses += orders
+
+    def count_hits(self, orders: int) -> None:
+        """Count orders that are served from the cache because their query failed."""
+        self.hits += orders
 
     def get_without_database(self, uid: str) -> bytes | None:
         """Return the best answer after a query failed: a value, unless it is older than the limit of staleness.

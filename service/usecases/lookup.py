@@ -43,14 +43,16 @@ class Lookup:
             return _result(value, is_hit=True)
         if self._cached.is_absent(uid):
             return None
-        self._cached.count_misses(1)
         try:
             queried = await self._queries.get(uid)
         except StorageUnavailable:
             value = self._cached.get_without_database(uid)
             if value is None:
+                self._cached.count_misses(1)
                 raise
+            self._cached.count_hits(1)
             return _result(value, is_hit=True)
+        self._cached.count_misses(1)
         return None if queried.value is None else _result(queried.value, is_hit=False)
 
     async def _query(self, uids: Sequence[str]) -> dict[str, QueriedOrder]:

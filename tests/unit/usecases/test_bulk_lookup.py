@@ -137,8 +137,10 @@ async def test_cached_orders_are_returned_if_the_query_that_bypasses_the_cache_f
     setup.cached.suspend(can_read=True)
     setup.reader.is_unreachable = True
     assert await uids_of(setup, "uid") == ["uid"]
+    assert (setup.cached.hits, setup.cached.misses) == (1, 1)
     with pytest.raises(StorageUnavailable):
         await uids_of(setup, "uid", "other")
+    assert (setup.cached.hits, setup.cached.misses) == (1, 3)
     setup.now += 10.1
     with pytest.raises(StorageUnavailable):
         await uids_of(setup, "uid")

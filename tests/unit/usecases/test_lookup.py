@@ -299,8 +299,10 @@ async def test_a_cached_order_is_served_if_the_query_that_bypasses_the_cache_fai
     setup.cached.suspend(can_read=True)  # by the last answer of a server that is shutting down
     setup.reader.is_unreachable = True
     assert await setup.is_hit()
+    assert (setup.cached.hits, setup.cached.misses) == (1, 1)
     with pytest.raises(StorageUnavailable):
         await setup.locale("other")
+    assert (setup.cached.hits, setup.cached.misses) == (1, 2)
     setup.now += 10.1
     with pytest.raises(StorageUnavailable):
         await setup.locale()
