@@ -12,7 +12,15 @@ from service.entities.dead_letter_record import DeadLetterId, DeadLetterRecord
 from service.errors import KafkaRequestFailed, TooManyDeadLetters
 from service.pkg.shutdown_event import ShutdownEvent
 from service.usecases.ports.dead_letter_filters import DeadLetterFilters
-from service.usecases.ports.replay import ReplayRefusal, ReplayRequest, ReplayResult, ReplaySource, ReplayTarget
+from service.usecases.ports.replay import (
+    OfOrder,
+    ReplayRefusal,
+    ReplayRequest,
+    ReplayResult,
+    ReplaySource,
+    ReplayTarget,
+    Selected,
+)
 from service.usecases.replay import Replay, ReplayPlan
 
 MAX_SELECTED: Final = 100
@@ -43,7 +51,7 @@ def replay_selected(
 
     Raises TooManyDeadLetters, and KafkaRequestFailed, also if `stop` was set before all were read.
     """
-    selected = _selected(request, source)
+    selected = _find(request.which, source)
     _raise_if_timed_out(stop)
     plan = ReplayPlan(
         target_topic,
@@ -65,13 +73,15 @@ def replay_selected(
     return sorted(results.collected, key=lambda result: place[result.dead_letter])
 
 
-def _selected(request: ReplayRequest, source: ReplaySource) -> Sequence[DeadLetterId]:
-    if request.dead_letters is not None:
-        return [*dict.fromkeys(request.dead_letters)]
-    found = sorted(islice(source.find_order(request.order_uid), MAX_SELECTED + 1))
-    if len(found) > MAX_SELECTED:
-        raise TooManyDeadLetters(MAX_SELECTED)
-    return found
+def _find(which: Selected | OfOrder, source: ReplaySource) -> Sequence[DeadLetterId]:
+    match which:
+        case Selected(dead_letters):
+            return [*dict.fromkeys(dead_letters)]
+        case OfOrder(order_uid):
+            found = sorted(islice(source.find_order(order_uid), MAX_SELECTED + 1))
+            if len(found) > MAX_SELECTED:
+                raise TooManyDeadLetters(MAX_SELECTED)
+            return found
 
 
 def _raise_if_timed_out(stop: ShutdownEvent) -> None:

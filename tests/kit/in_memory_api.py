@@ -19,7 +19,7 @@ from service.pkg.ttl_set import TTLSet
 from service.usecases.bulk_lookup import BulkLookup
 from service.usecases.cached_orders import CachedOrders
 from service.usecases.lookup import Lookup
-from service.usecases.ports.replay import ReplayRefusal, ReplayRequest, ReplayResult
+from service.usecases.ports.replay import ReplayRefusal, ReplayRequest, ReplayResult, Selected
 from service.usecases.staleness import Staleness
 from service.usecases.stats.view import (
     CacheStats,
@@ -53,7 +53,8 @@ class RecordingReplayer:
         if self.error is not None:
             raise self.error
         self.requests.append(request)
-        return [ReplayResult(each, self.refusals.get(each)) for each in request.dead_letters or ()]
+        chosen = request.which.dead_letters if isinstance(request.which, Selected) else ()
+        return [ReplayResult(each, self.refusals.get(each)) for each in chosen]
 
 
 class InMemoryApi:

@@ -73,15 +73,24 @@ class EditedValue(NamedTuple):
     order_uid: str
 
 
+class Selected(NamedTuple):
+    dead_letters: Sequence[DeadLetterId]
+
+
+class OfOrder(NamedTuple):
+    """All dead letters of one order."""
+
+    order_uid: str
+
+
 class ReplayRequest(NamedTuple):
-    """Which dead letters to replay, and how: these, or if None all of one order.
+    """Which dead letters to replay, and how.
 
     `replayed_by` is the name of the API key, or the user of the command. `rate` is in dead letters per second; 0 if
     unlimited.
     """
 
-    dead_letters: Sequence[DeadLetterId] | None
-    order_uid: str
+    which: Selected | OfOrder
     replayed_by: str
     max_replays: int
     edited: EditedValue | None = None

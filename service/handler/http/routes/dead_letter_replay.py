@@ -30,8 +30,10 @@ from service.usecases.ports.replay import (
     DEFAULT_MAX_REPLAYS,
     DeadLetterReplayer,
     EditedValue,
+    OfOrder,
     ReplayRequest,
     ReplayResult,
+    Selected,
 )
 from service.usecases.selected_replay import MAX_SELECTED, MIN_RATE
 
@@ -196,23 +198,28 @@ def _view(result: ReplayResult, *, is_dry_run: bool) -> ReplayedDeadLetter:
 def _parse(body: bytes, backend: ReplayBackend, replayed_by: str) -> ReplayRequest:
     """Raise Problem if the body is invalid, or the edited value is not a valid order."""
     parsed = decode_json(body, ReplayDeadLetters)
-    references = parsed.dead_letters
-    selected = None if references is None else [DeadLetterId(each.partition, each.offset) for each in references]
-    if (selected is None) == (parsed.order_uid is None):
-        raise invalid_body([Violation("", "exactly one of dead_letters and order_uid is required")])
+    which = _which(parsed)
     return ReplayRequest(
-        selected,
-        parsed.order_uid or "",
-        replayed_by,
-        parsed.max_replays,
-        None if parsed.value is UNSET else _edited(bytes(parsed.value), selected or [], backend),
-        parsed.dry_run,
-        parsed.rate or 0,
+        which=which,
+        replayed_by=replayed_by,
+        max_replays=parsed.max_replays,
+        edited=None if parsed.value is UNSET else _edited(bytes(parsed.value), which, backend),
+        is_dry_run=parsed.dry_run,
+        rate=parsed.rate or 0,
     )
 
 
-def _edited(value: bytes, selected: Sequence[DeadLetterId], backend: ReplayBackend) -> EditedValue:
-    if len(selected) != 1:
+def _which(parsed: ReplayDeadLetters) -> Selected | OfOrder:
+    match parsed.dead_letters, parsed.order_uid:
+        case None, str(order_uid):
+            return OfOrder(order_uid)
+        case list(references), None:
+            return Selected([DeadLetterId(each.partition, each.offset) for each in references])
+    raise invalid_body([Violation("", "exactly one of dead_letters and order_uid is required")])
+
+
+def _edited(value: bytes, which: Selected | OfOrder, backend: ReplayBackend) -> EditedValue:
+    if isinstance(which, OfOrder) or len(which.dead_letters) != 1:
         raise invalid_body([Violation("value", "requires exactly one dead letter")])
     try:
         return EditedValue(value, backend.decode(value).order_uid)

@@ -8,9 +8,10 @@ import pytest
 from msgspec.json import encode
 from structlog.testing import capture_logs
 
+from service.entities.dead_letter_record import DeadLetterId
 from service.errors import KafkaUnavailable, TooManyDeadLetters
 from service.handler.http.security.keys import Keys
-from service.usecases.ports.replay import ReplayRefusal
+from service.usecases.ports.replay import OfOrder, ReplayRefusal, Selected
 from tests.kit.factories import SAMPLE
 from tests.kit.in_memory_api import CLIENT_VALUE, InMemoryApi, problem_of
 
@@ -61,7 +62,7 @@ def test_every_dead_letter_is_answered_for_itself(api: InMemoryApi) -> None:
         ],
     }  # fmt: skip
     (request,) = api.replayer.requests
-    assert (request.dead_letters, request.replayed_by) == ([(0, 15), (1, 7)], "desk")
+    assert (request.which, request.replayed_by) == (Selected([DeadLetterId(0, 15), DeadLetterId(1, 7)]), "desk")
     assert (request.max_replays, request.rate) == (3, 0)
 
 
@@ -73,7 +74,7 @@ def test_a_replay_has_the_rate_of_the_request(api: InMemoryApi) -> None:
 def test_an_order_is_chosen_by_its_uid(api: InMemoryApi) -> None:
     assert post(api, {"order_uid": "a", "max_replays": 0}).json()["dead_letters"] == []
     (request,) = api.replayer.requests
-    assert (request.dead_letters, request.order_uid, request.max_replays) == (None, "a", 0)
+    assert (request.which, request.max_replays) == (OfOrder("a"), 0)
 
 
 def test_a_dry_run_is_neither_counted_nor_logged(api: InMemoryApi) -> None:

@@ -22,7 +22,7 @@ from service.handler.kafka.dead_letters import replayer as replayer_module
 from service.handler.kafka.dead_letters.delivery import ReplaceableProducer
 from service.handler.kafka.dead_letters.replayer import Replayer
 from service.pkg.shutdown_event import ShutdownEvent
-from service.usecases.ports.replay import EditedValue, ReplayRefusal, ReplayRequest, ReplayResult
+from service.usecases.ports.replay import EditedValue, OfOrder, ReplayRefusal, ReplayRequest, ReplayResult, Selected
 from service.usecases.selected_replay import MAX_SELECTED
 from tests.kit.dlq import Sent, dead_letter, produce
 
@@ -100,7 +100,7 @@ def topics() -> Iterator[Topics]:
 
 
 def request(*chosen: DeadLetterId, **changes: Any) -> ReplayRequest:
-    return ReplayRequest(chosen, "", "desk", MAX_REPLAYS)._replace(**changes)
+    return ReplayRequest(Selected(chosen), "desk", MAX_REPLAYS)._replace(**changes)
 
 
 def may_be_sent(record: Record) -> bool:
@@ -151,10 +151,10 @@ def test_all_dead_letters_of_an_order_are_replayed(topics: Topics) -> None:
             Generated(3, "a", 0, {}),
         ]
     )
-    results, arrived = topics.replay(request(dead_letters=None, order_uid="a"))
+    results, arrived = topics.replay(request(which=OfOrder("a")))
     assert results == [((0, 0), None), ((2, 0), ReplayRefusal.REPLAYED_TOO_OFTEN), ((3, 0), None)]
     assert [each.key for each in arrived] == [b"a", b"a"]
-    assert topics.replay(request(dead_letters=None, order_uid="d")) == ([], [])
+    assert topics.replay(request(which=OfOrder("d"))) == ([], [])
 
 
 def test_successive_replays_keep_to_the_rate(topics: Topics) -> None:
@@ -171,7 +171,7 @@ def test_successive_replays_keep_to_the_rate(topics: Topics) -> None:
 def test_an_order_with_too_many_dead_letters_is_refused_whole(topics: Topics) -> None:
     topics.add([Generated(0, "a", 0, {})] * (MAX_SELECTED + 1))
     with pytest.raises(TooManyDeadLetters):
-        topics.replay(request(dead_letters=None, order_uid="a"))
+        topics.replay(request(which=OfOrder("a")))
     assert topics.arrived() == []
 
 
