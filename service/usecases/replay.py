@@ -7,7 +7,7 @@ newer order, changes nothing.
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass
 from hashlib import sha256
-from typing import Final
+from typing import Final, NamedTuple
 
 from service.entities.dead_letter_record import DeadLetterId, DeadLetterRecord
 from service.entities.ownership import known_order
@@ -28,6 +28,18 @@ MAX_CHUNK_MESSAGES: Final = 500
 MAX_REPLAY_CHUNK_BYTES: Final = 64 * 2**20
 """A chunk ends when its values reach this size, because the client keeps a second copy of them."""
 _FINGERPRINT_DIGITS: Final = 12
+
+
+class ExaminedDeadLetter(NamedTuple):
+    """A dead letter, whether it matches the filters, and why it is not sent although it matches."""
+
+    dead_letter: DeadLetterRecord
+    matches: bool
+    refusal: ReplayRefusal | None
+
+    @property
+    def is_sent(self) -> bool:
+        return self.matches and self.refusal is None
 
 
 @dataclass(frozen=True)
@@ -80,16 +92,17 @@ class ReplayPlan:
         """Return the dead letter as it is sent."""
         return dead_letter if self.edited is None else dead_letter._replace(value=self.edited.value)
 
-    def sends(self, dead_letter: DeadLetterRecord) -> bool:
-        """Return whether a dead letter matches the filters and is not refused."""
-        return self.filters.matches(dead_letter) and self.refusal(dead_letter) is None
+    def examine(self, dead_letter: DeadLetterRecord) -> ExaminedDeadLetter:
+        """Decide what to do with a dead letter. May decode its document."""
+        matches = self.filters.matches(dead_letter)
+        return ExaminedDeadLetter(dead_letter, matches, self.refusal(dead_letter) if matches else None)
 
-    def limited(self, dead_letters: Iterator[DeadLetterRecord]) -> Iterator[DeadLetterRecord]:
-        """Yield dead letters until `limit` of them are to be sent; refused ones do not count."""
+    def examine_all(self, dead_letters: Iterable[DeadLetterRecord]) -> Iterator[ExaminedDeadLetter]:
+        """Examine dead letters until `limit` of them are to be sent; refused ones do not count."""
         sent = 0
-        for dead_letter in dead_letters:
-            yield dead_letter
-            sent += self.sends(dead_letter)
+        for examined in map(self.examine, dead_letters):
+            yield examined
+            sent += examined.is_sent
             if self.limit and sent >= self.limit:
                 return
 
@@ -115,15 +128,15 @@ class Replay:
         while (chunk := take_chunk(dead_letters, size, self.plan.max_chunk_bytes)) and not self.stop.is_set():
             sent = self._send([*self._choose(chunk)], target)
             if self.plan.named is None:
-                self.source.commit({dead_letter.partition: dead_letter.offset + 1 for dead_letter in chunk})
+                self.source.commit({each.partition: each.offset + 1 for each, _, _ in chunk})
             if self.stop.wait(sent / rate if rate else 0):
                 return
 
-    def _read(self) -> Iterator[DeadLetterRecord]:
+    def _read(self) -> Iterator[ExaminedDeadLetter]:
         """Yield the named dead letters, or those since the end of the last run of the same plan, up to its limit."""
         if self.plan.named is not None:
-            return self._find(self.plan.named)
-        return self.plan.limited(self.source.read_new(self.plan.filters.since))
+            return map(self.plan.examine, self._find(self.plan.named))
+        return self.plan.examine_all(self.source.read_new(self.plan.filters.since))
 
     def _find(self, named: Iterable[DeadLetterId]) -> Iterator[DeadLetterRecord]:
         for each in named:
@@ -133,13 +146,13 @@ class Replay:
             elif not self.stop.is_set():
                 self.observer.on_refused(each, ReplayRefusal.MISSING)
 
-    def _choose(self, dead_letters: Iterable[DeadLetterRecord]) -> Iterator[DeadLetterRecord]:
+    def _choose(self, dead_letters: Iterable[ExaminedDeadLetter]) -> Iterator[DeadLetterRecord]:
         """Yield the dead letters that match and are not refused, as they are sent."""
-        for dead_letter in filter(self.plan.filters.matches, dead_letters):
-            if refusal := self.plan.refusal(dead_letter):
-                self.observer.on_refused(dead_letter.id, refusal)
-            else:
-                yield self.plan.edit(dead_letter)
+        for examined in dead_letters:
+            if examined.refusal is not None:
+                self.observer.on_refused(examined.dead_letter.id, examined.refusal)
+            elif examined.is_sent:
+                yield self.plan.edit(examined.dead_letter)
 
     def _send(self, dead_letters: Sequence[DeadLetterRecord], target: ReplayTarget) -> int:
         """Return how many were sent, or were too large."""
@@ -153,12 +166,12 @@ class Replay:
 
 
 def take_chunk(
-    dead_letters: Iterator[DeadLetterRecord], size: int, max_bytes: int = MAX_REPLAY_CHUNK_BYTES
-) -> list[DeadLetterRecord]:
+    dead_letters: Iterator[ExaminedDeadLetter], size: int, max_bytes: int = MAX_REPLAY_CHUNK_BYTES
+) -> list[ExaminedDeadLetter]:
     """Return the next dead letters that are sent together; an empty list at the end."""
-    chunk: list[DeadLetterRecord] = []
+    chunk: list[ExaminedDeadLetter] = []
     size_bytes = 0
-    while len(chunk) < size and size_bytes < max_bytes and (dead_letter := next(dead_letters, None)) is not None:
-        chunk.append(dead_letter)
-        size_bytes += len(dead_letter.value or b"")
+    while len(chunk) < size and size_bytes < max_bytes and (examined := next(dead_letters, None)) is not None:
+        chunk.append(examined)
+        size_bytes += len(examined.dead_letter.value or b"")
     return chunk

@@ -54,7 +54,7 @@ def test_each_selection_has_a_group_of_its_own_and_limits_do_not_change_it() -> 
 def test_a_dead_letter_is_refused_for_a_reason(headers: dict[str, bytes], refusal: ReplayRefusal | None) -> None:
     plan = ReplayPlan("orders", DeadLetterFilters(), max_replays=3)
     assert plan.refusal(dead_letter(headers)) == refusal
-    assert plan.sends(dead_letter(headers)) is (refusal is None)
+    assert plan.examine(dead_letter(headers)).is_sent is (refusal is None)
 
 
 @pytest.mark.parametrize(
@@ -79,15 +79,15 @@ def test_an_edited_value_must_be_of_the_same_order_where_that_is_known(
 
 
 def test_a_dead_letter_that_does_not_match_is_not_sent() -> None:
-    assert not ReplayPlan("orders", DeadLetterFilters(frozenset({"rejected"}))).sends(dead_letter())
+    assert not ReplayPlan("orders", DeadLetterFilters(frozenset({"rejected"}))).examine(dead_letter()).is_sent
 
 
 def test_a_limit_counts_only_dead_letters_that_are_sent() -> None:
     stub = dead_letter(HEADERS | {Header.STUB: b"true"}, 0)
     found = [stub, *(dead_letter(offset=offset) for offset in range(1, 5))]
-    limited = ReplayPlan("orders", DeadLetterFilters(), limit=2).limited(iter(found))
-    assert [each.offset for each in limited] == [0, 1, 2]
-    assert [*ReplayPlan("orders", DeadLetterFilters()).limited(iter(found))] == found
+    limited = ReplayPlan("orders", DeadLetterFilters(), limit=2).examine_all(found)
+    assert [each.dead_letter.offset for each in limited] == [0, 1, 2]
+    assert [each.dead_letter for each in ReplayPlan("orders", DeadLetterFilters()).examine_all(found)] == found
 
 
 def dead_letters(count: int, size: int) -> list[DeadLetterRecord]:
@@ -96,10 +96,10 @@ def dead_letters(count: int, size: int) -> list[DeadLetterRecord]:
 
 
 def test_a_chunk_ends_at_its_number_of_dead_letters() -> None:
-    found = iter(dead_letters(5, 10))
+    found = ReplayPlan("orders", DeadLetterFilters()).examine_all(dead_letters(5, 10))
     assert [len(take_chunk(found, 2)) for _ in range(4)] == [2, 2, 1, 0]
 
 
 def test_a_chunk_of_large_dead_letters_ends_at_its_bytes() -> None:
-    found = iter(dead_letters(5, MAX_REPLAY_CHUNK_BYTES // 2))
+    found = ReplayPlan("orders", DeadLetterFilters()).examine_all(dead_letters(5, MAX_REPLAY_CHUNK_BYTES // 2))
     assert [len(take_chunk(found, 500)) for _ in range(4)] == [2, 2, 1, 0]
