@@ -19,6 +19,7 @@ ALERTS: Final = (
     "OrdersTopicRecreated",
     "OrdersCircuitBreakerOpen",
     "OrdersPostgresqlUnavailable",
+    "OrdersRegistryUnavailable",
     "OrdersListenerDown",
     "OrdersPoolSaturated",
     "OrdersRebalanceStorm",

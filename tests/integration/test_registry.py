@@ -105,6 +105,7 @@ def test_a_registry_that_is_down_stops_nothing_for_good(harness: Harness, tmp_pa
         server.start()
         assert register(server, "avro", "orders") == schema_id
         harness.wait_stored(set(map(str, range(300))))
+        assert metric(consumer, "orders_dependency_up", dependency="registry") == 1
     harness.wait_committed({0: 300})
     assert harness.dead_letters() == []
 

@@ -176,8 +176,16 @@ def _undecoded(
         partial(_decoder, settings, metrics, schemas),
         store.prepare,
         schemas.load,
-        lambda is_up: metrics.dependency_up.labels("registry").set(is_up),
+        partial(set_registry_up, metrics),
     )
+
+
+def set_registry_up(metrics: ConsumerMetrics, is_up: bool | None) -> None:  # noqa: FBT001 - a gauge's value
+    """Report whether the last call to the schema registry succeeded; None if that no longer matters."""
+    if is_up is None:
+        metrics.dependency_up.remove("registry")
+    else:
+        metrics.dependency_up.labels("registry").set(is_up)
 
 
 def _admin(

@@ -15,26 +15,33 @@ NewDecoder = Callable[[Mapping[MessageFormat, Callable[[], None]]], MessageDecod
 
 
 class UndecodedRecords:
-    """Belongs to the writing thread, and so has a decoder of its own."""
+    """Belongs to the writing thread, and so has a decoder of its own.
+
+    `set_registry_up` is called with whether the last call succeeded; with None if nothing needs a failed one anymore.
+    """
 
     def __init__(
         self,
         new_decoder: NewDecoder,
         prepare: Prepare,
         load: Callable[[SchemaKey], None],
-        set_registry_up: Callable[[bool], None],
+        set_registry_up: Callable[[bool | None], None],
     ) -> None:
         self._formats: list[MessageFormat] = []
         self._decoder = new_decoder({each: partial(self._formats.append, each) for each in MessageFormat})
         self._prepare = prepare
         self._load = load
         self._set_registry_up = set_registry_up
+        self._is_registry_up = True
 
     def __call__(self, batch: Batch) -> None:
         try:
             self._decode(batch)
         except SchemaNotLoaded as missing:
             self._load_schema(missing.key)
+        else:
+            if not self._is_registry_up:  # the partition of the record was revoked
+                self._report(is_up=None)
         finally:
             batch.formats_decoded_later.extend(self._formats)
             self._formats.clear()
@@ -51,6 +58,10 @@ class UndecodedRecords:
         try:
             self._load(key)
         except RegistryUnavailable as error:
-            self._set_registry_up(isinstance(error, SchemaUnknown))  # it has answered
+            self._report(is_up=isinstance(error, SchemaUnknown))  # it has answered
             raise
-        self._set_registry_up(True)  # noqa: FBT003 - a gauge's value
+        self._report(is_up=True)
+
+    def _report(self, *, is_up: bool | None) -> None:
+        self._is_registry_up = is_up is not False
+        self._set_registry_up(is_up)

@@ -61,7 +61,7 @@ class RetryReport:
             self._metrics.writes.recoveries.labels(_sqlstate_class(error)).inc()
             self._log.info("storing succeeded after retries")
         elif isinstance(error, RegistryUnavailable):
-            self._log.info("the schema registry has answered after retries")
+            self._log.info("no longer waiting for the schema registry")
         else:
             self._metrics.dead_letters.recoveries.inc()
             self._log.info("producing dead letters succeeded after retries")

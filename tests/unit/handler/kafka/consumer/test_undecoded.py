@@ -31,7 +31,7 @@ class Setup:
 
     def __init__(self) -> None:
         self.problem: RegistryUnavailable | None = None
-        self.registry_up: list[bool] = []
+        self.registry_up: list[bool | None] = []
         schemas = SchemaCache(self._fetch, reader_of, max_entries=10, unknown_id_attempts=2)
         self._reading = message_decoder(schemas=schemas)
         self.decode = UndecodedRecords(
@@ -128,6 +128,19 @@ def test_records_of_a_revoked_partition_are_not_decoded(setup: Setup) -> None:
     setup.problem = RegistryUnavailable("connection refused")
     setup.decode(batch)
     assert (uids(batch), len(batch.undecoded), batch.dead_letters) == ([], 0, [])
+    assert setup.registry_up == []
+
+
+def test_a_revoked_partition_no_longer_waits_for_the_registry(setup: Setup) -> None:
+    setup.add(batch := Batch(), avro("a"))
+    setup.problem = RegistryUnavailable("connection refused")
+    with pytest.raises(RegistryUnavailable):
+        setup.decode(batch)
+    batch.drop(frozenset({0}))
+    setup.decode(batch)
+    assert setup.registry_up == [False, None]
+    setup.decode(batch)
+    assert setup.registry_up == [False, None]
 
 
 @pytest.mark.parametrize(
