@@ -1,5 +1,6 @@
 """The AsyncAPI document of the topics, from the types that describe their messages."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from msgspec import json
@@ -7,6 +8,7 @@ from msgspec import json
 from service.entities.dead_letter import Reason, Stub
 from service.entities.dead_letter_headers import MAX_DIGITS, TOPIC_PATTERN, Header
 from service.entities.order import json_schema
+from service.entities.order_schemas import avro_schema, protobuf_schema
 
 Schema = dict[str, Any]
 
@@ -18,6 +20,12 @@ WRAPPED_ORDERS: Final = {
     "ConnectEnvelope": "The envelope of Kafka Connect's JsonConverter.",
 }
 """Messages and schemas of other formats, with their summaries."""
+FRAMED_ORDERS: Final[Mapping[str, Schema]] = {
+    "ConfluentJson": {"$ref": f"{_COMPONENTS}Order"},
+    "ConfluentAvro": {"schemaFormat": "application/vnd.apache.avro+json;version=1.9.0", "schema": avro_schema()},
+    "ConfluentProtobuf": {"schemaFormat": "application/vnd.google.protobuf;version=3", "schema": protobuf_schema()},
+}
+"""Messages in Confluent's wire format, with the schemas that `orders schema` prints."""
 
 
 def document(version: str, topic: str, dead_letter_topic: str) -> Schema:
@@ -32,7 +40,7 @@ def document(version: str, topic: str, dead_letter_topic: str) -> Schema:
         },
         "defaultContentType": "application/json",
         "channels": {
-            "orders": _channel(topic, "The orders to store.", "Order", "Tombstone", *WRAPPED_ORDERS),
+            "orders": _channel(topic, "The orders to store.", "Order", "Tombstone", *WRAPPED_ORDERS, *FRAMED_ORDERS),
             "deadLetters": _channel(
                 dead_letter_topic, "Messages that were not stored, and why.", "DeadLetter", "DeadLetterStub"
             ),
@@ -74,6 +82,7 @@ def _messages() -> Schema:
             "bindings": _kafka_key(order_key),
         },
         **{name: _wrapped(name, summary) for name, summary in WRAPPED_ORDERS.items()},
+        **{name: _framed(payload, order_key) for name, payload in FRAMED_ORDERS.items()},
         "Tombstone": {
             "title": "A tombstone",
             "summary": "A message without a value, or with the JSON value null. It is counted, and deletes nothing.",
@@ -108,8 +117,20 @@ def _wrapped(name: str, summary: str) -> Schema:
     }
 
 
-def _kafka_key(key: Schema) -> Schema:
-    return {"kafka": {"key": key, "bindingVersion": _KAFKA_BINDING}}
+def _framed(payload: Schema, key: Schema) -> Schema:
+    """Return the message that contains an order in Confluent's wire format."""
+    return {
+        "title": "An order whose schema is in a registry",
+        "summary": "Confluent's wire format, if ORDERS_REGISTRY__URLS is set: the id of the schema, then the order. "
+        "Other schemas with the same names of fields work, too. docs/formats.md describes it.",
+        "contentType": "application/octet-stream",
+        "payload": payload,
+        "bindings": _kafka_key(key, schemaIdLocation="payload", schemaIdPayloadEncoding="confluent"),
+    }
+
+
+def _kafka_key(key: Schema, **more: str) -> Schema:
+    return {"kafka": {"key": key, **more, "bindingVersion": _KAFKA_BINDING}}
 
 
 def _schemas() -> Schema:

@@ -8,7 +8,7 @@ from jsonschema import Draft7Validator, Draft202012Validator, ValidationError
 
 from generator.formats import wrap
 from reference import ROOT
-from reference.asyncapi import HEADERS, WRAPPED_ORDERS
+from reference.asyncapi import FRAMED_ORDERS, HEADERS, WRAPPED_ORDERS
 from reference.documents import render_asyncapi
 from service.entities.dead_letter import DeadLetter, Reason
 from service.entities.dead_letter_headers import NAMES, Header, Headers
@@ -90,6 +90,17 @@ def test_a_message_of_each_format_is_described(message_format: str, message: str
     assert value
     described = [name for name in ("Order", *WRAPPED_ORDERS) if validator("payload", name).is_valid(json.loads(value))]
     assert described == [message]
+
+
+def test_orders_with_a_schema_in_a_registry_have_the_published_schemas() -> None:
+    messages = DOCUMENT["components"]["messages"]
+    json_payload, avro, protobuf = (messages[name]["payload"] for name in FRAMED_ORDERS)
+    assert json_payload == messages["Order"]["payload"]
+    assert avro["schema"] == json.loads((ROOT / "docs" / "order.avsc").read_text())
+    assert protobuf["schema"] == (ROOT / "docs" / "order.proto").read_text()
+    assert DOCUMENT["channels"]["orders"]["messages"].keys() >= FRAMED_ORDERS.keys()
+    for name in FRAMED_ORDERS:
+        assert messages[name]["bindings"]["kafka"]["schemaIdPayloadEncoding"] == "confluent"
 
 
 def test_every_header_and_reason_is_described() -> None:
