@@ -8,7 +8,9 @@ import pytest
 import yaml
 
 from service.config import Settings
-from tests.chart.helm import ROOT, pod_templates, render
+from tests.chart.helm import ROOT, of_kind, pod_templates, render
+from tests.chart.network_policies import Peer, Port, may_connect
+from tests.chart.network_policies import pods as peers
 
 K8S: Final = ROOT / "k8s"
 VALUES: Final = {file.stem: file for file in sorted((K8S / "values").glob("*.yaml"))}
@@ -117,6 +119,35 @@ def test_the_service_gets_the_properties_for_strimzi(monkeypatch: pytest.MonkeyP
         "sasl.username": one(documents("strimzi"), "KafkaUser")["metadata"]["name"],
         "ssl.ca.location": "/etc/orders/kafka/ca.crt",
     }
+
+
+def test_the_values_of_a_schema_registry_mount_its_secret_where_the_settings_expect_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    objects = render(VALUES["schema-registry"], settings=["networkPolicy.enabled=true"])
+    for name, value in one(objects, "ConfigMap", "orders")["data"].items():
+        monkeypatch.setenv(name, value)
+    registry, files = Settings().registry, {"password", "ca.crt"}
+    pod = one(objects, "Deployment", "orders-consumer")["spec"]["template"]["spec"]
+    (volume,) = (each for each in pod["volumes"] if each["name"] == "registry")
+    (consumer,) = pod["containers"]
+    (mount,) = (each for each in consumer["volumeMounts"] if each["name"] == "registry")
+    assert {str(registry.password_file), str(registry.ca_file)} == {f"{mount['mountPath']}/{name}" for name in files}
+    command = next(
+        line for line in (K8S / "README.md").read_text(encoding="utf-8").splitlines() if "orders-registry" in line
+    )
+    assert command.split()[:5] == ["kubectl", "create", "secret", "generic", volume["secret"]["secretName"]]
+    assert {word.removeprefix("--from-file=") for word in command.split()[5:]} == files
+    assert pod["securityContext"]["fsGroup"]
+    assert volume["secret"]["defaultMode"] == 0o440
+
+
+def test_the_values_of_a_schema_registry_open_its_port() -> None:
+    on, outside = "networkPolicy.enabled=true", Peer({}, address="203.0.113.7")
+    for values, is_allowed in (([VALUES["schema-registry"]], True), ([], False)):
+        objects = render(*values, settings=[on])
+        policies = of_kind(objects, "NetworkPolicy")
+        assert may_connect(policies, peers(objects)["consumer"], outside, Port(443)) is is_allowed
 
 
 def test_the_cloudnative_pg_values_use_the_names_in_the_manifest() -> None:
