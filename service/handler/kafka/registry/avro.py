@@ -14,11 +14,10 @@ from fastavro import parse_schema, schemaless_reader
 from fastavro.read import LOGICAL_READERS
 
 from service.errors import UnusableSchema
-from service.handler.kafka.registry.reader import SchemaFile, SchemaReader, reject
+from service.handler.kafka.registry.decimals import to_number
+from service.handler.kafka.registry.reader import SchemaFile, SchemaReader, mismatches_rejected, reject
 
 _MAX_DEPTH: Final = 64
-_MAX_DECIMAL_BYTES: Final = 16
-"""A decimal with more digits is not an amount, and slow to convert."""
 _MISMATCH: Final = "Avro bytes do not match the schema"
 
 Schema = Any
@@ -34,15 +33,12 @@ def avro_reader(text: str, references: Sequence[SchemaFile] = ()) -> SchemaReade
 
     def read(content: bytes) -> Mapping[str, Any]:
         stream = BytesIO(content)
-        try:
-            document = schemaless_reader(stream, schema, None)
-        except Exception:  # noqa: BLE001 - fastavro raises EOFError, IndexError, OverflowError and more
-            reject(_MISMATCH)
+        document = schemaless_reader(stream, schema, None)
         if stream.tell() != len(content):
             reject(_MISMATCH)
         return cast("Mapping[str, Any]", document)  # the schema is a record
 
-    return read
+    return mismatches_rejected(read, _MISMATCH)
 
 
 def _parse(text: str, references: Sequence[SchemaFile]) -> tuple[Schema, Named]:
@@ -113,8 +109,4 @@ def _register_logical_types() -> None:
 
 
 def _read_decimal(unscaled: bytes, schema: Any = None, _: object = None) -> int | Decimal:
-    """Return an integer if there is no fraction, because the document's amounts are integers."""
-    if len(unscaled) > _MAX_DECIMAL_BYTES:
-        raise ValueError("too many digits")
-    number = Decimal(int.from_bytes(unscaled, "big", signed=True)).scaleb(-schema.get("scale", 0))
-    return int(number) if number == int(number) else number
+    return to_number(unscaled, schema.get("scale", 0))

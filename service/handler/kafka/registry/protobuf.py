@@ -2,12 +2,12 @@
 
 import base64
 import binascii
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC
-from decimal import Decimal
 from typing import Any, Final
 
 from confluent_kafka.schema_registry.confluent import meta_pb2
+from confluent_kafka.schema_registry.confluent.type import decimal_pb2
 from google.protobuf import (
     any_pb2,
     descriptor_pb2,
@@ -25,7 +25,14 @@ from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
 from service.errors import UnusableSchema
-from service.handler.kafka.registry.reader import DescribedDocument, SchemaFile, SchemaReader, reject
+from service.handler.kafka.registry.decimals import to_number
+from service.handler.kafka.registry.reader import (
+    DescribedDocument,
+    SchemaFile,
+    SchemaReader,
+    mismatches_rejected,
+    reject,
+)
 
 _MAX_MESSAGES: Final = 20_000
 """Nested messages of one message: an empty one takes two bytes, but an object with all fields in memory."""
@@ -37,7 +44,7 @@ _BUILT_IN: Final = {
     module.DESCRIPTOR.name: module.DESCRIPTOR
     for module in (
         *(any_pb2, descriptor_pb2, duration_pb2, empty_pb2, field_mask_pb2, struct_pb2, timestamp_pb2, wrappers_pb2),
-        meta_pb2,
+        *(meta_pb2, decimal_pb2),
     )
 }
 """Files that every schema can import without a reference."""
@@ -48,7 +55,8 @@ Convert = Callable[[Any, list[int]], Any]
 
 def protobuf_reader(text: str, references: Sequence[SchemaFile] = ()) -> SchemaReader:
     """Return a reader of a schema's messages. Raises UnusableSchema."""
-    return _ProtobufReader(parse_file("schema.proto", text), [parse_file(*each) for each in references])
+    reader = _ProtobufReader(parse_file("schema.proto", text), [parse_file(*each) for each in references])
+    return mismatches_rejected(reader, _MISMATCH)
 
 
 def parse_file(name: str, text: str) -> FileDescriptorProto:
@@ -125,15 +133,7 @@ def _read_varint(content: bytes, position: int) -> tuple[int, int]:
 
 def _message_reader(descriptor: Descriptor) -> Callable[[bytes], DescribedDocument]:
     parse, convert = GetMessageClass(descriptor).FromString, _Converters().of(descriptor)
-
-    def read(content: bytes) -> Mapping[str, Any]:
-        try:
-            document: Mapping[str, Any] = convert(parse(content), [0])
-        except (DecodeError, ValueError, OverflowError):  # ValueError: a text is not UTF-8, a time not in the calendar
-            reject(_MISMATCH)
-        return document
-
-    return read
+    return lambda content: convert(parse(content), [0])
 
 
 class _Converters:
@@ -208,18 +208,9 @@ def _default_json_name(name: str) -> str:
     return first + "".join(other[:1].upper() + other[1:] for other in others)
 
 
-def _to_decimal(message: Any, _: object) -> int | Decimal:
-    """Return an integer if there is no fraction, because the document's amounts are integers."""
-    if len(message.value) > _MAX_DECIMAL_BYTES:
-        reject("Protobuf decimal with too many digits")
-    number = Decimal(int.from_bytes(message.value, "big", signed=True)).scaleb(-message.scale)
-    return int(number) if number == int(number) else number
-
-
-_MAX_DECIMAL_BYTES: Final = 16
 _SPECIAL: Final[dict[str, Convert]] = {
     "google.protobuf.Timestamp": lambda message, _: message.ToDatetime(tzinfo=UTC),
-    "confluent.type.Decimal": _to_decimal,
+    "confluent.type.Decimal": lambda message, _: to_number(message.value, message.scale),
     **{
         f"google.protobuf.{name}Value": lambda message, _: message.value
         for name in ("String", "Int32", "Int64", "UInt32", "UInt64", "Bool", "Double", "Float", "Bytes")

@@ -35,3 +35,20 @@ def reject(problem: str) -> NoReturn:
 def rejecting(problem: str) -> SchemaReader:
     """Return a reader that rejects every message."""
     return lambda _: reject(problem)
+
+
+def mismatches_rejected(read: SchemaReader, problem: str) -> SchemaReader:
+    """Return a reader that rejects a message with `problem` if `read` raises anything else than DocumentRejected.
+
+    Producers choose bytes and schemas: an exception of a library must not end the process at the same offset forever.
+    """
+
+    def safe(content: bytes) -> DescribedDocument:
+        try:
+            return read(content)
+        except DocumentRejected:
+            raise
+        except Exception:  # noqa: BLE001 - of fastavro and protobuf: EOFError, IndexError, ArithmeticError and more
+            reject(problem)
+
+    return safe

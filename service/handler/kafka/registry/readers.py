@@ -8,6 +8,15 @@ from service.handler.kafka.registry.reader import RegisteredSchema, SchemaReader
 
 def reader_of(schema: RegisteredSchema) -> SchemaReader:
     """Return a reader. Raises UnusableSchema."""
+    try:
+        return _reader_of(schema)
+    except UnusableSchema:
+        raise
+    except Exception as error:  # of fastavro and protobuf: must not end the process for a producer's schema
+        raise UnusableSchema("cannot be read") from error
+
+
+def _reader_of(schema: RegisteredSchema) -> SchemaReader:
     match schema.kind:
         case "AVRO":
             return avro_reader(schema.text, schema.references)

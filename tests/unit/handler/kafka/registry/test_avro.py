@@ -70,6 +70,20 @@ def test_bytes_that_do_not_match_are_rejected(content: bytes) -> None:
         avro_reader(json.dumps(record(city="string")))(content)
 
 
+def test_a_decimal_with_a_huge_scale_is_rejected() -> None:
+    kind = {"type": "bytes", "logicalType": "decimal", "precision": 2**31, "scale": 2**31}
+    with pytest.raises(DocumentRejected, match="a scale beyond 38"):
+        avro_reader(json.dumps(record(amount=kind)))(b"\x02\x01")
+
+
+def test_a_decimal_keeps_all_its_digits() -> None:
+    kind = {"type": "bytes", "logicalType": "decimal", "precision": 38, "scale": 2}
+    number = 12345678901234567890123456789012345678
+    content = b"\x20" + number.to_bytes(16, "big", signed=True)
+    document = avro_reader(json.dumps(record(amount=kind)))(content)
+    assert document == {"amount": Decimal("123456789012345678901234567890123456.78")}
+
+
 def test_a_long_decimal_is_rejected_without_converting_it() -> None:
     kind = {"type": "bytes", "logicalType": "decimal", "precision": 12}
     content = b"\x80\x80\x80\x01" + b"\x7f" * 2**20

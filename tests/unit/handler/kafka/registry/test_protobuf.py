@@ -3,11 +3,14 @@
 import base64
 from collections.abc import Callable
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import pytest
+from confluent_kafka.schema_registry.confluent.type import decimal_pb2
 from google.protobuf import timestamp_pb2
 from google.protobuf.descriptor_pb2 import DescriptorProto, FieldDescriptorProto, FileDescriptorProto
+from google.protobuf.message_factory import GetMessageClass
 
 from service.errors import DocumentRejected, UnusableSchema
 from service.handler.kafka.registry import protobuf
@@ -164,3 +167,32 @@ def test_many_empty_messages_are_rejected_before_they_take_memory() -> None:
     assert protobuf_reader(text)(b"\0" + b"\x0a\x00" * 1_000) == {"items": [{"name": ""}] * 1_000}
     with pytest.raises(DocumentRejected, match=f"more than {protobuf._MAX_MESSAGES} nested messages"):
         protobuf_reader(text)(b"\0" + b"\x0a\x00" * 500_000)
+
+
+def decimal_reader() -> Callable[[bytes], Any]:
+    amount = field("amount", kind=MESSAGE, type_name=".confluent.type.Decimal")
+    return protobuf_reader(text_of(message("Order", amount), dependency=["confluent/type/decimal.proto"]))
+
+
+def amount(scale: int, value: bytes = b"\1") -> bytes:
+    message_class = GetMessageClass(decimal_pb2.DESCRIPTOR.message_types_by_name["Decimal"])
+    content: bytes = message_class(value=value, scale=scale).SerializeToString()
+    return b"\0\x0a" + bytes([len(content)]) + content
+
+
+@pytest.mark.parametrize(("scale", "expected"), [(0, 1), (2, Decimal("0.01")), (-2, 100), (-38, 10**38)])
+def test_a_decimal_becomes_a_number(scale: int, expected: object) -> None:
+    assert decimal_reader()(amount(scale)) == {"amount": expected}
+
+
+@pytest.mark.parametrize("scale", [2**31 - 1, -(2**31), -1_000_000, -100_000, 39])
+def test_a_decimal_with_a_huge_scale_is_rejected(scale: int) -> None:
+    with pytest.raises(DocumentRejected, match="decimal with more than 16 bytes, or a scale beyond 38"):
+        decimal_reader()(amount(scale))
+
+
+def test_an_unforeseen_exception_rejects_the_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader = decimal_reader()
+    monkeypatch.setattr(protobuf, "to_number", lambda *_: 1 // 0)
+    with pytest.raises(DocumentRejected, match="Protobuf bytes do not match the schema"):
+        reader(amount(0))

@@ -1,0 +1,25 @@
+"""Creating the reader of a schema."""
+
+import pytest
+
+from service.errors import UnusableSchema
+from service.handler.kafka.registry import readers
+from service.handler.kafka.registry.reader import RegisteredSchema
+from service.handler.kafka.registry.readers import reader_of
+
+
+def test_an_unknown_kind_of_schema_is_not_used() -> None:
+    with pytest.raises(UnusableSchema, match="is neither Avro, JSON Schema nor Protobuf"):
+        reader_of(RegisteredSchema("THRIFT", "{}"))
+
+
+@pytest.mark.parametrize("failure", [RecursionError, MemoryError, KeyError])
+def test_a_schema_that_a_library_fails_to_read_is_not_used(
+    monkeypatch: pytest.MonkeyPatch, failure: type[Exception]
+) -> None:
+    def fail(*_: object) -> None:
+        raise failure
+
+    monkeypatch.setattr(readers, "avro_reader", fail)
+    with pytest.raises(UnusableSchema, match="cannot be read"):
+        reader_of(RegisteredSchema("AVRO", "{}"))
