@@ -332,8 +332,9 @@ class RegistrySettings(SettingsGroup):
     """Timeout of a request."""
     cache_size: Count = 1_000
     """Number of schemas that are cached. A schema never changes, so it is fetched once."""
-    unknown_id_attempts: Count = 5
-    """How often the registry is asked for a schema that it does not know. Then the message is dead-lettered."""
+    unknown_id_attempts: Count = 15
+    """How often the registry is asked for a schema that it does not know, in about 20 s by default. Then the message is
+    dead-lettered."""
 
     @model_validator(mode="after")
     def require_one_login(self) -> "RegistrySettings":

@@ -8,8 +8,6 @@ from typing import Any, Final
 
 import yaml
 
-from tests.chart.helm import KUBERNETES
-
 OPERATOR: Final = "github.com/prometheus-operator/prometheus-operator@v0.85.0"
 KEDA: Final = "github.com/kedacore/keda/v2@v2.18.1"
 DEFINITIONS: Final = (
@@ -25,14 +23,14 @@ QUANTITY: Final = "io.k8s.apimachinery.pkg.api.resource.Quantity"
 Schema = dict[str, Any]
 
 
-def write(folder: Path) -> None:
+def write(folder: Path, kubernetes: str) -> None:
     """Write a strict schema for each kind to `<ResourceKind><KindSuffix>.json`. Blocks while Go downloads modules."""
-    for name, schema in (*kubernetes_schemas(), *operator_schemas()):
+    for name, schema in (*kubernetes_schemas(kubernetes), *operator_schemas()):
         (folder / f"{name}.json").write_text(json.dumps(schema), encoding="utf-8")
 
 
-def kubernetes_schemas() -> Iterator[tuple[str, Schema]]:
-    swagger = module(f"k8s.io/kubernetes@v{KUBERNETES}") / "api/openapi-spec/swagger.json"
+def kubernetes_schemas(version: str) -> Iterator[tuple[str, Schema]]:
+    swagger = module(f"k8s.io/kubernetes@v{version}") / "api/openapi-spec/swagger.json"
     sources: Schema = json.loads(swagger.read_text(encoding="utf-8"))["definitions"]
     definitions = {name: strict(source) for name, source in sources.items()}
     definitions[QUANTITY] = {"type": ["string", "number"]}

@@ -30,7 +30,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
 
 @pytest.fixture
 def variables(server: Registry) -> Mapping[str, str]:
-    return {"ORDERS_REGISTRY__URLS": server.url, "ORDERS_RETRY__INITIAL_BACKOFF": "0.05"}
+    return {
+        "ORDERS_REGISTRY__URLS": server.url,
+        "ORDERS_REGISTRY__UNKNOWN_ID_ATTEMPTS": "5",
+        "ORDERS_RETRY__INITIAL_BACKOFF": "0.05",
+    }
 
 
 def sent(encoding: Encoding, schema_id: int, *uids: str) -> list[Sent]:

@@ -1,6 +1,7 @@
 """The wire format of Confluent's serializers: which schema a message needs, and the bytes that it describes."""
 
-from typing import Final, NamedTuple
+from struct import Struct
+from typing import Final
 from uuid import UUID
 
 SchemaKey = int | UUID
@@ -16,18 +17,18 @@ _GUID_MARK: Final = 1
 _GUID_BYTES: Final = 17
 
 
-class Frame(NamedTuple):
-    key: SchemaKey
-    content: bytes
-    """What the schema describes; with Protobuf, after the message's indexes."""
+_id_of: Final = Struct(">xI").unpack_from
+
+Frame = tuple[SchemaKey, bytes]
+"""The schema, and what it describes; with Protobuf, after the message's indexes. A plain tuple is made faster."""
 
 
 def read_frame(value: bytes, header: bytes | None) -> Frame | None:
     """Return the frame of a value, given its message's `ID_HEADER`; None if it is not in this format."""
     if header and len(header) >= _GUID_BYTES and header[0] == _GUID_MARK:
-        return Frame(UUID(bytes=header[1:_GUID_BYTES]), header[_GUID_BYTES:] + value)
+        return UUID(bytes=header[1:_GUID_BYTES]), header[_GUID_BYTES:] + value
     if len(value) >= ID_BYTES and value[0] == ID_MARK:
-        return Frame(int.from_bytes(value[1:ID_BYTES], "big"), value[ID_BYTES:])
+        return _id_of(value)[0], value[ID_BYTES:]
     return None
 
 

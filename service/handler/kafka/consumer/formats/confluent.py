@@ -20,13 +20,16 @@ class ConfluentWireFormat:
 
     def describe(self, message: RawMessage) -> str | None:
         frame = read_frame(message.value, message.header(ID_HEADER))
-        return f"{MessageFormat.CONFLUENT.description}, {describe_key(frame.key)}" if frame else None
+        return f"{MessageFormat.CONFLUENT.description}, {describe_key(frame[0])}" if frame else None
 
     def content(self, value: bytes, headers: Headers) -> RawDocument | None:
         """Return the document in a value; None if it has no frame. Raises DocumentRejected and SchemaNotLoaded."""
         header = next((each for name, each in headers if name == ID_HEADER), None) if headers else None
         frame = read_frame(value, header)
-        return self._reader(frame.key)(frame.content) if frame else None
+        if frame is None:
+            return None
+        key, content = frame
+        return self._reader(key)(content)
 
     def document(self, message: RawMessage) -> RawDocument | None:
         """Return the message's document. Raises DocumentRejected and SchemaNotLoaded."""

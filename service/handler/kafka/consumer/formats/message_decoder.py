@@ -56,7 +56,8 @@ class MessageDecoder:
         self._count = count
         self._count_json = count[MessageFormat.JSON]
         self._count_frame = count[MessageFormat.CONFLUENT]
-        self._confluent = confluent
+        self._content = confluent.content
+        self._try_decode = decoder.try_decode
         self._formats = (confluent, *ENVELOPES)
         self._accepts_frames = MessageFormat.CONFLUENT in accepted
         self._accepts_json = MessageFormat.JSON in accepted
@@ -90,9 +91,9 @@ class MessageDecoder:
     def _try_frame(self, value: bytes, headers: Headers) -> Decoded | None:
         """Return the order in a frame of Confluent; None if `_decode_any` finds the reason why there is none."""
         try:
-            document = self._confluent.content(value, headers)
+            document = self._content(value, headers)
             if isinstance(document, bytes):
-                order = self._decoder.try_decode(document)
+                order = self._try_decode(document)
                 return None if order is None else (order, document)
             return None if document is None else (self._decoder.decode_object(document), None)
         except DocumentRejected:

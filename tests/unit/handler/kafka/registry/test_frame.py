@@ -11,19 +11,19 @@ HEADER = b"\x01" + GUID.bytes
 
 
 def test_an_id_comes_in_front_of_the_value() -> None:
-    assert read_frame(b"\0\0\0\x01\x02content", None) == Frame(258, b"content")
+    assert read_frame(b"\0\0\0\x01\x02content", None) == (258, b"content")
 
 
 def test_the_largest_id_is_read_without_a_sign() -> None:
-    assert read_frame(b"\0\xff\xff\xff\xff", None) == Frame(2**32 - 1, b"")
+    assert read_frame(b"\0\xff\xff\xff\xff", None) == (2**32 - 1, b"")
 
 
 def test_a_guid_comes_in_a_header() -> None:
-    assert read_frame(b"content", HEADER) == Frame(GUID, b"content")
+    assert read_frame(b"content", HEADER) == (GUID, b"content")
 
 
 def test_the_message_indexes_after_a_guid_come_before_the_content() -> None:
-    assert read_frame(b"content", HEADER + b"\x02\x04") == Frame(GUID, b"\x02\x04content")
+    assert read_frame(b"content", HEADER + b"\x02\x04") == (GUID, b"\x02\x04content")
 
 
 @pytest.mark.parametrize("value", [b"", b"\0\0\0\0", b"{}", b"\x01\0\0\0\x01content"])
@@ -33,7 +33,7 @@ def test_other_values_have_no_frame(value: bytes) -> None:
 
 @pytest.mark.parametrize("header", [b"", HEADER[:-1], b"\x02" + GUID.bytes])
 def test_a_malformed_header_is_ignored(header: bytes) -> None:
-    assert read_frame(b"\0\0\0\0\x07content", header) == Frame(7, b"content")
+    assert read_frame(b"\0\0\0\0\x07content", header) == (7, b"content")
 
 
 def test_a_schema_is_named_by_its_id_or_guid() -> None:

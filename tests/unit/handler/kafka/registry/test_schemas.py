@@ -71,6 +71,19 @@ def test_an_unknown_schema_is_asked_for_again_later() -> None:
     assert cache.reader(7)(b"{}") == b"{}"
 
 
+def test_after_an_unknown_schema_one_attempt_is_enough_for_others_for_a_while() -> None:
+    cache = cache_of(source := Source(None, None, None, None), attempts=2)
+    with pytest.raises(SchemaUnknown):
+        cache.load(1)
+    cache.load(1)
+    cache.load(2)
+    with pytest.raises(DocumentRejected):
+        cache.reader(2)(b"{}")
+    source.seconds = UNKNOWN_SECONDS
+    with pytest.raises(SchemaUnknown):
+        cache.load(3)
+
+
 def test_a_schema_that_becomes_known_is_read() -> None:
     cache = cache_of(Source(None, SCHEMA))
     with pytest.raises(SchemaUnknown):
