@@ -40,7 +40,8 @@ COMMANDS: Final = {
     "distribute": Command("distribute the tables over the nodes of Citus", "service.app.commands.distribute.command"),
     "smoke": Command("send one order through Kafka and PostgreSQL, and read it back from the API", "generator.smoke"),
     "doctor": Command(
-        "check Kafka and PostgreSQL, and print the settings without secrets", "service.app.commands.doctor.command"
+        "check Kafka, PostgreSQL and the schema registry, and print the settings without secrets",
+        "service.app.commands.doctor.command",
     ),
     "schema": Command("print the order document's schema for producers", "service.app.commands.schema"),
     "completion": Command("print a script that completes commands in a shell", "service.app.commands.completion"),

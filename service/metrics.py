@@ -1,8 +1,7 @@
 """All metrics: names with units, bounded labels, descriptions, and the mode that has them.
 
-Each group of metrics is a class. `docs/metrics.md` lists the groups and their metrics in this order.
-
-`docs/metrics.md` lists the alerts and dashboard panels that read each metric.
+Each group of metrics is a class. `docs/metrics.md` lists the groups and their metrics in this order, and the alerts and
+dashboard panels that read each metric.
 """
 
 from collections.abc import Sequence
@@ -68,7 +67,7 @@ class IngestMetrics:
         self.stale = counter("stale", "Orders older than the stored version (ignored).")
         self.erased_skipped = counter("erased_skipped", "Orders received after they were erased (skipped).")
         self.expired_skipped = counter(
-            "expired_skipped", "Orders received when they were older than `retention.max_age` (skipped)."
+            "expired_skipped", "Orders received when they were older than `ORDERS_RETENTION__MAX_AGE` (skipped)."
         )
         self.decoded = UnlockedCounter(
             "orders_decoded",
@@ -100,7 +99,7 @@ class AnomalyMetrics:
         counter = create.counter
         self.unknown_fields = counter("unknown_fields", "Unknown fields in order documents (ignored).")
         self.coerced_values = counter(
-            "coerced_values", "Texts and decimals that were read as integers (`document.coerce`)."
+            "coerced_values", "Texts and decimals that were read as integers (`ORDERS_DOCUMENT__COERCE`)."
         )
         self.unreadable_headers = counter(
             "unreadable_headers", "Messages with a header name that is not UTF-8 (consumed without headers)."
@@ -114,7 +113,7 @@ class WriteMetrics:
         self.retries = counter("retries", "Failed writes to PostgreSQL that were retried, by SQLSTATE class.", label)
         self.recoveries = counter("retry_recoveries", "Writes that succeeded after a retry, by the last error.", label)
         self.give_ups = counter(
-            "retry_give_ups", "Writes given up after `retry.give_up_after`, by the last error.", label
+            "retry_give_ups", "Writes given up after `ORDERS_RETRY__GIVE_UP_AFTER`, by the last error.", label
         )
 
 
@@ -245,7 +244,10 @@ class CommonMetrics:
     def __init__(self, create: MetricFactory) -> None:
         self.registry = create.registry
         self.dependency_up = create.gauge(
-            "dependency_up", "1 if the last call to the dependency succeeded, else 0.", "dependency"
+            "dependency_up",
+            "1 if the last call to the dependency succeeded, else 0. The registry has none until a schema is needed, "
+            "and if its answer no longer matters.",
+            "dependency",
         )
         self.build_info = create.gauge("build_info", "Always 1.", "version", "mode")
 

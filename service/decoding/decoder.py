@@ -90,8 +90,8 @@ class Decoder:
     def decode_object(self, document: Any) -> Order:
         """Return the order in a document of dicts, lists and scalars. Raises DocumentRejected.
 
-        The rules are those of JSON text, except for the size: the caller bounds it. Scalars are those of JSON, and
-        datetimes. Changes `document`.
+        The rules are those of JSON text, except for the size: the caller bounds it. Scalars are those of JSON,
+        datetimes, decimals and bytes. Changes `document`.
         """
         try:
             order = msgspec.convert(document, Order)

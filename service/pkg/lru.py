@@ -13,9 +13,8 @@ node). Measured as resident memory of 10,000 to 100,000 entries of 600 to 3,000 
 class Lru:
     """Holds at most `max_entries` and `max_bytes`, overhead included. Every method but `clear` is O(1).
 
-    Thread-safe, which is a requirement, although the API calls it only on its event loop. A change holds a lock, so
-    that the size always matches the entries; `on_evict` is called with the lock held. Values are returned without a
-    copy, because bytes are immutable.
+    Thread-safe: a change holds a lock, so that the size always matches the entries; `on_evict` is called with the lock
+    held. Values are returned without a copy, because bytes are immutable.
     """
 
     def __init__(self, max_entries: int, max_bytes: int, on_evict: Callable[[], None] = lambda: None) -> None:

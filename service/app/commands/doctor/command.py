@@ -1,4 +1,4 @@
-"""`orders doctor`: checks Kafka and PostgreSQL, and prints how to fix each problem."""
+"""`orders doctor`: checks Kafka, PostgreSQL and the schema registry, and prints how to fix each problem."""
 
 import argparse
 from typing import Final

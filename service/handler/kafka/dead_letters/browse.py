@@ -16,6 +16,7 @@ from service.handler.kafka.client.topic_reader import TopicReader, open_topic
 from service.handler.kafka.client.translate import translated
 from service.handler.kafka.dead_letters.newest import NewestFirst, ScanLimits
 from service.handler.kafka.dead_letters.reading import record_at
+from service.pkg.acquire import acquired_within
 from service.pkg.result_cache import ResultCache
 from service.pkg.run_with_timeout import run_in_daemon_thread
 from service.pkg.timestamps import to_milliseconds
@@ -35,6 +36,8 @@ _FIRST_COUNTED: Final = 50
 """Dead letters of each partition that are counted before their size is known."""
 COUNTS_TTL_SECONDS: Final = 5.0
 READ_TIMEOUT_SECONDS: Final = 10.0
+QUEUE_TIMEOUT_SECONDS: Final = 10.0
+"""How long a read may wait for others to end."""
 
 
 class KafkaDeadLetterReader:
@@ -77,7 +80,8 @@ class _Connection:
 
     async def run(self, read: Read[T]) -> T:
         """Call `read` in a thread. Raises KafkaRequestFailed."""
-        async with self._lock:
+        timeout = KafkaUnavailable("other reads of the dead-letter topic are running")
+        async with acquired_within(QUEUE_TIMEOUT_SECONDS, self._lock, timeout):
             return await run_in_daemon_thread(partial(self._run, read))
 
     def _run(self, read: Read[T]) -> T:

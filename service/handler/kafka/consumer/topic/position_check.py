@@ -96,7 +96,7 @@ class PositionCheck:
         self._unverified |= {partition: _Unverified(_Position.IN_DELETED_TOPIC) for partition in partitions}
 
     def add(self, partitions: Collection[int]) -> None:
-        """Verify newly assigned partitions, later: a callback of the client must not call the client."""
+        """Verify newly assigned partitions, later: a callback of the client must not wait for Kafka."""
         self._unverified |= {partition: _Unverified() for partition in partitions}
 
     def drop(self, partitions: Collection[int]) -> None:

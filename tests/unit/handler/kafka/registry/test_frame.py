@@ -4,7 +4,7 @@ from uuid import UUID
 
 import pytest
 
-from service.handler.kafka.registry.frame import Frame, describe_key, read_frame
+from service.handler.kafka.registry.frame import describe_key, read_frame
 
 GUID = UUID("8a5f1cd6-5b2f-4f0c-9a53-0a4a4f5f5c11")
 HEADER = b"\x01" + GUID.bytes
