@@ -10,10 +10,10 @@ from hashlib import sha256
 from typing import Final, NamedTuple
 
 from service.entities.dead_letter_record import DeadLetterId, DeadLetterRecord
-from service.entities.ownership import known_order
 from service.pkg.shutdown_event import ShutdownEvent
 from service.pkg.timestamps import to_milliseconds
 from service.usecases.ports.dead_letter_filters import DeadLetterFilters
+from service.usecases.ports.ownership import is_binary, known_order
 from service.usecases.ports.replay import (
     DEFAULT_MAX_REPLAYS,
     EditedValue,
@@ -81,12 +81,7 @@ class ReplayPlan:
             return ReplayRefusal.OTHER_TOPIC
         if dead_letter.replays >= self.max_replays:
             return ReplayRefusal.REPLAYED_TOO_OFTEN
-        return ReplayRefusal.OTHER_ORDER if self._changes_order(dead_letter) else None
-
-    def _changes_order(self, dead_letter: DeadLetterRecord) -> bool:
-        if self.edited is None:
-            return False
-        return known_order(dead_letter.key, dead_letter.value) not in {None, self.edited.order_uid}
+        return None if self.edited is None else _edit_refusal(dead_letter, self.edited)
 
     def edit(self, dead_letter: DeadLetterRecord) -> DeadLetterRecord:
         """Return the dead letter as it is sent."""
@@ -163,6 +158,14 @@ class Replay:
             else:
                 self.observer.on_sent(dead_letter)
         return len(dead_letters)
+
+
+def _edit_refusal(dead_letter: DeadLetterRecord, edited: EditedValue) -> ReplayRefusal | None:
+    """Return why an edited value must not replace the dead letter's, or None."""
+    order_uid = known_order(dead_letter.key, dead_letter.value)
+    if order_uid is not None:
+        return None if order_uid == edited.order_uid else ReplayRefusal.OTHER_ORDER
+    return ReplayRefusal.UNREADABLE_ORDER if is_binary(dead_letter.value) else None
 
 
 def take_chunk(

@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 from service.entities.dead_letter_headers import Header
 from service.entities.dead_letter_record import DeadLetterRecord
-from service.entities.ownership import order_of
 from service.pkg.timestamps import to_milliseconds
+from service.usecases.ports.ownership import order_of
 
 
 class DeadLetterFilters(NamedTuple):

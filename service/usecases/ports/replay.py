@@ -21,6 +21,7 @@ class ReplayRefusal(Enum):
     REPLAYED_TOO_OFTEN = "replayed-too-often", "was replayed too often"
     TOO_LARGE = "too-large", "is larger than the order topic takes"
     OTHER_ORDER = "other-order", "belongs to another order than the edited value"
+    UNREADABLE_ORDER = "unreadable-order", "is binary, so that its order is unknown: replay it unchanged"
 
     def __init__(self, code: str, text: str) -> None:
         self.code = code

@@ -1,8 +1,10 @@
 """Which dead letters a replay sends, and which it refuses."""
 
 from datetime import UTC, datetime
+from gzip import compress
 
 import pytest
+from msgspec.json import encode
 
 from service.entities.dead_letter_headers import Header
 from service.entities.dead_letter_record import DeadLetterRecord
@@ -67,6 +69,8 @@ def test_a_dead_letter_is_refused_for_a_reason(headers: dict[str, bytes], refusa
         (b'{"order_uid": "key"', "key", None),
         (b'{"order_uid": "key"', "b", ReplayRefusal.OTHER_ORDER),
         (b'{"order_uid": "cut off', "b", None),
+        (b'{"order_uid": "cut off\x01', "b", None),
+        (b"no JSON", "b", None),
     ],
 )
 def test_an_edited_value_must_be_of_the_same_order_where_that_is_known(
@@ -76,6 +80,60 @@ def test_an_edited_value_must_be_of_the_same_order_where_that_is_known(
     original = dead_letter()._replace(value=value)
     assert plan.refusal(original) == refusal
     assert plan.edit(original) == original._replace(value=b"edited")
+
+
+@pytest.mark.parametrize("order_uid", ["a", "b"])
+@pytest.mark.parametrize(
+    "value",
+    {
+        "gzip": compress(b'{"order_uid": "a"}'),
+        "gzip in two members": compress(b'{"order_uid":') + compress(b'"a"}'),
+        "gzip that was cut": compress(b'{"order_uid": "a", "entry": "WBIL"}')[:-9],
+        "a byte order mark": b'\xef\xbb\xbf{"order\\u005fuid": "a"}',
+        "a text in a string": encode('{"order_uid": "a"}'),
+        "the row of an outbox": encode({"after": {"id": "b", "payload": '{"order_uid": "a"}'}, "op": "c"}),
+        "a row that was cut": encode({"after": {"id": "b", "payload": '{"order_uid": "a"}'}})[:-1],
+        "a text that was cut": encode({"after": {"id": "b", "payload": '{"order_uid": "a"'}}),
+        "Debezium with a schema": encode({"schema": {}, "payload": {"before": None, "after": {"order_uid": "a"}}}),
+        "Connect": encode({"schema": {"order_uid": "b"}, "payload": {"order_uid": "a"}}),
+        "CloudEvents": encode({"specversion": "1.0", "id": "b", "data": {"order_uid": "a"}}),
+        "CloudEvents with escapes": rb'{"specversion": "1.0", "data": {"order\u005fuid": "\u0061"}}',
+        "CloudEvents in Base64": encode({"specversion": "1.0", "data_base64": b'{"order\\u005fuid": "a"}'}),
+        "CloudEvents in Base64 that was cut": encode({"data_base64": b'{"order_uid": "a"}'})[:-1],
+        "JSON that was cut": b'{"order_uid": "a", "entry": "\x01',
+        "JSON whose text resembles another order": b'{"order_uid": "a", "entry": "\\"order_uid\\":\\"b\\"" cut',
+        "the last one of two fields": b'{"order_uid": "b", "order_uid": "a", cut',
+    }.items(),
+    ids=lambda value: value[0],
+)
+def test_the_order_of_the_original_is_known_in_every_text_format(value: tuple[str, bytes], order_uid: str) -> None:
+    plan = ReplayPlan("orders", DeadLetterFilters(), edited=EditedValue(b"edited", order_uid))
+    expected = None if order_uid == "a" else ReplayRefusal.OTHER_ORDER
+    assert plan.refusal(dead_letter()._replace(key=None, value=value[1])) == expected
+
+
+AVRO = b"\0\0\0\0\7\x06key\x08WBIL"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "order_uid", "refusal"),
+    [
+        (b"key", AVRO, "key", None),
+        (b"key", compress(AVRO, mtime=0), "key", None),
+        (b"key", AVRO, "WBIL", ReplayRefusal.OTHER_ORDER),
+        (None, AVRO, "key", ReplayRefusal.UNREADABLE_ORDER),
+        (b"other", AVRO, "other", ReplayRefusal.UNREADABLE_ORDER),
+        (b"", AVRO, "key", ReplayRefusal.UNREADABLE_ORDER),
+        (None, b"\x1f\x8b\x08malformed", "key", ReplayRefusal.UNREADABLE_ORDER),
+        (None, '{"order_uid": "key"}'.encode("utf-16"), "key", ReplayRefusal.UNREADABLE_ORDER),
+        (None, '{"order_uid": "key"}'.encode("utf-16-le"), "key", ReplayRefusal.UNREADABLE_ORDER),
+    ],
+)
+def test_an_edited_value_of_a_binary_one_must_have_the_key_that_it_contains(
+    key: bytes | None, value: bytes, order_uid: str, refusal: ReplayRefusal | None
+) -> None:
+    plan = ReplayPlan("orders", DeadLetterFilters(), edited=EditedValue(b"edited", order_uid))
+    assert plan.refusal(dead_letter()._replace(key=key, value=value)) == refusal
 
 
 def test_a_dead_letter_that_does_not_match_is_not_sent() -> None:

@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 
 from service.entities.dead_letter_record import DeadLetterRecord
-from service.entities.ownership import order_of
 from service.errors import CommandFailed, Stopped
 from service.handler.kafka.client.topic_reader import Offsets, TopicReader
 from service.pkg.shutdown_event import ShutdownEvent
 from service.pkg.timestamps import to_milliseconds
+from service.usecases.ports.ownership import order_of
 
 
 def start_offsets(topic: TopicReader, since: datetime | None) -> Offsets:

@@ -4,9 +4,9 @@ from collections.abc import Callable, Collection
 
 from confluent_kafka import Consumer
 
-from service.entities.ownership import order_of
 from service.errors import Stopped
 from service.handler.kafka.client.topic_reader import Offsets, open_topic
+from service.usecases.ports.ownership import order_of
 
 
 class KafkaOrderRecords:

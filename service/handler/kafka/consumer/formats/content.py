@@ -1,17 +1,12 @@
 """The bytes of a value before any format: compression and character encoding."""
 
-import zlib
 from typing import Final
 
 from service.entities.dead_letter import Reason, Violation
 from service.errors import DocumentRejected
 from service.handler.kafka.consumer.formats.document import undecodable
+from service.pkg.gunzip import GzipProblem, gunzip, is_gzip
 
-_GZIP_MAGIC: Final = b"\x1f\x8b"
-_GZIP_WINDOW: Final = 16 + zlib.MAX_WBITS
-"""Largest window, with a header and trailer of gzip."""
-_MAX_GZIP_MEMBERS: Final = 64
-"""Each one costs a copy of the rest. Compressors write one, and one more for each appended file."""
 _JSON_NULL: Final = b"null"
 _JSON_WHITESPACE: Final = b" \t\n\r"
 _UTF8_MARK: Final = b"\xef\xbb\xbf"
@@ -37,29 +32,14 @@ def decompressed(value: bytes, max_bytes: int) -> bytes:
 
     Raises DocumentRejected.
     """
-    return _gunzipped(value, max_bytes) if value.startswith(_GZIP_MAGIC) else value
-
-
-def _gunzipped(value: bytes, max_bytes: int) -> bytes:
-    parts, room = list[bytes](), max_bytes
-    while value:
-        if not value.startswith(_GZIP_MAGIC) or len(parts) == _MAX_GZIP_MEMBERS:
-            raise undecodable("malformed gzip")
-        member = zlib.decompressobj(_GZIP_WINDOW)
-        try:
-            part = member.decompress(value, room + 1)
-        except zlib.error:
-            raise undecodable("malformed gzip") from None
-        room -= len(part)
-        if room < 0:
-            raise DocumentRejected(
-                Reason.TOO_LARGE, [Violation("", f"larger than {max_bytes} bytes when decompressed")]
-            )
-        if not member.eof:
-            raise undecodable("incomplete gzip")
-        parts.append(part)
-        value = member.unused_data
-    return b"".join(parts)
+    if not is_gzip(value):
+        return value
+    content, problem = gunzip(value, max_bytes)
+    if problem is GzipProblem.TOO_LARGE:
+        raise DocumentRejected(Reason.TOO_LARGE, [Violation("", f"larger than {max_bytes} bytes when decompressed")])
+    if problem is not None:
+        raise undecodable(problem.value)
+    return content
 
 
 def utf8(value: bytes) -> bytes:
