@@ -127,6 +127,24 @@ def test_a_deep_schema_is_not_used() -> None:
         avro_reader(json.dumps(record(deep=kind)))
 
 
+def test_a_chain_of_named_types_is_as_deep_as_all_of_them() -> None:
+    """Each type alone is not too deep, and was checked before the next one."""
+
+    def named(number: int) -> SchemaFile:
+        kind: Any = f"T{number - 1}" if number else "long"
+        for _ in range(30):
+            kind = {"type": "array", "items": kind}
+        return SchemaFile(f"T{number}", json.dumps({**record(deep=kind), "name": f"T{number}"}))
+
+    types = [named(number) for number in range(4)]
+    fields = {f"field{number}": f"T{number}" for number in range(4)}
+    avro_reader(json.dumps(record(a="T0", b="T1")), types)
+    with pytest.raises(UnusableSchema, match="is nested too deeply"):
+        avro_reader(json.dumps(record(**fields)), types)
+    with pytest.raises(UnusableSchema, match="is nested too deeply"):
+        avro_reader(json.dumps(record(last="T3")), types)
+
+
 def test_types_that_are_used_many_times_are_checked_once() -> None:
     """2^40 values, if each use was checked."""
     kind: Any = "long"
