@@ -30,7 +30,7 @@ def no_middleware(write: Write) -> Write:
     return write
 
 
-def all_decoded(batch: Batch) -> None:
+def refuse_undecoded(batch: Batch) -> None:
     """Raise ValueError: without a schema registry, no batch has undecoded records."""
     raise ValueError(f"{len(batch.undecoded)} records are undecoded")
 
@@ -47,7 +47,7 @@ class Ingest:
         backoff: Backoff,
         stop: ShutdownEvent,
         observer: RetryObserver,
-        decode: DecodeUndecoded = all_decoded,
+        decode: DecodeUndecoded = refuse_undecoded,
         middleware: BatchMiddleware = no_middleware,
     ) -> None:
         self._decode = decode

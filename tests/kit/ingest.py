@@ -8,7 +8,7 @@ from service.errors import StatementTimedOut, StorageUnavailable
 from service.pkg.backoff import Backoff
 from service.pkg.shutdown_event import ShutdownEvent
 from service.usecases.circuit_breaker import BreakerState, CircuitBreaker
-from service.usecases.ingest import Ingest, all_decoded
+from service.usecases.ingest import Ingest, refuse_undecoded
 from service.usecases.outcome import Decision, Outcome
 from service.usecases.ports.batch import Batch, ConsumedOrder
 from service.usecases.ports.ingest import CircuitBreakerPolicy, DecodeUndecoded
@@ -33,7 +33,7 @@ class Setup:
     given_up: list[str] = field(default_factory=list)
     was_waiting_to_retry: list[bool] = field(default_factory=list)
     stop: ShutdownEvent = field(default_factory=ShutdownEvent)
-    decode: DecodeUndecoded = all_decoded
+    decode: DecodeUndecoded = refuse_undecoded
 
     def __post_init__(self) -> None:
         self.breaker = CircuitBreaker(self.policy)

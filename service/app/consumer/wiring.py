@@ -44,7 +44,7 @@ from service.repo.transactions import TransactionEnd, Transactions
 from service.repo.writer.order_store import PostgresOrderStore
 from service.usecases.bisection import BisectingStore
 from service.usecases.circuit_breaker import CircuitBreaker
-from service.usecases.ingest import BatchMiddleware, Ingest, all_decoded
+from service.usecases.ingest import BatchMiddleware, Ingest, refuse_undecoded
 from service.usecases.retention import RetentionPolicy
 
 DeadLetterSender = DeadLetterProducer | TransactionalDeadLetters
@@ -86,7 +86,7 @@ def build(settings: Settings, stop: ShutdownEvent, middleware: BatchMiddleware) 
             backoff=settings.retry.backoff,
             stop=stop,
             observer=report,
-            decode=_undecoded(settings, metrics, schemas, store) if schemas else all_decoded,
+            decode=_undecoded(settings, metrics, schemas, store) if schemas else refuse_undecoded,
             middleware=middleware,
         ),
         settings=settings,

@@ -19,7 +19,7 @@ _JSON: Final = ("application/json", "text/json")
 _JSON_SUFFIX: Final = "+json"
 
 
-def name_cloudevent(headers: Headers) -> bool:
+def is_cloudevent(headers: Headers) -> bool:
     """Return whether headers say that a message is a CloudEvent. Runs for each message with headers."""
     for name, value in headers:
         if name == VERSION_HEADER or (name == CONTENT_TYPE_HEADER and value and value.startswith(_CLOUDEVENTS_BYTES)):

@@ -37,12 +37,20 @@ def read_envelope(text: bytes) -> Envelope:
 
     An object with an `order_uid` is an order, even if it also has fields of an envelope.
     """
+    found = _read_fields(text)
+    return {} if "order_uid" in found else found
+
+
+def is_order(text: bytes) -> bool:
+    return "order_uid" in _read_fields(text)
+
+
+def _read_fields(text: bytes) -> Envelope:
     try:
         fields = _decode(text)
     except (DecodeError, UnicodeDecodeError, RecursionError):
         return {}
-    found = {name: bytes(raw) for name in _Fields.__struct_fields__ if (raw := getattr(fields, name))}
-    return {} if "order_uid" in found else found
+    return {name: bytes(raw) for name in _Fields.__struct_fields__ if (raw := getattr(fields, name))}
 
 
 def read_text(text: bytes) -> str | None:

@@ -10,12 +10,13 @@ from service.entities.message_format import MessageFormat
 from service.entities.order import Order
 from service.entities.record import Record
 from service.errors import DocumentRejected
-from service.handler.kafka.consumer.formats.cloudevents import CloudEvents, name_cloudevent
+from service.handler.kafka.consumer.formats.cloudevents import CloudEvents, is_cloudevent
 from service.handler.kafka.consumer.formats.confluent import ConfluentWireFormat
 from service.handler.kafka.consumer.formats.connect import ConnectEnvelope
 from service.handler.kafka.consumer.formats.content import decompressed, is_tombstone, utf8
 from service.handler.kafka.consumer.formats.debezium import Debezium
 from service.handler.kafka.consumer.formats.document import FormatReader, RawDocument, RawMessage, undecodable
+from service.handler.kafka.consumer.formats.envelope import is_order
 from service.handler.kafka.consumer.formats.plain_json import PlainJson
 from service.handler.kafka.registry.frame import ID_MARK
 
@@ -56,10 +57,11 @@ class MessageDecoder:
         self._count = count
         self._count_json = count[MessageFormat.JSON]
         self._count_frame = count[MessageFormat.CONFLUENT]
+        self._confluent = confluent
         self._content = confluent.content
         self._try_decode = decoder.try_decode
-        self._formats = (confluent, *ENVELOPES)
         self._accepts_frames = MessageFormat.CONFLUENT in accepted
+        self._accepts_frames_alone = accepted == {MessageFormat.CONFLUENT}
         self._accepts_json = MessageFormat.JSON in accepted
 
     def decode(self, record: Record) -> Decoded | None:
@@ -71,7 +73,7 @@ class MessageDecoder:
         if not value:
             return None
         headers = record.headers
-        is_json = value[0] == _BRACE and self._accepts_json and not (headers and name_cloudevent(headers))
+        is_json = value[0] == _BRACE and self._accepts_json and not (headers and is_cloudevent(headers))
         if is_json:
             order = self._decoder.try_decode(value)
             if order is not None:
@@ -120,7 +122,11 @@ class MessageDecoder:
         return decoded
 
     def _recognize(self, message: RawMessage) -> tuple[FormatReader, str]:
-        for each in self._formats:
+        """Return the format of a message. An order in JSON is a frame only if nothing but frames is accepted."""
+        title = self._confluent.describe(message)
+        if title and (self._accepts_frames_alone or not is_order(message.value)):
+            return self._confluent, title
+        for each in ENVELOPES:
             if title := each.describe(message):
                 return each, title
         raise AssertionError  # PlainJson describes every message

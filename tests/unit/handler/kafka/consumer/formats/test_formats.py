@@ -21,6 +21,7 @@ DOCUMENT = encoded(SAMPLE)
 TEXT = DOCUMENT.decode()
 CE = {"specversion": "1.0", "id": "1", "source": "/shop", "type": "order"}
 CE_HEADERS: Headers = [("ce_specversion", b"1.0"), ("ce_id", b"1"), ("ce_source", b"/shop"), ("ce_type", b"order")]
+GUID: Headers = [("__value_schema_id", b"\x01" + bytes(16))]
 STRUCTURED: Headers = [("content-type", b"application/cloudevents+json; charset=UTF-8")]
 SCHEMA = {"type": "struct", "fields": []}
 
@@ -54,6 +55,10 @@ MESSAGES: list[tuple[str, bytes, Headers | None, MessageFormat]] = [
     ("plain JSON with fields of envelopes", encoded(SAMPLE | {"op": "c", "after": {}, "payload": 1, "specversion": 1}),
      None, MessageFormat.JSON),
     ("plain JSON with other headers", DOCUMENT, [("content-type", b"application/json"), ("a", None)],
+     MessageFormat.JSON),
+    ("plain JSON with the GUID of a schema", DOCUMENT, GUID, MessageFormat.JSON),
+    ("plain JSON with a GUID and an unknown field", encoded(SAMPLE | {"unknown": 1}), GUID, MessageFormat.JSON),
+    ("plain JSON with a GUID and an unknown field in front", encoded({"unknown": 1} | SAMPLE), GUID,
      MessageFormat.JSON),
     ("a byte order mark", b"\xef\xbb\xbf" + DOCUMENT, None, MessageFormat.JSON),
     ("gzip", compressed(DOCUMENT), None, MessageFormat.JSON),
@@ -156,7 +161,7 @@ REJECTED: list[tuple[bytes, Headers | None, str]] = [
     (TEXT.encode("utf-32-be"), None, "UTF-32 is not supported: send UTF-8"),
     (b"\xfe\xff" + TEXT.encode("utf-16-be"), None, "UTF-16 is not supported: send UTF-8"),
     (b"\0\0\0\0\x11" + DOCUMENT, None, "Confluent wire format, schema id 17: set registry.urls"),
-    (b"\x0eorder-1", [("__value_schema_id", b"\x01" + bytes(16))],
+    (b"\x0eorder-1", GUID,
      "Confluent wire format, schema GUID 00000000-0000-0000-0000-000000000000: set registry.urls"),
     (b"{}", [*CE_HEADERS], "CloudEvents"),
 ]  # fmt: skip
@@ -179,6 +184,10 @@ def test_a_confluent_message_without_its_format_names_schema_and_setting() -> No
 )
 def test_other_bytes_are_rejected_without_a_crash(value: bytes) -> None:
     assert detail(value)
+
+
+def test_the_guid_of_a_schema_decides_if_only_frames_are_accepted() -> None:
+    assert detail(DOCUMENT, GUID, "confluent").endswith("set registry.urls")
 
 
 def test_a_violation_in_an_envelope_names_format_and_field() -> None:
