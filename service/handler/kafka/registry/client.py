@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient, SchemaRegistryError
 from confluent_kafka.schema_registry.error import OAuthTokenError
 
-from service.errors import RegistryUnavailable, SecretUnavailable
+from service.errors import RegistryUnavailable, SecretUnavailable, UnusableSchema
 from service.handler.kafka.registry.frame import SchemaKey
 from service.handler.kafka.registry.reader import RegisteredSchema, SchemaFile
 from service.pkg.credentials import read_password
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from service.config.settings import RegistrySettings
 
 MAX_REFERENCES: Final = 100
+_MAX_NAME: Final = 200
+"""Characters of a schema's name in the detail of a dead letter."""
 _SERIALIZED: Final = "serialized"
 """Format of Protobuf schemas: a descriptor in Base64 instead of its source. Ignored for others."""
 _UNKNOWN_SCHEMA: Final = 40403
@@ -37,7 +39,7 @@ class RegistryClient:
     def fetch(self, key: SchemaKey) -> RegisteredSchema | None:
         """Return a schema with those that it refers to; None if the registry does not know it.
 
-        Blocks for the timeout, for each address. Raises RegistryUnavailable.
+        Blocks for the timeout, for each of them and each address. Raises RegistryUnavailable.
         """
         with self._connected() as client:
             return _fetch(client, key)
@@ -84,20 +86,37 @@ def _fetch(client: SchemaRegistryClient, key: SchemaKey) -> RegisteredSchema | N
         if error.error_code != _UNKNOWN_SCHEMA:
             client.get_schema_types()  # raises if the address is not that of a registry
         return None
-    references: dict[str, SchemaFile] = {}
-    _add_references(client, schema, references)
-    return RegisteredSchema(schema.schema_type or "AVRO", schema.schema_str or "", tuple(references.values()))
+    kind, text = schema.schema_type or "AVRO", schema.schema_str or ""
+    references: dict[str, SchemaFile | None] = {}
+    try:
+        _add_references(client, schema, references)
+    except UnusableSchema as error:
+        return RegisteredSchema(kind, text, problem=str(error))
+    return RegisteredSchema(kind, text, tuple(filter(None, references.values())))
 
 
-def _add_references(client: SchemaRegistryClient, schema: Schema, found: dict[str, SchemaFile]) -> None:
-    """Add the schemas that a schema refers to, each after those that it refers to itself."""
+def _add_references(client: SchemaRegistryClient, schema: Schema, found: dict[str, SchemaFile | None]) -> None:
+    """Add the schemas that a schema refers to, each after those that it refers to itself. Raises UnusableSchema."""
     for reference in schema.references or ():
         name, subject, version = reference.name, reference.subject, reference.version
-        if not name or not subject or not version or name in found or len(found) >= MAX_REFERENCES:
+        if not name or not subject or not version or name in found:
             continue
-        referred = client.get_version(subject, version, deleted=True, fmt=_SERIALIZED).schema
+        if len(found) >= MAX_REFERENCES:
+            raise UnusableSchema(f"refers to more than {MAX_REFERENCES} schemas")
+        found[name] = None  # counts, and ends a cycle
+        referred = _fetch_reference(client, name, subject, version)
         _add_references(client, referred, found)
+        del found[name]
         found[name] = SchemaFile(name, referred.schema_str or "")
+
+
+def _fetch_reference(client: SchemaRegistryClient, name: str, subject: str, version: int) -> Schema:
+    try:
+        return client.get_version(subject, version, deleted=True, fmt=_SERIALIZED).schema
+    except SchemaRegistryError as error:
+        if error.http_status_code not in _UNKNOWN:
+            raise
+        raise UnusableSchema(f"refers to {name[:_MAX_NAME]}, which the registry does not know") from None
 
 
 def _properties(settings: "RegistrySettings") -> dict[str, Any]:
@@ -149,6 +168,11 @@ def _status_problem(status: int) -> str:
         return f"authentication failed (status {status}): check ORDERS_REGISTRY__USERNAME and the password"
     if status == HTTPStatus.NOT_FOUND:
         return "no schema registry at this address (status 404): check the path in ORDERS_REGISTRY__URLS"
+    if status == HTTPStatus.CONFLICT:
+        return (
+            "the topic's subject has a schema that is not compatible (status 409): use another topic, or set the "
+            "compatibility of the subject to NONE"
+        )
     return f"status {status}"
 
 

@@ -25,6 +25,8 @@ class RegisteredSchema(NamedTuple):
     text: str
     references: tuple[SchemaFile, ...] = ()
     """Each comes after those that it imports itself."""
+    problem: str | None = None
+    """Why it cannot be used, if its references cannot be fetched."""
 
 
 def reject(problem: str) -> NoReturn:

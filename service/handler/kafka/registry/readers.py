@@ -8,6 +8,8 @@ from service.handler.kafka.registry.reader import RegisteredSchema, SchemaReader
 
 def reader_of(schema: RegisteredSchema) -> SchemaReader:
     """Return a reader. Raises UnusableSchema."""
+    if schema.problem:
+        raise UnusableSchema(schema.problem)
     try:
         return _reader_of(schema)
     except UnusableSchema:

@@ -2,10 +2,12 @@
 
 import base64
 import json
+import re
 import ssl
 from collections.abc import Iterator
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -15,8 +17,8 @@ import pytest
 
 from service.config import RegistrySettings
 from service.errors import RegistryUnavailable
-from service.handler.kafka.registry.client import RegistryClient
-from service.handler.kafka.registry.reader import SchemaFile
+from service.handler.kafka.registry.client import MAX_REFERENCES, RegistryClient
+from service.handler.kafka.registry.reader import RegisteredSchema, SchemaFile
 from tests.kit.tls import Authority, Certificate
 
 GUID = UUID(int=7)
@@ -29,6 +31,7 @@ class Server(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.answers: dict[str, tuple[int, Any]] = {}
+        self.registered: tuple[int, Any] = (404, {})
         self.authorizations: list[str | None] = []
 
     @property
@@ -45,7 +48,9 @@ class Handler(BaseHTTPRequestHandler):
         self._answer(status, body)
 
     def do_POST(self) -> None:
-        self._answer(200, {"access_token": "t0ken", "expires_in": 60, "token_type": "Bearer"})
+        self.rfile.read(int(self.headers["content-length"]))
+        token = 200, {"access_token": "t0ken", "expires_in": 60, "token_type": "Bearer"}
+        self._answer(*(token if self.path == "/token" else self.server.registered))
 
     def _answer(self, status: int, body: Any) -> None:
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -92,15 +97,60 @@ def test_a_schema_is_found_by_its_guid(server: Server) -> None:
 
 
 def test_references_come_before_the_schemas_that_refer_to_them(server: Server) -> None:
-    def schema(text: str, *names: str) -> dict[str, Any]:
-        return {"schema": text, "references": [{"name": each, "subject": each, "version": 1} for each in names]}
+    register(server, "a", "A", "b")
+    register(server, "b", "B")
+    assert fetch_with_references(server, "a", "b").references == (SchemaFile("b", "B"), SchemaFile("a", "A"))
 
-    server.answers["/schemas/ids/1"] = 200, schema("order", "a", "b")
-    server.answers["/subjects/a/versions/1"] = 200, schema("A", "b") | {"id": 2, "version": 1, "subject": "a"}
-    server.answers["/subjects/b/versions/1"] = 200, schema("B") | {"id": 3, "version": 1, "subject": "b"}
+
+def test_references_in_a_circle_end(server: Server) -> None:
+    register(server, "a", "A", "b")
+    register(server, "b", "B", "a")
+    assert fetch_with_references(server, "a").references == (SchemaFile("b", "B"), SchemaFile("a", "A"))
+
+
+@pytest.mark.parametrize("status", [HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY])
+def test_a_missing_reference_makes_a_schema_unusable(server: Server, status: HTTPStatus) -> None:
+    register(server, "a", "A", "missing")
+    server.answers["/subjects/missing/versions/1"] = status, {"error_code": 40401, "message": "Subject not found"}
+    schema = fetch_with_references(server, "a")
+    assert (schema.problem, schema.references) == ("refers to missing, which the registry does not know", ())
+
+
+def test_a_registry_that_fails_to_return_a_reference_is_an_outage(server: Server) -> None:
+    server.answers["/schemas/ids/1"] = 200, referring("order", "a")
+    server.answers["/subjects/a/versions/1"] = 500, {}
+    assert problem(client(server)).endswith("status 500")
+
+
+@pytest.mark.parametrize("is_chain", [True, False])
+def test_a_schema_with_too_many_references_is_unusable(server: Server, *, is_chain: bool) -> None:
+    names = [f"s{number}" for number in range(MAX_REFERENCES + 1)]
+    for name, following in pairwise([*names, "s0"]):
+        register(server, name, name, *([following] if is_chain else []))
+    limit = f"refers to more than {MAX_REFERENCES} schemas"
+    assert fetch_with_references(server, *names[: 1 if is_chain else None]).problem == limit
+
+
+def test_an_incompatible_schema_of_the_subject_is_named(server: Server) -> None:
+    server.registered = 409, {"error_code": 409, "message": "Schema being registered is incompatible"}
+    with pytest.raises(RegistryUnavailable, match=re.escape("not compatible (status 409): use another topic")):
+        client(server).register("orders-value", "AVRO", "{}")
+
+
+def referring(text: str, *names: str) -> dict[str, Any]:
+    return {"schema": text, "references": [{"name": each, "subject": each, "version": 1} for each in names]}
+
+
+def register(server: Server, name: str, text: str, *names: str) -> None:
+    answer = referring(text, *names) | {"id": 2, "version": 1, "subject": name}
+    server.answers[f"/subjects/{name}/versions/1"] = 200, answer
+
+
+def fetch_with_references(server: Server, *names: str) -> RegisteredSchema:
+    server.answers["/schemas/ids/1"] = 200, referring("order", *names)
     found = client(server).fetch(1)
     assert found is not None
-    assert found.references == (SchemaFile("b", "B"), SchemaFile("a", "A"))
+    return found
 
 
 def test_an_id_that_the_registry_does_not_know_is_no_outage(server: Server) -> None:

@@ -13,6 +13,11 @@ def test_an_unknown_kind_of_schema_is_not_used() -> None:
         reader_of(RegisteredSchema("THRIFT", "{}"))
 
 
+def test_a_schema_whose_references_cannot_be_fetched_is_not_used() -> None:
+    with pytest.raises(UnusableSchema, match="refers to b"):
+        reader_of(RegisteredSchema("JSON", "{}", problem="refers to b"))
+
+
 @pytest.mark.parametrize("failure", [RecursionError, MemoryError, KeyError])
 def test_a_schema_that_a_library_fails_to_read_is_not_used(
     monkeypatch: pytest.MonkeyPatch, failure: type[Exception]
