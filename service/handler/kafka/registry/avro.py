@@ -13,7 +13,7 @@ from fastavro.read import LOGICAL_READERS
 from service.errors import UnusableSchema
 from service.handler.kafka.registry.avro_bounds import Schema, bounds_of
 from service.handler.kafka.registry.decimals import to_number
-from service.handler.kafka.registry.reader import SchemaFile, SchemaReader, mismatches_rejected, reject
+from service.handler.kafka.registry.reader import SchemaFile, SchemaReader, mismatches_rejected, undecodable
 
 _MAX_MEMORY: Final = 192 * 2**20
 """Of one message's document, in bytes: what a consumer can spare."""
@@ -33,11 +33,13 @@ def avro_reader(text: str, references: Sequence[SchemaFile] = ()) -> SchemaReade
 
     def read(content: bytes) -> Mapping[str, Any]:
         if len(content) > max_bytes:
-            reject(f"Avro message of more than {max_bytes} bytes, which could take too much memory with the schema")
+            raise undecodable(
+                f"Avro message of more than {max_bytes} bytes, which could take too much memory with the schema"
+            )
         stream = BytesIO(content)
         document = schemaless_reader(stream, schema, None)
         if stream.tell() != len(content):
-            reject(_MISMATCH)
+            raise undecodable(_MISMATCH)
         return cast("Mapping[str, Any]", document)  # the schema is a record
 
     return mismatches_rejected(read, _MISMATCH)

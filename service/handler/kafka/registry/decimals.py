@@ -3,7 +3,7 @@
 from decimal import Decimal
 from typing import Final
 
-from service.handler.kafka.registry.reader import reject
+from service.handler.kafka.registry.reader import undecodable
 
 MAX_BYTES: Final = 16
 MAX_SCALE: Final = 38
@@ -16,6 +16,6 @@ def to_number(unscaled: bytes, scale: int) -> int | Decimal:
     `unscaled` is big-endian. Raises DocumentRejected.
     """
     if len(unscaled) > MAX_BYTES or abs(scale) > MAX_SCALE:
-        reject(f"decimal with more than {MAX_BYTES} bytes, or a scale beyond {MAX_SCALE}")
+        raise undecodable(f"decimal with more than {MAX_BYTES} bytes, or a scale beyond {MAX_SCALE}")
     number = Decimal(f"{int.from_bytes(unscaled, 'big', signed=True)}E{-scale}")
     return int(number) if number == int(number) else number

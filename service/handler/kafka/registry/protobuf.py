@@ -27,11 +27,11 @@ from google.protobuf.message_factory import GetMessageClass
 from service.errors import UnusableSchema
 from service.handler.kafka.registry.decimals import to_number
 from service.handler.kafka.registry.reader import (
-    DescribedDocument,
+    RawDocument,
     SchemaFile,
     SchemaReader,
     mismatches_rejected,
-    reject,
+    undecodable,
 )
 
 _MAX_MESSAGES: Final = 20_000
@@ -73,10 +73,10 @@ class _ProtobufReader:
     def __init__(self, file: FileDescriptorProto, imports: Sequence[FileDescriptorProto]) -> None:
         self._file = file
         self._pool = _pool([*imports, file])
-        self._readers: dict[tuple[int, ...], Callable[[bytes], DescribedDocument]] = {}
+        self._readers: dict[tuple[int, ...], Callable[[bytes], RawDocument]] = {}
         """By the indexes of the message's type."""
 
-    def __call__(self, content: bytes) -> DescribedDocument:
+    def __call__(self, content: bytes) -> RawDocument:
         indexes, start = ((0,), 1) if content[:1] == b"\0" else _read_indexes(content)
         reader = self._readers.get(indexes)
         if reader is None:
@@ -88,7 +88,7 @@ class _ProtobufReader:
         names, types = [self._file.package] if self._file.package else [], self._file.message_type
         for index in indexes:
             if not 0 <= index < len(types):
-                reject("Protobuf message index is not in the schema")
+                raise undecodable("Protobuf message index is not in the schema")
             names.append(types[index].name)
             types = types[index].nested_type
         found: Descriptor = self._pool.FindMessageTypeByName(".".join(names))
@@ -112,7 +112,7 @@ def _read_indexes(content: bytes) -> tuple[tuple[int, ...], int]:
     """Return the indexes, and where the message begins: their number and each of them is a zigzag varint."""
     count, position = _read_varint(content, 0)
     if not 0 <= count <= _MAX_INDEXES:
-        reject(_MISMATCH)
+        raise undecodable(_MISMATCH)
     indexes = []
     for _ in range(count):
         index, position = _read_varint(content, position)
@@ -126,12 +126,12 @@ def _read_varint(content: bytes, position: int) -> tuple[int, int]:
         number |= (content[position] & 0x7F) << shift
         position, shift = position + 1, shift + 7
     if content[position : position + 1] >= b"\x80" or position >= len(content):
-        reject(_MISMATCH)
+        raise undecodable(_MISMATCH)
     number |= content[position] << shift
     return (number >> 1) ^ -(number & 1), position + 1
 
 
-def _message_reader(descriptor: Descriptor) -> Callable[[bytes], DescribedDocument]:
+def _message_reader(descriptor: Descriptor) -> Callable[[bytes], RawDocument]:
     parse, convert = GetMessageClass(descriptor).FromString, _Converters().of(descriptor)
     return lambda content: convert(parse(content), [0])
 
@@ -175,7 +175,7 @@ def _object_converter(fields: Sequence[tuple[str, str, bool, Convert | None]]) -
     def convert(message: Message, count: list[int]) -> dict[str, Any]:
         count[0] += 1
         if count[0] > _MAX_MESSAGES:
-            reject(f"Protobuf message with more than {_MAX_MESSAGES} nested messages")
+            raise undecodable(f"Protobuf message with more than {_MAX_MESSAGES} nested messages")
         document = {}
         for name, attribute, has_presence, convert_field in fields:
             if not has_presence or message.HasField(attribute):

@@ -6,9 +6,9 @@ from typing import Any, NamedTuple, NoReturn
 from service.entities.dead_letter import Reason, Violation
 from service.errors import DocumentRejected
 
-DescribedDocument = bytes | Mapping[str, Any]
+RawDocument = bytes | Mapping[str, Any]
 """JSON text, or an object with the fields of the document."""
-SchemaReader = Callable[[bytes], DescribedDocument]
+SchemaReader = Callable[[bytes], RawDocument]
 """Returns the document in the content of a frame. Safe in any thread. Raises DocumentRejected."""
 
 
@@ -29,14 +29,18 @@ class RegisteredSchema(NamedTuple):
     """Why it cannot be used, if its references cannot be fetched."""
 
 
-def reject(problem: str) -> NoReturn:
-    """Reject a message as undecodable. `problem` contains no values of the message."""
-    raise DocumentRejected(Reason.UNDECODABLE, [Violation("", problem)])
+def undecodable(problem: str) -> DocumentRejected:
+    """Return the rejection of a message that is not read. `problem` contains no values of the message."""
+    return DocumentRejected(Reason.UNDECODABLE, [Violation("", problem)])
 
 
 def rejecting(problem: str) -> SchemaReader:
     """Return a reader that rejects every message."""
-    return lambda _: reject(problem)
+
+    def read(_: bytes) -> NoReturn:
+        raise undecodable(problem)
+
+    return read
 
 
 def mismatches_rejected(read: SchemaReader, problem: str) -> SchemaReader:
@@ -45,12 +49,12 @@ def mismatches_rejected(read: SchemaReader, problem: str) -> SchemaReader:
     Producers choose bytes and schemas: an exception of a library must not end the process at the same offset forever.
     """
 
-    def safe(content: bytes) -> DescribedDocument:
+    def safe(content: bytes) -> RawDocument:
         try:
             return read(content)
         except DocumentRejected:
             raise
         except Exception:  # noqa: BLE001 - of fastavro and protobuf: EOFError, IndexError, ArithmeticError and more
-            reject(problem)
+            raise undecodable(problem) from None
 
     return safe

@@ -5,8 +5,9 @@ from typing import Final
 
 from service.entities.dead_letter_headers import Headers
 from service.entities.message_format import MessageFormat
-from service.handler.kafka.consumer.formats.document import RawDocument, RawMessage, undecodable
+from service.handler.kafka.consumer.formats.document import RawMessage
 from service.handler.kafka.consumer.formats.envelope import read_text, unquoted
+from service.handler.kafka.registry.reader import RawDocument, undecodable
 
 VERSION_HEADER: Final = "ce_specversion"
 CONTENT_TYPE_HEADER: Final = "content-type"

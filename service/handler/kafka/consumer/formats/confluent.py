@@ -5,9 +5,9 @@ from collections.abc import Callable
 from service.entities.dead_letter_headers import Headers
 from service.entities.message_format import MessageFormat
 from service.errors import DocumentRejected
-from service.handler.kafka.consumer.formats.document import RawDocument, RawMessage, undecodable
+from service.handler.kafka.consumer.formats.document import RawMessage
 from service.handler.kafka.registry.frame import ID_HEADER, SchemaKey, describe_key, read_frame
-from service.handler.kafka.registry.reader import SchemaReader, rejecting
+from service.handler.kafka.registry.reader import RawDocument, SchemaReader, rejecting, undecodable
 
 
 class ConfluentWireFormat:

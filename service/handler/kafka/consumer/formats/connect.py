@@ -1,8 +1,9 @@
 """The envelope of Kafka Connect's JsonConverter with `schemas.enable=true`: `{"schema": …, "payload": …}`."""
 
 from service.entities.message_format import MessageFormat
-from service.handler.kafka.consumer.formats.document import RawDocument, RawMessage
+from service.handler.kafka.consumer.formats.document import RawMessage
 from service.handler.kafka.consumer.formats.envelope import unquoted
+from service.handler.kafka.registry.reader import RawDocument
 
 
 class ConnectEnvelope:

@@ -4,7 +4,7 @@ from typing import Final
 
 from service.entities.dead_letter import Reason, Violation
 from service.errors import DocumentRejected
-from service.handler.kafka.consumer.formats.document import undecodable
+from service.handler.kafka.registry.reader import undecodable
 from service.pkg.gunzip import GzipProblem, gunzip, is_gzip
 
 _JSON_NULL: Final = b"null"

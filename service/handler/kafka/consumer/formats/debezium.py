@@ -8,8 +8,9 @@ sends that column alone, which may be JSON text in a string. Without the router,
 from typing import Final
 
 from service.entities.message_format import MessageFormat
-from service.handler.kafka.consumer.formats.document import RawDocument, RawMessage, undecodable
+from service.handler.kafka.consumer.formats.document import RawMessage
 from service.handler.kafka.consumer.formats.envelope import NULL, Envelope, read_envelope, unquoted
+from service.handler.kafka.registry.reader import RawDocument, undecodable
 
 _WITH_ROW: Final = frozenset({b'"c"', b'"u"', b'"r"'})
 """Create, update, and read (a snapshot)."""

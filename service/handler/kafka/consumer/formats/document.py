@@ -1,17 +1,12 @@
 """What formats read and return."""
 
-from collections.abc import Mapping
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Protocol
 
-from service.entities.dead_letter import Reason, Violation
 from service.entities.dead_letter_headers import Headers
 from service.entities.message_format import MessageFormat
-from service.errors import DocumentRejected
 from service.handler.kafka.consumer.formats.envelope import Envelope, read_envelope
-
-RawDocument = bytes | Mapping[str, Any]
-"""JSON text, for `Decoder.decode`; or an object, for `Decoder.decode_object`."""
+from service.handler.kafka.registry.reader import RawDocument
 
 
 class RawMessage:
@@ -46,8 +41,3 @@ class FormatReader(Protocol):
 
         Raises DocumentRejected. Any other exception ends the consumer.
         """
-
-
-def undecodable(problem: str) -> DocumentRejected:
-    """Return the rejection of a message that is not read. `problem` contains no values of the message."""
-    return DocumentRejected(Reason.UNDECODABLE, [Violation("", problem)])

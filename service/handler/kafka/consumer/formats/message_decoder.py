@@ -15,10 +15,11 @@ from service.handler.kafka.consumer.formats.confluent import ConfluentWireFormat
 from service.handler.kafka.consumer.formats.connect import ConnectEnvelope
 from service.handler.kafka.consumer.formats.content import decompressed, is_tombstone, utf8
 from service.handler.kafka.consumer.formats.debezium import Debezium
-from service.handler.kafka.consumer.formats.document import FormatReader, RawDocument, RawMessage, undecodable
+from service.handler.kafka.consumer.formats.document import FormatReader, RawMessage
 from service.handler.kafka.consumer.formats.envelope import is_order
 from service.handler.kafka.consumer.formats.plain_json import PlainJson
 from service.handler.kafka.registry.frame import ID_MARK
+from service.handler.kafka.registry.reader import RawDocument, undecodable
 
 ENVELOPES: Final[Sequence[FormatReader]] = (CloudEvents(), Debezium(), ConnectEnvelope(), PlainJson())
 """The first one that describes a message decides."""

@@ -1,7 +1,8 @@
 """Plain JSON: the value is the document."""
 
 from service.entities.message_format import MessageFormat
-from service.handler.kafka.consumer.formats.document import RawDocument, RawMessage
+from service.handler.kafka.consumer.formats.document import RawMessage
+from service.handler.kafka.registry.reader import RawDocument
 
 
 class PlainJson:

@@ -12,7 +12,7 @@ from fastavro import schemaless_writer
 
 from service.errors import DocumentRejected, UnusableSchema
 from service.handler.kafka.registry.avro import avro_reader
-from service.handler.kafka.registry.reader import DescribedDocument, SchemaFile
+from service.handler.kafka.registry.reader import RawDocument, SchemaFile
 
 
 def record(**types: Any) -> dict[str, Any]:
@@ -20,7 +20,7 @@ def record(**types: Any) -> dict[str, Any]:
     return {"type": "record", "name": "Order", "fields": fields}
 
 
-def read(schema: dict[str, Any], value: dict[str, Any]) -> DescribedDocument:
+def read(schema: dict[str, Any], value: dict[str, Any]) -> RawDocument:
     stream = BytesIO()
     schemaless_writer(stream, schema, value)
     return avro_reader(json.dumps(schema))(stream.getvalue())
