@@ -182,10 +182,12 @@
 {{- $_ := set $reserved "extraVolumeMounts" (append $reserved.extraVolumeMounts .folder) }}
 {{- end }}
 {{- range $list, $names := $reserved }}
-{{- range index $v $list }}
+{{- range $path, $values := dict $list $v (printf "consumer.%s" $list) $v.consumer }}
+{{- range index $values $list }}
 {{- $name := ternary .mountPath .name (eq $list "extraVolumeMounts") | toString }}
-{{- if has $name $names }}{{ fail (printf "%s: %s is a duplicate or reserved by the chart" $list $name) }}{{ end }}
+{{- if has $name $names }}{{ fail (printf "%s: %s is a duplicate or reserved by the chart" $path $name) }}{{ end }}
 {{- $names = append $names $name }}
+{{- end }}
 {{- end }}
 {{- end }}
 {{- end }}

@@ -11,6 +11,8 @@ from service.config import Settings
 from tests.chart.helm import ROOT, of_kind, pod_templates, render
 from tests.chart.network_policies import Peer, Port, may_connect
 from tests.chart.network_policies import pods as peers
+from tests.chart.test_extensions import COMPONENT, OWN_IMAGE
+from tests.chart.test_pods import RETENTION
 
 K8S: Final = ROOT / "k8s"
 VALUES: Final = {file.stem: file for file in sorted((K8S / "values").glob("*.yaml"))}
@@ -142,12 +144,21 @@ def test_the_values_of_a_schema_registry_mount_its_secret_where_the_settings_exp
     assert volume["secret"]["defaultMode"] == 0o440
 
 
-def test_the_values_of_a_schema_registry_open_its_port() -> None:
-    on, outside = "networkPolicy.enabled=true", Peer({}, address="203.0.113.7")
-    for values, is_allowed in (([VALUES["schema-registry"]], True), ([], False)):
-        objects = render(*values, settings=[on])
-        policies = of_kind(objects, "NetworkPolicy")
-        assert may_connect(policies, peers(objects)["consumer"], outside, Port(443)) is is_allowed
+def test_only_the_consumer_may_connect_to_the_schema_registry() -> None:
+    registry, other = Peer({}, address="192.0.2.7"), Peer({}, address="203.0.113.7")
+    objects = render(VALUES["schema-registry"], settings=[*RETENTION, "networkPolicy.enabled=true"])
+    policies = of_kind(objects, "NetworkPolicy")
+    found = {name: pod for name, pod in peers(objects).items() if name in OWN_IMAGE}
+    assert found.keys() == OWN_IMAGE
+    assert {name for name, pod in found.items() if may_connect(policies, pod, registry, Port(443))} == {"consumer"}
+    assert not any(may_connect(policies, pod, other, Port(443)) for pod in found.values())
+
+
+def test_only_the_consumer_has_the_login_of_the_schema_registry() -> None:
+    objects = render(VALUES["schema-registry"], settings=RETENTION)
+    templates = [*pod_templates(objects)]
+    mounting = [pod["metadata"]["labels"][COMPONENT] for pod in templates if "orders-registry" in str(pod)]
+    assert (mounting, len(templates)) == (["consumer"], 7)
 
 
 def test_the_cloudnative_pg_values_use_the_names_in_the_manifest() -> None:

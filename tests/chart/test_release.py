@@ -245,6 +245,15 @@ def test_alerts_and_dashboard_can_be_enabled() -> None:
             ["extraVolumeMounts[0].name=a", "extraVolumeMounts[0].mountPath=/tmp"],
             "extraVolumeMounts: /tmp is a duplicate or reserved by the chart",
         ),
+        (["consumer.extraVolumes[0].name=tmp"], "consumer.extraVolumes: tmp is a duplicate or reserved by the chart"),
+        (
+            ["extraVolumes[0].name=a", "consumer.extraVolumes[0].name=a"],
+            "extraVolumes: a is a duplicate or reserved by the chart",
+        ),
+        (
+            ["consumer.extraVolumeMounts[0].name=a", "consumer.extraVolumeMounts[0].mountPath=/tmp"],
+            "consumer.extraVolumeMounts: /tmp is a duplicate or reserved by the chart",
+        ),
         (
             [r"api.podLabels.app\.kubernetes\.io/instance=a"],
             "api.podLabels: app.kubernetes.io/instance is set by the chart",
