@@ -13,10 +13,8 @@ from fastavro.read import LOGICAL_READERS
 from service.errors import UnusableSchema
 from service.handler.kafka.registry.avro_bounds import Schema, bounds_of
 from service.handler.kafka.registry.decimals import to_number
-from service.handler.kafka.registry.reader import SchemaFile, SchemaReader, mismatches_rejected, undecodable
+from service.handler.kafka.registry.reader import MAX_MEMORY, SchemaFile, SchemaReader, mismatches_rejected, undecodable
 
-_MAX_MEMORY: Final = 192 * 2**20
-"""Of one message's document, in bytes: what a consumer can spare."""
 _MISMATCH: Final = "Avro bytes do not match the schema"
 
 Named = dict[str, Schema]
@@ -28,7 +26,7 @@ def avro_reader(text: str, references: Sequence[SchemaFile] = ()) -> SchemaReade
     schema, named = _parse(text, references)
     if not (isinstance(schema, dict) and schema["type"] == "record"):
         raise UnusableSchema("is not a record")
-    max_bytes = _MAX_MEMORY // bounds_of(schema, named).expansion
+    max_bytes = MAX_MEMORY // bounds_of(schema, named).expansion
     _register_logical_types()
 
     def read(content: bytes) -> Mapping[str, Any]:

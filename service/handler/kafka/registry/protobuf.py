@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC
 from typing import Any, Final
@@ -27,6 +28,7 @@ from google.protobuf.message_factory import GetMessageClass
 from service.errors import UnusableSchema
 from service.handler.kafka.registry.decimals import to_number
 from service.handler.kafka.registry.reader import (
+    MAX_MEMORY,
     RawDocument,
     SchemaFile,
     SchemaReader,
@@ -36,6 +38,12 @@ from service.handler.kafka.registry.reader import (
 
 _MAX_MESSAGES: Final = 20_000
 """Nested messages of one message: an empty one takes two bytes, but an object with all fields in memory."""
+_MIN_NESTED_BYTES: Final = 2
+"""Of a nested message: its tag and its length."""
+_PARSED_BYTES: Final = 80
+"""Memory of a parsed message without fields."""
+_FIELD_BYTES: Final = 18
+"""Memory of an absent field in a parsed message; the largest is a text."""
 _MAX_INDEXES: Final = 32
 _MAX_VARINT_SHIFT: Final = 28
 """Of the fifth byte, which ends every number of 32 bits."""
@@ -133,7 +141,38 @@ def _read_varint(content: bytes, position: int) -> tuple[int, int]:
 
 def _message_reader(descriptor: Descriptor) -> Callable[[bytes], RawDocument]:
     parse, convert = GetMessageClass(descriptor).FromString, _Converters().of(descriptor)
-    return lambda content: convert(parse(content), [0])
+    max_bytes = _max_bytes(descriptor)
+
+    def read(content: bytes) -> RawDocument:
+        if len(content) > max_bytes:
+            raise undecodable(
+                f"Protobuf message of more than {max_bytes} bytes, which could take too much memory with the schema"
+            )
+        return convert(parse(content), [0])  # type: ignore[no-any-return]
+
+    return read
+
+
+def _max_bytes(descriptor: Descriptor) -> int:
+    """Return the size of a message that consists of empty nested ones and takes `MAX_MEMORY`."""
+    fields = _nested_fields(descriptor)
+    parsed = _PARSED_BYTES + _FIELD_BYTES * fields
+    converted = sys.getsizeof({str(number): None for number in range(fields)}) + _FIELD_BYTES
+    messages = MAX_MEMORY // (parsed + converted)
+    if messages > _MAX_MESSAGES:  # more are parsed, but not converted
+        messages = (MAX_MEMORY - _MAX_MESSAGES * converted) // parsed
+    return _MIN_NESTED_BYTES * messages
+
+
+def _nested_fields(descriptor: Descriptor) -> int:
+    """Return the number of fields of the nested type that has most of them."""
+    nested, waiting = {}, [descriptor]
+    while waiting:
+        for field in waiting.pop().fields:
+            if field.message_type and field.message_type.full_name not in nested:
+                nested[field.message_type.full_name] = len(field.message_type.fields)
+                waiting.append(field.message_type)
+    return max(nested.values(), default=0)
 
 
 class _Converters:

@@ -1,10 +1,13 @@
 """What readers of a format have in common."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, Final, NamedTuple, NoReturn
 
 from service.entities.dead_letter import Reason, Violation
 from service.errors import DocumentRejected
+
+MAX_MEMORY: Final = 192 * 2**20
+"""Of one message's document, in bytes: what a consumer can spare."""
 
 RawDocument = bytes | Mapping[str, Any]
 """JSON text, or an object with the fields of the document."""

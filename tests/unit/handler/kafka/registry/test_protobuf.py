@@ -12,6 +12,7 @@ from google.protobuf import timestamp_pb2
 from google.protobuf.descriptor_pb2 import DescriptorProto, FieldDescriptorProto, FileDescriptorProto
 from google.protobuf.message_factory import GetMessageClass
 
+from generator.encodings import schema_text
 from service.errors import DocumentRejected, UnusableSchema
 from service.handler.kafka.registry import protobuf
 from service.handler.kafka.registry.protobuf import protobuf_reader
@@ -167,6 +168,28 @@ def test_many_empty_messages_are_rejected_before_they_take_memory() -> None:
     assert protobuf_reader(text)(b"\0" + b"\x0a\x00" * 1_000) == {"items": [{"name": ""}] * 1_000}
     with pytest.raises(DocumentRejected, match=f"more than {protobuf._MAX_MESSAGES} nested messages"):
         protobuf_reader(text)(b"\0" + b"\x0a\x00" * 500_000)
+
+
+def reader_of_items(fields: int) -> Callable[[bytes], Any]:
+    items = field("items", kind=MESSAGE, type_name=".shop.Item", label=REPEATED)
+    item = message("Item", *(field(f"field{number}", number) for number in range(1, fields + 1)))
+    return protobuf_reader(text_of(message("Order", items), item))
+
+
+@pytest.mark.parametrize(("fields", "allowed", "too_many"), [(15, 19_000, 600_000), (1_000, 1_000, 10_000)])
+def test_nested_messages_with_many_fields_are_rejected_before_they_are_parsed(
+    fields: int, allowed: int, too_many: int
+) -> None:
+    read = reader_of_items(fields)
+    assert len(read(b"\0" + b"\x0a\x00" * allowed)["items"]) == allowed
+    with pytest.raises(DocumentRejected, match="which could take too much memory"):
+        read(b"\0" + b"\x0a\x00" * too_many)
+
+
+def test_orders_may_be_as_large_as_any_message() -> None:
+    read = protobuf_reader(schema_text("protobuf"))
+    with pytest.raises(DocumentRejected, match=f"more than {protobuf._MAX_MESSAGES} nested messages"):
+        read(b"\0" + b"\x32\x00" * 2**19)
 
 
 def decimal_reader() -> Callable[[bytes], Any]:
