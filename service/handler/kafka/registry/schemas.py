@@ -1,4 +1,4 @@
-"""Caches the schemas of a registry: for good by id, because a schema never changes; an unknown id only briefly."""
+"""Caches the schemas of a registry by id: for good, because a schema never changes; briefly if it cannot be used."""
 
 from collections.abc import Callable
 from time import monotonic
@@ -8,8 +8,11 @@ from service.errors import SchemaNotLoaded, SchemaUnknown, UnusableSchema
 from service.handler.kafka.registry.frame import SchemaKey, describe_key
 from service.handler.kafka.registry.reader import RegisteredSchema, SchemaReader, rejecting
 
-UNKNOWN_SECONDS: Final = 10.0
-"""How long an unknown id is cached; and how long one attempt is enough for others, which may be random bytes."""
+REJECTION_SECONDS: Final = 10.0
+"""How long messages are rejected whose schema is unknown or cannot be used: later, it or what it refers to may exist.
+
+After an unknown id, one attempt is enough for others as long, because they may be random bytes.
+"""
 
 Fetch = Callable[[SchemaKey], RegisteredSchema | None]
 """Returns a schema; None if the registry does not know it. Blocks. Raises RegistryUnavailable."""
@@ -38,29 +41,31 @@ class SchemaCache:
         self._unknown_id_attempts = unknown_id_attempts
         self._now = now
         self._readers: dict[SchemaKey, SchemaReader] = {}
-        self._unknown_until: dict[SchemaKey, float] = {}
+        self._rejecting: dict[SchemaKey, tuple[SchemaReader, float]] = {}
+        """Readers for schemas that are unknown or cannot be used, and until when."""
         self._attempts: tuple[SchemaKey | None, int] = (None, 0)
         """The schema that is being loaded, and how often the registry did not know it."""
         self._one_attempt_until = 0.0
 
     def reader(self, key: SchemaKey) -> SchemaReader:
-        """Return the reader of a schema; that of an unknown schema rejects every message. Raises SchemaNotLoaded."""
+        """Return the reader of a schema; if that cannot be used, it rejects every message. Raises SchemaNotLoaded."""
         reader = self._readers.get(key)
         if reader is not None:
             return reader
-        if self._unknown_until.get(key, 0) > self._now():
-            return _UNKNOWN
-        raise SchemaNotLoaded(key)
+        rejecting_reader, until = self._rejecting.get(key, (_UNKNOWN, 0.0))
+        if until <= self._now():
+            raise SchemaNotLoaded(key)
+        return rejecting_reader
 
     def load(self, key: SchemaKey) -> None:
         """Cache a schema. Blocks for the registry's timeout. Raises RegistryUnavailable and SchemaUnknown."""
         schema = self._fetch(key)
         if schema is None:
             self._count_unknown(key)
-            self._one_attempt_until = self._now() + UNKNOWN_SECONDS
-            self._put(self._unknown_until, key, self._one_attempt_until)
+            self._one_attempt_until = self._now() + REJECTION_SECONDS
+            self._reject(key, _UNKNOWN)
         else:
-            self._put(self._readers, key, self._reader_of(schema))
+            self._build_reader(key, schema)
         self._attempts = (None, 0)
 
     def _count_unknown(self, key: SchemaKey) -> None:
@@ -71,11 +76,14 @@ class SchemaCache:
         if attempts < self._unknown_id_attempts and self._now() >= self._one_attempt_until:
             raise SchemaUnknown(f"the schema registry does not know {describe_key(key)}")
 
-    def _reader_of(self, schema: RegisteredSchema) -> SchemaReader:
+    def _build_reader(self, key: SchemaKey, schema: RegisteredSchema) -> None:
         try:
-            return self._build(schema)
+            self._put(self._readers, key, self._build(schema))
         except UnusableSchema as error:
-            return rejecting(f"the schema {error}")
+            self._reject(key, rejecting(f"the schema {error}"))
+
+    def _reject(self, key: SchemaKey, reader: SchemaReader) -> None:
+        self._put(self._rejecting, key, (reader, self._now() + REJECTION_SECONDS))
 
     def _put(self, entries: dict[SchemaKey, _Value], key: SchemaKey, value: _Value) -> None:
         """Replace the oldest entry if there are too many."""

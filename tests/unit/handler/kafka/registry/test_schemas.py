@@ -5,7 +5,7 @@ import pytest
 from service.errors import DocumentRejected, RegistryUnavailable, SchemaNotLoaded, SchemaUnknown, UnusableSchema
 from service.handler.kafka.registry.frame import SchemaKey
 from service.handler.kafka.registry.reader import RegisteredSchema, SchemaReader
-from service.handler.kafka.registry.schemas import UNKNOWN_SECONDS, SchemaCache
+from service.handler.kafka.registry.schemas import REJECTION_SECONDS, SchemaCache
 
 SCHEMA = RegisteredSchema("JSON", "{}")
 
@@ -44,7 +44,7 @@ def test_a_schema_is_fetched_once() -> None:
         cache.reader(7)
     assert caught.value.key == 7
     cache.load(7)
-    source.seconds = 10 * UNKNOWN_SECONDS
+    source.seconds = 10 * REJECTION_SECONDS
     assert cache.reader(7)(b"{}") == b"{}"
     assert source.fetched == [7]
 
@@ -64,7 +64,7 @@ def test_an_unknown_schema_is_rejected_after_some_attempts() -> None:
 def test_an_unknown_schema_is_asked_for_again_later() -> None:
     cache = cache_of(source := Source(None, SCHEMA), attempts=1)
     cache.load(7)
-    source.seconds = UNKNOWN_SECONDS
+    source.seconds = REJECTION_SECONDS
     with pytest.raises(SchemaNotLoaded):
         cache.reader(7)
     cache.load(7)
@@ -79,7 +79,7 @@ def test_after_an_unknown_schema_one_attempt_is_enough_for_others_for_a_while() 
     cache.load(2)
     with pytest.raises(DocumentRejected):
         cache.reader(2)(b"{}")
-    source.seconds = UNKNOWN_SECONDS
+    source.seconds = REJECTION_SECONDS
     with pytest.raises(SchemaUnknown):
         cache.load(3)
 
@@ -110,10 +110,15 @@ def test_attempts_count_for_each_schema() -> None:
 
 
 def test_a_schema_that_cannot_be_used_rejects_its_messages() -> None:
-    cache = cache_of(Source(RegisteredSchema("XML", "")))
+    cache = cache_of(source := Source(RegisteredSchema("XML", ""), SCHEMA))
     cache.load(7)
     with pytest.raises(DocumentRejected, match="the schema is of no use"):
         cache.reader(7)(b"<a/>")
+    source.seconds = REJECTION_SECONDS
+    with pytest.raises(SchemaNotLoaded):
+        cache.reader(7)
+    cache.load(7)  # what it refers to exists now
+    assert cache.reader(7)(b"{}") == b"{}"
 
 
 def test_a_full_cache_replaces_its_oldest_schema() -> None:
