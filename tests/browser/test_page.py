@@ -63,6 +63,7 @@ def test_the_history_shows_each_version_with_its_record(visit: "Visit", service:
 def test_a_deep_link_opens_an_order_and_back_returns_to_the_list(visit: "Visit", shared_service: Service) -> None:
     page = visit.page
     page.goto(shared_service.url)
+    expect(page.get_by_role("status", name="Outages")).not_to_have_text("")  # it moves the list
     page.get_by_role("link", name=UID).click()
     expect(page.get_by_role("heading", name=UID)).to_be_visible()
     page.go_back()
