@@ -92,7 +92,9 @@ def test_the_tested_postgresqls_are_those_that_the_tests_start() -> None:
 
 
 def test_the_tested_kubernetes_and_helm_are_those_of_the_tools() -> None:
-    kubernetes = only(r"k8s\.io/kubernetes v(\d+\.\d+)", text("tests/cluster/kubernetes/go.mod"))
+    folder = "tests/cluster/kubernetes"
+    modules = [f"{folder}/go.mod", *(str(file.relative_to(ROOT)) for file in sorted((ROOT / folder).glob("go-*.mod")))]
+    kubernetes = " and ".join(only(r"k8s\.io/kubernetes v(\d+\.\d+)", text(module)) for module in modules)
     helms = " and ".join(re.findall(r"helm@v(\d+\.\d+)\.", text(".ci/tools.sh")))
     assert f"Kubernetes {kubernetes}, Helm {helms}." in README
 

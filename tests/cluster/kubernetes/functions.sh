@@ -31,7 +31,7 @@ compile() { # PROGRAM PACKAGE [LINKER FLAGS]
 
 # Runs a command with Go's caches in $home/cache (several GB), which up.sh and addons.sh delete after their builds.
 with_cache() { # COMMAND...
-  GOMODCACHE=$home/cache/modules GOCACHE=$home/cache/build GOFLAGS="-buildvcs=false -modcacherw" CGO_ENABLED=0 "$@"
+  GOMODCACHE=$home/cache/modules GOCACHE=$home/cache/build GOFLAGS="-buildvcs=false -modcacherw${modfile:+ -modfile=$modfile}" CGO_ENABLED=0 "$@"
 }
 
 make_image() { # PROGRAM USER: an image that contains only this static program

@@ -1,6 +1,8 @@
 # settings.sh: settings shared by up.sh, load.sh and down.sh. Sourced.
 # shellcheck shell=bash disable=SC2034 # most variables are used by the scripts that source this file
-home=${ORDERS_CLUSTER_HOME:-${XDG_CACHE_HOME:-$HOME/.cache}/orders-cluster}
+kubernetes=${ORDERS_KUBERNETES:-} # the minor version of a file go-VERSION.mod; empty: that of go.mod
+modules=go${kubernetes:+-$kubernetes}
+home=${ORDERS_CLUSTER_HOME:-${XDG_CACHE_HOME:-$HOME/.cache}/orders-cluster${kubernetes:+-$kubernetes}}
 bin=$home/bin
 state=$home/state
 run=$home/run

@@ -7,7 +7,8 @@
 #
 # Needs root, Debian and a running Docker; installs Go if it is missing. The first run takes about 11 minutes on two cores and
 # temporarily 7 GB of disk; later ones at most half a minute, or 2 s if the cluster is running.
-# All files are in ORDERS_CLUSTER_HOME, by default a folder in the user's cache.
+# All files are in ORDERS_CLUSTER_HOME, by default a folder in the user's cache. ORDERS_KUBERNETES=1.36 builds and starts another version of
+# Kubernetes (from go-1.36.mod) with files of its own.
 # shellcheck source-path=SCRIPTDIR
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -67,14 +68,15 @@ needs() { # COMMAND OR FILE, PACKAGE
 # --- programs
 
 build() {
-  build_once kubernetes "8 minutes" go.mod go.sum pause.c coredns/main.go kube/main.go
+  local minimum_go=${kubernetes:+1.26} # for functions.sh
+  build_once kubernetes "8 minutes" "$modules.mod" "$modules.sum" pause.c coredns/main.go kube/main.go
   build_once operator "2 minutes" operator/*
   build_once discovery "1 minute" discovery/*
   rm -rf "$home/cache" # 6 GB, used by builds only
 }
 
 build_kubernetes() {
-  local name
+  local name modfile=$modules.mod
   gcc -Os -static -s -o "$bin/pause" pause.c
   compile kube ./kube "$(version_flags)"
   compile coredns ./coredns
@@ -103,7 +105,7 @@ build_discovery() {
 # Without these flags Kubernetes reports version v0.0.0, which Helm and the chart reject.
 version_flags() {
   local version package
-  version=$(awk '$1 == "k8s.io/kubernetes" {print $2}' go.mod)
+  version=$(awk '$1 == "k8s.io/kubernetes" {print $2}' "$modules.mod")
   for package in k8s.io/component-base/version k8s.io/client-go/pkg/version; do
     echo -n "-X $package.gitVersion=$version -X $package.gitMajor=1 -X $package.gitMinor=$(cut -d. -f2 <<<"$version") "
     echo -n "-X $package.gitTreeState=clean "
