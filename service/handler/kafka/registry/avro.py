@@ -13,7 +13,14 @@ from fastavro.read import LOGICAL_READERS
 from service.errors import UnusableSchema
 from service.handler.kafka.registry.avro_bounds import Schema, bounds_of
 from service.handler.kafka.registry.decimals import to_number
-from service.handler.kafka.registry.reader import MAX_MEMORY, SchemaFile, SchemaReader, mismatches_rejected, undecodable
+from service.handler.kafka.registry.reader import (
+    MAX_MEMORY,
+    SchemaFile,
+    SchemaReader,
+    mismatches_rejected,
+    require_size,
+    undecodable,
+)
 
 _MISMATCH: Final = "Avro bytes do not match the schema"
 
@@ -30,10 +37,7 @@ def avro_reader(text: str, references: Sequence[SchemaFile] = ()) -> SchemaReade
     _register_logical_types()
 
     def read(content: bytes) -> Mapping[str, Any]:
-        if len(content) > max_bytes:
-            raise undecodable(
-                f"Avro message of more than {max_bytes} bytes, which could take too much memory with the schema"
-            )
+        require_size(content, max_bytes, "Avro")
         stream = BytesIO(content)
         document = schemaless_reader(stream, schema, None)
         if stream.tell() != len(content):

@@ -33,6 +33,7 @@ from service.handler.kafka.registry.reader import (
     SchemaFile,
     SchemaReader,
     mismatches_rejected,
+    require_size,
     undecodable,
 )
 
@@ -144,10 +145,7 @@ def _message_reader(descriptor: Descriptor) -> Callable[[bytes], RawDocument]:
     max_bytes = _max_bytes(descriptor)
 
     def read(content: bytes) -> RawDocument:
-        if len(content) > max_bytes:
-            raise undecodable(
-                f"Protobuf message of more than {max_bytes} bytes, which could take too much memory with the schema"
-            )
+        require_size(content, max_bytes, "Protobuf")
         return convert(parse(content), [0])  # type: ignore[no-any-return]
 
     return read

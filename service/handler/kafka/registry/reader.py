@@ -46,6 +46,14 @@ def rejecting(problem: str) -> SchemaReader:
     return read
 
 
+def require_size(content: bytes, max_bytes: int, kind: str) -> None:
+    """Raise DocumentRejected if a message is so large that it could take more than MAX_MEMORY with its schema."""
+    if len(content) > max_bytes:
+        raise undecodable(
+            f"{kind} message of more than {max_bytes} bytes, which could take too much memory with the schema"
+        )
+
+
 def mismatches_rejected(read: SchemaReader, problem: str) -> SchemaReader:
     """Return a reader that rejects a message with `problem` if `read` raises anything else than DocumentRejected.
 
