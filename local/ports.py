@@ -31,6 +31,12 @@ def is_free(port: int) -> bool:
     return _problem(port) is None
 
 
+def is_listening(port: int) -> bool:
+    """Return whether connections are accepted. A server refuses them between `bind` and `listen`."""
+    with socket.socket() as client:
+        return client.connect_ex((HOST, port)) == 0
+
+
 def _problem(port: int) -> str | None:
     with socket.socket() as probe:
         # As servers do, so that connections in TIME_WAIT do not count as use.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from playwright.sync_api import expect
 
-from local.ports import HOST, free_port, is_free
+from local.ports import HOST, free_port, is_listening
 from local.process import Process
 from service.handler.http.routes.page import page_folder
 from service.pkg.shutdown_event import ShutdownEvent
@@ -34,10 +34,11 @@ DEV_SERVER_MS = 60_000
 def dev_server(service: Service, tmp_path: Path) -> Iterator[str]:
     """The URL of the page served by `npm run dev`, in front of the API."""
     port = free_port()
-    command = [str(BIN / "npm"), "--prefix", str(ROOT / "web"), "run", "dev", "--", "--host", HOST, "--port", str(port)]
+    options = ["--host", HOST, "--port", str(port), "--strictPort"]
+    command = [str(BIN / "npm"), "--prefix", str(ROOT / "web"), "run", "dev", "--", *options]
     environment = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "ORDERS_API": service.url}
     with Process("vite", command, tmp_path / "vite.log", environment=environment) as vite:
-        vite.wait_until(lambda: not is_free(port), DEV_SERVER_START_SECONDS, ShutdownEvent())
+        vite.wait_until(lambda: is_listening(port), DEV_SERVER_START_SECONDS, ShutdownEvent())
         yield f"http://{HOST}:{port}"
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from local.ports import free_port, is_free
+from local.ports import free_port, is_listening
 from local.process import Process
 from service.pkg.shutdown_event import ShutdownEvent
 from tests.cluster.release import ROOT, Release, run
@@ -88,7 +88,7 @@ def published(tools: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     registry = f"localhost:{port}/release"
     log = tmp_path_factory.mktemp("registry") / "log"
     with Process("registry", [str(tools / "registry"), "-port", str(port)], log) as process:
-        process.wait_until(lambda: not is_free(port), 30, ShutdownEvent())
+        process.wait_until(lambda: is_listening(port), 30, ShutdownEvent())
         run("make", "--directory", str(ROOT), "package", f"IMAGE_REPOSITORY={registry}/orders", within=300)
         run(str(ROOT / ".ci" / "publish.sh"), registry, within=300)
         yield Published(registry, (ROOT / "dist" / "published.txt").read_text(encoding="utf-8").split())

@@ -2,7 +2,7 @@ import socket
 
 import pytest
 
-from local.ports import HOST, free_port, is_free, require_free
+from local.ports import HOST, free_port, is_free, is_listening, require_free
 from service.errors import ServerUnavailable
 
 
@@ -17,6 +17,16 @@ def test_a_port_with_a_listener_is_in_use() -> None:
         assert not is_free(port)
         with pytest.raises(ServerUnavailable, match=f"port {port} for the API: address already in use"):
             require_free(port, "the API")
+
+
+def test_a_bound_port_is_in_use_before_its_server_listens() -> None:
+    with socket.socket() as server:
+        server.bind((HOST, 0))
+        port = server.getsockname()[1]
+        assert not is_free(port)
+        assert not is_listening(port)
+        server.listen()
+        assert is_listening(port)
 
 
 def test_a_privileged_port_is_reported_as_permission_denied(monkeypatch: pytest.MonkeyPatch) -> None:
