@@ -14,13 +14,18 @@ from service.entities.dead_letter import DeadLetter
 from service.errors import DeadLettersUnavailable, RegistryUnavailable
 from service.pkg.backoff import Backoff
 from service.pkg.shutdown_event import ShutdownEvent
+from service.usecases.batch import Batch
 from service.usecases.circuit_breaker import CircuitBreaker
 from service.usecases.outcome import Decision, Outcome
-from service.usecases.ports.batch import Batch
-from service.usecases.ports.ingest import DeadLetters, DecodeUndecoded, OrderStore, RetryObserver
+from service.usecases.ports.ingest import DeadLetters, OrderStore, RetryObserver
 from service.usecases.retrier import Retrier
 from service.usecases.store_batch import StoreBatch
 
+DecodeUndecoded = Callable[[Batch], None]
+"""Decodes the undecoded records of a batch, up to the first one whose schema is not loaded; then loads it.
+
+Blocks for the registry's timeout. Raises RegistryUnavailable.
+"""
 Write = Callable[[Batch], Outcome]
 BatchMiddleware = Callable[[Write], Write]
 """Wraps the function that writes a batch, for example to trace it."""

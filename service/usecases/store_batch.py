@@ -9,8 +9,8 @@ from service.entities.dead_letter import DeadLetter, Reason
 from service.errors import ConcurrentChange, OrderRejected, StatementTimedOut, StorageError, StorageUnavailable
 from service.pkg.backoff import Backoff
 from service.pkg.shutdown_event import ShutdownEvent
+from service.usecases.batch import Batch, ConsumedOrder
 from service.usecases.outcome import StoreState
-from service.usecases.ports.batch import Batch, ConsumedOrder
 from service.usecases.ports.ingest import OrderStore, RetryObserver, StoreCounts
 from service.usecases.retrier import Retrier
 

@@ -22,7 +22,7 @@ from service.handler.kafka.dead_letters.producer import DeadLetterProducer
 from service.handler.kafka.dead_letters.transaction_checks import TransactionChecks
 from service.handler.kafka.dead_letters.transactional import TransactionalDeadLetters
 from service.pkg.shutdown_event import ShutdownEvent
-from service.usecases.ports.batch import Batch
+from service.usecases.batch import Batch
 from service.usecases.ports.ingest import DeadLetters
 from tests.kit.fakes import FakeDeadLetters
 from tests.kit.harness import Harness

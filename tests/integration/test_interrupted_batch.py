@@ -21,10 +21,10 @@ from service.handler.kafka.consumer.loop import OrderConsumer
 from service.handler.kafka.consumer.reports.retry_report import RetryReport
 from service.metrics import ConsumerMetrics
 from service.pkg.shutdown_event import ShutdownEvent
+from service.usecases.batch import Batch
 from service.usecases.circuit_breaker import CircuitBreaker
 from service.usecases.ingest import Ingest, Write
 from service.usecases.outcome import Outcome
-from service.usecases.ports.batch import Batch
 from tests.kit.decoding import message_decoder
 from tests.kit.factories import order_document
 from tests.kit.fakes import FakeDeadLetters, FakeStore

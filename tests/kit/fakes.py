@@ -12,8 +12,7 @@ from service.entities.dead_letter import DeadLetter
 from service.entities.order import Order
 from service.entities.version import RecordCoordinates, VersionedOrder
 from service.errors import BatchNotSkipped, DeadLettersUnavailable, OrderRejected, StorageUnavailable
-from service.usecases.ports.batch import Batch
-from service.usecases.ports.ingest import StoreCounts
+from service.usecases.ports.ingest import CommittableBatch, StoreCounts
 from service.usecases.ports.operations import (
     ErasureStatus,
     Placement,
@@ -74,9 +73,9 @@ class FakeDeadLetters:
         self.sent: list[DeadLetter] = []
         self.refusals = 0
         self._commits = commits
-        self.committed: list[dict[int, int]] = []
+        self.committed: list[Mapping[int, int]] = []
 
-    def send_and_commit(self, batch: Batch, dead_letters: Sequence[DeadLetter]) -> bool:
+    def send_and_commit(self, batch: CommittableBatch, dead_letters: Sequence[DeadLetter]) -> bool:
         if not self.refusals:
             self.sent.extend(dead_letters)
             self.committed += [batch.commit_offsets] if self._commits else []

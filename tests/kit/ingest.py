@@ -7,11 +7,11 @@ from service.entities.dead_letter import DeadLetter, Reason
 from service.errors import StatementTimedOut, StorageUnavailable
 from service.pkg.backoff import Backoff
 from service.pkg.shutdown_event import ShutdownEvent
+from service.usecases.batch import Batch, ConsumedOrder
 from service.usecases.circuit_breaker import BreakerState, CircuitBreaker
-from service.usecases.ingest import Ingest, refuse_undecoded
+from service.usecases.ingest import DecodeUndecoded, Ingest, refuse_undecoded
 from service.usecases.outcome import Decision, Outcome
-from service.usecases.ports.batch import Batch, ConsumedOrder
-from service.usecases.ports.ingest import CircuitBreakerPolicy, DecodeUndecoded
+from service.usecases.ports.ingest import CircuitBreakerPolicy
 from tests.kit.factories import record, versioned
 from tests.kit.fakes import POISON, FakeDeadLetters, FakeStore
 from tests.kit.policies import circuit_breaker_policy, retry_backoff

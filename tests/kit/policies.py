@@ -6,7 +6,7 @@ from typing import Any
 from service.config.settings import CircuitBreakerSettings, RetrySettings
 from service.decoding.decoder import DecodingRules
 from service.pkg.backoff import Backoff
-from service.usecases.ports.batch import BatchLimits
+from service.usecases.batch import BatchLimits
 
 
 def batch_limits(**overrides: Any) -> BatchLimits:

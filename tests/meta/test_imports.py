@@ -37,7 +37,7 @@ FORBIDDEN = {
     "service.pkg.lru": "import service.entities.order",
     "service.errors": "from service.entities.dead_letter import DeadLetter",
     "service.usecases.ingest": "from service.repo.writer import order_store",
-    "service.usecases.ports.batch": "from service.usecases import lookup",
+    "service.usecases.ports.ingest": "from service.usecases.batch import Batch",
     "service.usecases.warm_up": "from service.usecases.stats import view",
     "service.usecases.stats.reader": "from service.handler.http.routes import stats",
     "service.decoding.decoder": "import confluent_kafka",

@@ -38,8 +38,8 @@ from service.handler.kafka.consumer.topic.position_check import PositionCheck
 from service.handler.kafka.consumer.worker import BatchWorker
 from service.metrics import ConsumerMetrics
 from service.pkg.shutdown_event import ShutdownEvent
+from service.usecases.batch import BatchLimits
 from service.usecases.ingest import Ingest
-from service.usecases.ports.batch import BatchLimits
 
 _PROPERTIES: Final = {"auto.offset.reset": "error"}
 """OffsetResets resets offsets, and logs and counts it."""

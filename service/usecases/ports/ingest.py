@@ -1,13 +1,12 @@
 """Interfaces that the ingestion of orders requires."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from service.entities.dead_letter import DeadLetter
 from service.entities.order import Order
 from service.entities.version import RecordCoordinates, VersionedOrder
 from service.errors import StorageUnavailable
-from service.usecases.ports.batch import Batch
 
 
 class StoreCounts(NamedTuple):
@@ -26,14 +25,6 @@ class StoreCounts(NamedTuple):
         return StoreCounts(*(left + right for left, right in zip(self, other, strict=True)))
 
 
-class DecodeUndecoded(Protocol):
-    def __call__(self, batch: Batch) -> None:
-        """Decode the undecoded records of a batch, up to the first one whose schema is not loaded; then load it.
-
-        Blocks for the registry's timeout. Raises RegistryUnavailable.
-        """
-
-
 class OrderStore(Protocol):
     def prepare(self, order: Order, source: RecordCoordinates, document: bytes | None) -> VersionedOrder:
         """Return the order, with what the store can encode ahead of the write.
@@ -50,8 +41,14 @@ class OrderStore(Protocol):
         """
 
 
+class CommittableBatch(Protocol):
+    @property
+    def commit_offsets(self) -> Mapping[int, int]:
+        """The offset to commit, by partition. Each access leaves out the partitions that were revoked before it."""
+
+
 class DeadLetters(Protocol):
-    def send_and_commit(self, batch: Batch, dead_letters: Sequence[DeadLetter]) -> bool:
+    def send_and_commit(self, batch: CommittableBatch, dead_letters: Sequence[DeadLetter]) -> bool:
         """Block until the dead-letter topic has acknowledged every dead letter of a batch whose orders are stored.
 
         It is called for every batch, even one without dead letters. Returns whether the offsets were committed in the

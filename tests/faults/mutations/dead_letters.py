@@ -57,7 +57,7 @@ MUTATIONS: Final = (
     Mutation(
         "an order that is rejected while later ones are stored is itself to blame",
         Replacement(
-            "service/usecases/ports/batch.py",
+            "service/usecases/batch.py",
             "Batch.is_already_probed",
             "rejected.record.offset < self.probed_offsets.get(rejected.record.partition, 0)",
             "False",

@@ -31,12 +31,12 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a batch has a maximum of messages",
-        Replacement("service/usecases/ports/batch.py", "Batch.must_submit", "len(self) >= limits.messages", "False"),
+        Replacement("service/usecases/batch.py", "Batch.must_submit", "len(self) >= limits.messages", "False"),
         ("test_orders.py::test_a_large_backlog_is_processed_within_256_mib[seed-1]",),
     ),
     Mutation(
         "a batch has a maximum of bytes",
-        Replacement("service/usecases/ports/batch.py", "Batch.must_submit", "self.bytes >= limits.bytes", "False"),
+        Replacement("service/usecases/batch.py", "Batch.must_submit", "self.bytes >= limits.bytes", "False"),
         ("test_orders.py::test_orders_of_1_mib_are_processed_within_256_mib[seed-1]",),
     ),
     Mutation(

@@ -3,7 +3,7 @@
 import pytest
 
 from service.errors import RegistryUnavailable, SchemaUnknown, Stopped
-from service.usecases.ports.batch import Batch
+from service.usecases.batch import Batch
 from tests.kit.factories import record
 from tests.kit.ingest import Setup, batch_of
 from tests.kit.policies import retry_backoff

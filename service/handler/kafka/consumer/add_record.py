@@ -8,7 +8,7 @@ from service.entities.record import Record
 from service.entities.version import RecordCoordinates, VersionedOrder
 from service.errors import DocumentRejected, SchemaNotLoaded
 from service.handler.kafka.consumer.formats.message_decoder import MessageDecoder
-from service.usecases.ports.batch import Batch, ConsumedOrder
+from service.usecases.batch import Batch, ConsumedOrder
 
 Prepare = Callable[[Order, RecordCoordinates, bytes | None], VersionedOrder]
 """See OrderStore.prepare."""

@@ -8,7 +8,7 @@ from confluent_kafka import Message
 from service.handler.kafka.client.record import record_of
 from service.handler.kafka.consumer.add_record import Prepare, add_record
 from service.handler.kafka.consumer.formats.message_decoder import MessageDecoder
-from service.usecases.ports.batch import Batch, BatchLimits
+from service.usecases.batch import Batch, BatchLimits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

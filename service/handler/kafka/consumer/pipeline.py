@@ -14,7 +14,7 @@ from service.handler.kafka.consumer.partitions.progress import Progress
 from service.handler.kafka.consumer.reports.outcome_report import OutcomeReport
 from service.handler.kafka.consumer.worker import BatchResult, BatchWorker
 from service.pkg.shutdown_event import ShutdownEvent
-from service.usecases.ports.batch import Batch
+from service.usecases.batch import Batch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Decodes records whose schemas were not loaded when they were read. Implements ports.ingest.DecodeUndecoded."""
+"""Decodes records whose schemas were not loaded when they were read. Implements ingest.DecodeUndecoded."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -8,7 +8,7 @@ from service.errors import RegistryUnavailable, SchemaNotLoaded, SchemaUnknown
 from service.handler.kafka.consumer.add_record import Prepare, decode_record
 from service.handler.kafka.consumer.formats.message_decoder import MessageDecoder
 from service.handler.kafka.registry.frame import SchemaKey
-from service.usecases.ports.batch import Batch
+from service.usecases.batch import Batch
 
 NewDecoder = Callable[[Mapping[MessageFormat, Callable[[], None]]], MessageDecoder]
 """Returns a decoder that counts messages with these functions."""

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from time import monotonic
 from typing import NamedTuple
 
+from service.usecases.batch import Batch
 from service.usecases.outcome import Decision, Outcome
-from service.usecases.ports.batch import Batch
 
 
 class BatchResult(NamedTuple):

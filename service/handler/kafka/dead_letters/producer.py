@@ -19,7 +19,7 @@ from service.handler.kafka.dead_letters.delivery import (
 )
 from service.handler.kafka.dead_letters.encoder import DeadLetterEncoder
 from service.pkg.shutdown_event import ShutdownEvent
-from service.usecases.ports.batch import Batch
+from service.usecases.ports.ingest import CommittableBatch
 
 _DELIVERY_TIMEOUT_MS: Final = 60_000
 """Longer than a session: by then the partitions have another owner, which sends their dead letters again."""
@@ -46,7 +46,7 @@ class DeadLetterProducer:
         self._encoder = encoder
         self._stop = stop
 
-    def send_and_commit(self, _: Batch, dead_letters: Sequence[DeadLetter]) -> bool:
+    def send_and_commit(self, _: CommittableBatch, dead_letters: Sequence[DeadLetter]) -> bool:
         try:
             if dead_letters:
                 self._send(dead_letters)

@@ -23,7 +23,7 @@ from service.handler.kafka.client.topic_id import TopicId
 from service.handler.kafka.dead_letters.delivery import DeliveryFailure, Payload, ReplaceableProducer, enqueue, flush
 from service.handler.kafka.dead_letters.encoder import DeadLetterEncoder
 from service.handler.kafka.dead_letters.transaction_checks import TRANSACTION_CALL_TIMEOUT_SECONDS, TransactionChecks
-from service.usecases.ports.batch import Batch
+from service.usecases.ports.ingest import CommittableBatch
 
 if TYPE_CHECKING:
     from service.entities.version import RecordCoordinates
@@ -64,7 +64,7 @@ class TransactionalDeadLetters:
         self._fallbacks_used: Counter[RecordCoordinates] = Counter()
         """Number of encodings that were too large, by the coordinates of a dead letter's record."""
 
-    def send_and_commit(self, batch: Batch, dead_letters: Sequence[DeadLetter]) -> bool:
+    def send_and_commit(self, batch: CommittableBatch, dead_letters: Sequence[DeadLetter]) -> bool:
         while True:
             fallbacks_used = self._fallbacks_used.total()
             try:
@@ -86,7 +86,7 @@ class TransactionalDeadLetters:
         self._producer.close()
         self._state = _State.CLOSED
 
-    def _attempt(self, dead_letters: Sequence[DeadLetter], batch: Batch) -> KafkaError | None:
+    def _attempt(self, dead_letters: Sequence[DeadLetter], batch: CommittableBatch) -> KafkaError | None:
         """Return the error that ended the attempt, or None once it is committed."""
         try:
             producer = self._producer.get()
@@ -101,7 +101,7 @@ class TransactionalDeadLetters:
             return error
         return None
 
-    def _commit(self, producer: Producer, dead_letters: Sequence[DeadLetter], batch: Batch) -> None:
+    def _commit(self, producer: Producer, dead_letters: Sequence[DeadLetter], batch: CommittableBatch) -> None:
         # Read before `commit_offsets`. If partitions are revoked in between, the broker rejects this generation; if
         # the topic was recreated, the batch is dropped before the id changes.
         metadata, topic_id = self._group.metadata, self._group.topic_id

@@ -28,7 +28,7 @@ from service.handler.kafka.dead_letters.transactional import TransactionalDeadLe
 from service.handler.kafka.operations.order_records import KafkaOrderRecords
 from service.handler.kafka.operations.unreadable_batches import UnreadableRecordBatches
 from service.pkg.shutdown_event import ShutdownEvent
-from service.usecases.ports.batch import Batch
+from service.usecases.batch import Batch
 from service.usecases.ports.dead_letters import DeadLetterQuery
 from service.usecases.ports.ingest import DeadLetters
 from service.usecases.ports.operations import UnreadableRecordBatch

@@ -9,9 +9,9 @@ from structlog.typing import FilteringBoundLogger
 from service.handler.kafka.consumer.flow_control.breaker_pause import BreakerPause
 from service.handler.kafka.consumer.flow_control.probe import Probe
 from service.handler.kafka.consumer.flow_control.state import ConsumerStateMachine
+from service.usecases.batch import Batch, BatchLimits
 from service.usecases.circuit_breaker import BreakerState
 from service.usecases.outcome import Decision, Outcome
-from service.usecases.ports.batch import Batch, BatchLimits
 
 if TYPE_CHECKING:
     from service.config import CircuitBreakerSettings

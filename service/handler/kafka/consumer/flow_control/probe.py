@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Final, Self
 
-from service.usecases.ports.batch import Batch
+from service.usecases.batch import Batch
 
 _END_OF_TOPIC_SECONDS: Final = 2.0
 """Duration of a probe after which the end of the topic is reached: no more messages arrive."""

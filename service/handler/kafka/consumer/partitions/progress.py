@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from time import monotonic, time
 from typing import Final
 
-from service.usecases.ports.batch import Batch
+from service.usecases.batch import Batch
 
 _MS_PER_SECOND: Final = 1_000
 

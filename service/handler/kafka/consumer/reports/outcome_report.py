@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 from structlog.typing import FilteringBoundLogger
 
+from service.usecases.batch import Batch
 from service.usecases.outcome import Decision, Outcome, StoreState
-from service.usecases.ports.batch import Batch
 from service.usecases.ports.ingest import StoreCounts
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from service.entities.dead_letter import DeadLetter
 from service.entities.record import Record
+from service.usecases.batch import Batch
 from service.usecases.ingest import Write
 from service.usecases.outcome import Outcome
-from service.usecases.ports.batch import Batch
 
 MAX_MESSAGES: Final = 128
 """Maximum of message spans per batch; further sampled messages have none."""

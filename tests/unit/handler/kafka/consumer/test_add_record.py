@@ -11,7 +11,7 @@ from service.entities.version import RecordCoordinates
 from service.handler.kafka.consumer.add_record import add_record
 from service.repo.writer.order_store import PostgresOrderStore
 from service.repo.writer.rows import PreparedOrder, copy_rows
-from service.usecases.ports.batch import Batch
+from service.usecases.batch import Batch
 from tests.kit.decoding import message_decoder
 from tests.kit.factories import order_document
 

@@ -17,8 +17,8 @@ from service.handler.kafka.consumer.reports.outcome_report import OutcomeReport
 from service.handler.kafka.consumer.worker import BatchWorker
 from service.metrics import ConsumerMetrics
 from service.pkg.shutdown_event import ShutdownEvent
+from service.usecases.batch import Batch
 from service.usecases.outcome import Outcome
-from service.usecases.ports.batch import Batch
 from service.usecases.ports.ingest import StoreCounts
 from tests.kit.decoding import message_decoder
 from tests.kit.fake_consumer import FakeConsumer, message

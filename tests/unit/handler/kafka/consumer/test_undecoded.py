@@ -16,7 +16,7 @@ from service.handler.kafka.registry.frame import ID_HEADER
 from service.handler.kafka.registry.reader import RegisteredSchema
 from service.handler.kafka.registry.readers import reader_of
 from service.handler.kafka.registry.schemas import SchemaCache
-from service.usecases.ports.batch import Batch
+from service.usecases.batch import Batch
 from tests.kit.decoding import message_decoder
 from tests.kit.factories import order_document
 from tests.kit.fakes import FakeStore

@@ -8,8 +8,8 @@ from time import monotonic
 import pytest
 
 from service.handler.kafka.consumer.worker import BatchWorker
+from service.usecases.batch import Batch
 from service.usecases.outcome import Outcome
-from service.usecases.ports.batch import Batch
 from service.usecases.ports.ingest import StoreCounts
 from tests.kit.factories import record
 

@@ -14,7 +14,7 @@ from service.handler.kafka.dead_letters import producer as dead_letters
 from service.handler.kafka.dead_letters.encoder import DeadLetterEncoder
 from service.handler.kafka.dead_letters.producer import DeadLetterProducer
 from service.pkg.shutdown_event import ShutdownEvent
-from service.usecases.ports.batch import Batch
+from service.usecases.batch import Batch
 
 LETTER = DeadLetter(Record("orders", 0, 7, 1_000, b"key", b"faulty", []), Reason.INVALID, "sm_id: is missing")
 NO_BROKER = "127.0.0.1:1"

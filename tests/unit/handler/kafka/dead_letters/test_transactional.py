@@ -16,7 +16,7 @@ from service.handler.kafka.dead_letters import transactional as transactions
 from service.handler.kafka.dead_letters.encoder import DeadLetterEncoder
 from service.handler.kafka.dead_letters.transaction_checks import TransactionChecks
 from service.handler.kafka.dead_letters.transactional import TransactionalDeadLetters
-from service.usecases.ports.batch import Batch
+from service.usecases.batch import Batch
 from tests.kit.fake_consumer import TOPIC, FakeAdmin, FakeConsumer
 from tests.kit.fake_producer import UNANSWERED, FakeKafka, FakeProducer
 

@@ -12,9 +12,9 @@ from service.handler.kafka.consumer.flow_control.breaker_control import BreakerC
 from service.handler.kafka.consumer.flow_control.fetch import FetchControl
 from service.handler.kafka.consumer.flow_control.state import ConsumerStateMachine
 from service.metrics import ConsumerMetrics
+from service.usecases.batch import Batch
 from service.usecases.circuit_breaker import BreakerState
 from service.usecases.outcome import Decision, Outcome
-from service.usecases.ports.batch import Batch
 from service.usecases.ports.ingest import StoreCounts
 from tests.kit.factories import record
 from tests.kit.fake_consumer import FakeConsumer

@@ -1,7 +1,7 @@
 """Each probe continues after the last one, and every message that is held back is read again."""
 
 from service.handler.kafka.consumer.flow_control.probe import Probe
-from service.usecases.ports.batch import Batch
+from service.usecases.batch import Batch
 from tests.kit.factories import record
 
 

@@ -8,7 +8,7 @@ from service.handler.kafka.consumer.partitions.partition_ends import PartitionEn
 from service.handler.kafka.consumer.partitions.progress import Progress
 from service.handler.kafka.consumer.partitions.statistics import PartitionEnd
 from service.metrics import ConsumerMetrics
-from service.usecases.ports.batch import Batch
+from service.usecases.batch import Batch
 from tests.kit.fake_consumer import TOPIC, FakeConsumer
 from tests.kit.fakes import FakeClock
 

@@ -12,7 +12,7 @@ from service.handler.kafka.client.topic_id import TopicId
 from service.handler.kafka.consumer.partitions.offsets import OffsetCommitter
 from service.handler.kafka.consumer.partitions.progress import Progress
 from service.metrics import ConsumerMetrics
-from service.usecases.ports.batch import Batch
+from service.usecases.batch import Batch
 from tests.kit.fake_consumer import TOPIC, FakeConsumer
 from tests.kit.fakes import FakeClock
 

@@ -3,7 +3,7 @@
 import pytest
 
 from service.handler.kafka.consumer.partitions.progress import Progress
-from service.usecases.ports.batch import Batch
+from service.usecases.batch import Batch
 
 
 def batch(**next_offsets: int) -> Batch:

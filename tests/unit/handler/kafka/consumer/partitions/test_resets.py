@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 from service.handler.kafka.consumer.partitions.progress import Progress
 from service.handler.kafka.consumer.partitions.resets import OffsetResets
 from service.metrics import ConsumerMetrics
-from service.usecases.ports.batch import Batch
+from service.usecases.batch import Batch
 from tests.kit.fake_consumer import TOPIC, FakeConsumer
 
 if TYPE_CHECKING:

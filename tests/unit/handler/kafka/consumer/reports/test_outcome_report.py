@@ -9,8 +9,8 @@ from service.entities.dead_letter import DeadLetter, Reason
 from service.entities.record import Record
 from service.handler.kafka.consumer.reports.outcome_report import OutcomeReport
 from service.metrics import ConsumerMetrics
+from service.usecases.batch import Batch
 from service.usecases.outcome import Decision, Outcome, StoreState
-from service.usecases.ports.batch import Batch
 from service.usecases.ports.ingest import StoreCounts
 
 STORED = StoreCounts(new=1, replaced=2, unchanged=3, stale=4, erased=5, expired=6)

@@ -12,8 +12,8 @@ from service.entities.dead_letter import DeadLetter, Reason
 from service.entities.dead_letter_headers import Headers
 from service.entities.record import Record
 from service.handler.kafka.consumer.reports.tracing import MAX_MESSAGES, traced
+from service.usecases.batch import Batch, ConsumedOrder
 from service.usecases.outcome import Outcome
-from service.usecases.ports.batch import Batch, ConsumedOrder
 from service.usecases.ports.ingest import StoreCounts
 from tests.kit.factories import versioned
 

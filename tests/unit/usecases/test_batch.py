@@ -3,7 +3,7 @@
 import pytest
 
 from service.entities.dead_letter import DeadLetter, Reason
-from service.usecases.ports.batch import Batch, BatchLimits, ConsumedOrder
+from service.usecases.batch import Batch, BatchLimits, ConsumedOrder
 from tests.kit.factories import SAMPLE, record, versioned
 from tests.kit.policies import batch_limits
 
