@@ -5,7 +5,7 @@ Written from docs/delivery.md alone; it shares nothing with the consumer but the
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -16,7 +16,7 @@ from generator.dead_letter_headers import last_headers, origin_of
 from generator.expected import dead_letter_digest, order_digest
 from generator.formats import document_in
 from service.entities.dead_letter import Reason
-from service.entities.dead_letter_headers import Header
+from service.entities.dead_letter_headers import DLQ_PREFIX, Header, Headers
 
 Position = tuple[int, int]
 """Partition and offset."""
@@ -69,8 +69,12 @@ class CheckResult:
     """Rows and dead letters that no message explains, and rows of erased orders."""
 
     @property
+    def errors(self) -> int:
+        return self.lost + self.duplicated + self.wrong_version + self.wrong_dead_letter + self.unexpected
+
+    @property
     def is_exact(self) -> bool:
-        return not any((self.lost, self.duplicated, self.wrong_version, self.wrong_dead_letter, self.unexpected))
+        return not self.errors
 
     @property
     def accounted(self) -> int:
@@ -82,6 +86,7 @@ class ExpectedDeadLetter(NamedTuple):
     digest: bytes
     stub: tuple[int, str]
     """Size and SHA-256 of the value."""
+    headers: Headers
 
 
 @dataclass
@@ -94,16 +99,22 @@ class _Order:
 
 
 class Checker:
-    """Checks one scenario. `expected_reason` returns why a message must be dead-lettered; None for a valid order."""
+    """Checks one scenario.
+
+    `expected_reason` returns why a message must be dead-lettered; None for a valid order. `documents` are those of
+    messages that need a schema, by value.
+    """
 
     def __init__(
         self,
         expected_reason: Callable[[Message], Reason | None],
+        documents: Mapping[bytes, Any] | None = None,
         *,
         compare_by: str = "timestamp",
         erased: Collection[str] = (),
     ) -> None:
         self._expected_reason = expected_reason
+        self._documents = documents or {}
         self._compare_by = compare_by
         self._erased = erased
         self._orders: dict[str, _Order] = {}
@@ -131,9 +142,10 @@ class Checker:
         value, reason = message.value() or b"", self._expected_reason(message)
         if reason is not None:
             stub = (len(value), hashlib.sha256(value).hexdigest())
-            expected = ExpectedDeadLetter(reason, dead_letter_digest(message.key(), value), stub)
+            digest = dead_letter_digest(message.key(), value)
+            expected = ExpectedDeadLetter(reason, digest, stub, _own_headers(message))
             self._dead_letters.setdefault(_version(message)[1:], []).append(expected)
-        elif (document := document_in(value)) is None:
+        elif (document := self._documents.get(value) or document_in(value)) is None:
             self._result.tombstones += 1
         else:
             self._add_order(message, document)
@@ -210,4 +222,11 @@ def _matches(dead_letter: Message, headers: dict[str, bytes], expected: Expected
     if Header.STUB in headers:
         stub = msgspec.json.decode(dead_letter.value() or b"{}")
         return (stub["size"], stub["sha256"]) == expected.stub
-    return dead_letter_digest(dead_letter.key(), dead_letter.value()) == expected.digest
+    digest = dead_letter_digest(dead_letter.key(), dead_letter.value())
+    return (digest, _own_headers(dead_letter)) == (expected.digest, expected.headers)
+
+
+def _own_headers(message: Message) -> Headers:
+    """Return the headers that its producer gave a message."""
+    headers: Any = message.headers() or []
+    return [(name, value) for name, value in headers if not name.startswith(DLQ_PREFIX)]

@@ -12,10 +12,11 @@ from uuid import uuid4
 
 import pytest
 
+from generator.formats import REGISTRY_FORMATS
 from local import broker, postgres
 from local.ports import HOST, free_port
-from tests.faults.rotation import are_named, commit_of, seed_of, third, turn_of
-from tests.faults.table import Line, rendered, write_into
+from tests.faults.rotation import are_named, choice, commit_of, seed_of, third, turn_of
+from tests.faults.table import Line, rendered, rendered_by_format, write_into
 from tests.faults.topics import create_topics, delete_topics
 from tests.faults.workload import Workload
 from tests.kit import servers, temporary
@@ -74,17 +75,20 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deselect two thirds of the scenarios, unless all are requested or some are named."""
+    """Deselect two thirds of the scenarios, and all formats but one, unless all are requested or some are named."""
     scenarios = [item for item in items if item.path.parent == HERE]
     commit = _rotates_by(config)
     if commit is None or not scenarios:
         return
-    chosen = third(scenarios, turn_of(commit))
+    chosen_format = choice(REGISTRY_FORMATS, commit)
+    chosen = third([item for item in scenarios if not _format_of(item)], turn_of(commit))
+    chosen += [item for item in scenarios if _format_of(item) == chosen_format]
     deselected = [item for item in scenarios if item not in chosen]
     config.hook.pytest_deselected(items=deselected)
     items[:] = [item for item in items if item not in deselected]
     config.stash[ROTATION] = (
-        f"third {turn_of(commit) + 1} of 3 and seed {seed_of(commit)}, selected by commit {commit[:12]}: "
+        f"third {turn_of(commit) + 1} of 3, format {chosen_format} and seed {seed_of(commit)}, selected by commit "
+        f"{commit[:12]}: "
         f"{len(chosen)} of {len(scenarios)} scenarios run, {len(deselected)} are deselected (make chaos runs all)"
     )
 
@@ -104,11 +108,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         terminalreporter.section("faults")
         terminalreporter.line(selection)
     if lines := config.stash.get(LINES, []):
-        table = rendered(lines)
+        table, formats = rendered(lines), rendered_by_format(lines)
         terminalreporter.section("fault scenarios")
-        terminalreporter.write_line(table)
+        terminalreporter.write_line(f"{table}\n\n{formats}")
         if TABLE:
             write_into(Path(TABLE), table, "chaos")
+            write_into(Path(TABLE), formats, "formats")
 
 
 @pytest.fixture(scope="session")
@@ -188,7 +193,8 @@ def workload(
             "ORDERS_POSTGRES__DSN": dsn,
         }
         workload = Workload(
-            scenario=_scenario_name(request), seed=seed, is_extended=IS_EXTENDED, session_seconds=SESSION_SECONDS,
+            scenario=_scenario_name(request.node), message_format=_format_of(request.node), seed=seed,
+            is_extended=IS_EXTENDED, session_seconds=SESSION_SECONDS,
             kafka=breakable.kafka, postgres=breakable.postgres, kafka_proxy=breakable.kafka_proxy,
             postgres_proxy=breakable.postgres_proxy, settings=settings, spawn=spawn, table=pytestconfig.stash[LINES],
         )  # fmt: skip
@@ -197,8 +203,15 @@ def workload(
         delete_topics(breakable.kafka.bootstrap_servers, name, f"{name}.dlq")
 
 
-def _scenario_name(request: pytest.FixtureRequest) -> str:
-    """Return a test's name and its parameters in words."""
-    name = request.function.__name__.removeprefix("test_").replace("_", " ")
-    variant = request.node.callspec.id.partition(f"seed-{request.node.callspec.params['seed']}")
+def _scenario_name(item: pytest.Function) -> str:
+    """Return a test's name and its parameters but the format, in words."""
+    name = item.name.partition("[")[0].removeprefix("test_").replace("_", " ")
+    if _format_of(item):
+        return name
+    variant = item.callspec.id.partition(f"seed-{item.callspec.params['seed']}")
     return f"{name} {' '.join(part.strip('-') for part in variant if 'seed' not in part)}".strip()
+
+
+def _format_of(item: pytest.Item) -> str:
+    """Return the format of a scenario that runs with each; empty if it mixes formats."""
+    return str(item.callspec.params.get("message_format", "")) if isinstance(item, pytest.Function) else ""

@@ -9,6 +9,7 @@ import psycopg
 
 from local.broker import Broker
 from local.postgres import Postgres
+from local.process import Server
 from tests.faults.workload import Workload
 from tests.kit.waiting import eventually
 
@@ -16,7 +17,7 @@ _END_SESSIONS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pi
 
 
 @contextmanager
-def stopped(server: Broker | Postgres) -> Iterator[None]:
+def stopped(server: Server) -> Iterator[None]:
     """Stop a server within the block."""
     server.stop()
     try:

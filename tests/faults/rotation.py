@@ -1,4 +1,4 @@
-"""Selects a third of the scenarios and their seed by the commit.
+"""Selects a third of the scenarios, one of the formats with a schema, and the seed by the commit.
 
 Applies to runs that neither name scenarios nor set ORDERS_CHAOS_SEEDS.
 """
@@ -32,6 +32,11 @@ def turn_of(commit: str) -> int:
 def seed_of(commit: str) -> int:
     """Return 1 or 2, whatever the turn is."""
     return 1 + int(commit, 16) // THIRDS % 2
+
+
+def choice(names: Sequence[T], commit: str) -> T:
+    """Return one of the names, whatever turn and seed are."""
+    return names[int(commit, 16) // (2 * THIRDS) % len(names)]
 
 
 def third(scenarios: Sequence[T], turn: int) -> list[T]:

@@ -26,10 +26,27 @@ class Line(NamedTuple):
     seed: int
     result: CheckResult
     recovery: Recovery | None
+    message_format: str = ""
+    """Empty if the scenario mixes formats."""
 
 
 def rendered(lines: Sequence[Line]) -> str:
-    return aligned([HEADINGS, *map(_cells, lines)], words=1)
+    """Return a table of the scenarios that mix formats."""
+    return aligned([HEADINGS, *(_cells(line) for line in lines if not line.message_format)], words=1)
+
+
+def rendered_by_format(lines: Sequence[Line]) -> str:
+    """Return a table of formats and scenarios: how many messages were lost, duplicated or wrong, of how many."""
+    runs = [line for line in lines if line.message_format]
+    scenarios = [*dict.fromkeys(line.scenario for line in runs)]
+    results: dict[tuple[str, str], list[CheckResult]] = {}
+    for line in runs:
+        results.setdefault((line.message_format, line.scenario), []).append(line.result)
+    rows = [
+        (each, *(_errors(results.get((each, scenario), [])) for scenario in scenarios))
+        for each in dict.fromkeys(line.message_format for line in runs)
+    ]
+    return aligned([("format", *scenarios), *rows], words=1)
 
 
 def aligned(rows: Sequence[Sequence[str]], words: int) -> str:
@@ -56,6 +73,11 @@ def _cells(line: Line) -> tuple[str, ...]:
     )  # fmt: skip
     seconds = (f"{recovery.first:.1f}", f"{recovery.full:.1f}") if recovery else ("", "")
     return line.scenario, str(line.seed), *(f"{count:,}" for count in counts), *seconds
+
+
+def _errors(results: Sequence[CheckResult]) -> str:
+    """Return nothing if the scenario did not run with the format."""
+    return f"{sum(each.errors for each in results)} of {sum(each.produced for each in results):,}" if results else ""
 
 
 def _padded(row: Sequence[str], widths: Sequence[int], words: int) -> str:

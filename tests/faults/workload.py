@@ -12,6 +12,7 @@ import psycopg
 from generator.actual import progress
 from generator.expected import dead_letter_digest
 from generator.formats import MIXED
+from generator.orders import Document
 from generator.stream import Message, Plan, stream
 from local.broker import Broker
 from local.ports import HOST
@@ -35,7 +36,7 @@ ExpectedReason = Callable[[confluent_kafka.Message], Reason | None]
 RATE = 1_000.0
 """Messages per second: two members keep up with it on two cores."""
 MIX = Plan(invalid=0.02, duplicates=0.05, stale=0.02, updates=0.05, tombstones=0.005, too_large=True, format=MIXED)
-"""Messages in all formats that need no schema registry."""
+"""Messages in all formats that need no schema registry, if a scenario has no format of its own."""
 INVALID = replace(MIX, invalid=0.2)
 """Dead letters in every batch."""
 DELIVERY: Mapping[str, Mapping[str, str]] = {
@@ -55,6 +56,8 @@ class Workload:
     """One scenario's topics, group and database, on servers that it may break."""
 
     scenario: str
+    message_format: str
+    """Empty if the scenario mixes formats."""
     seed: int
     is_extended: bool
     session_seconds: float
@@ -65,6 +68,8 @@ class Workload:
     settings: dict[str, str]
     spawn: Spawn
     table: list[Line]
+    documents: Mapping[bytes, Document] = field(default_factory=dict)
+    """By value: the documents in messages that need a schema."""
     _running: list[Service] = field(default_factory=list)
     _producers: list[BackgroundProducer] = field(default_factory=list)
     _recovery_timer: RecoveryTimer | None = None
@@ -227,11 +232,11 @@ class Workload:
         """
         self.settle()
         result = self.outcome.check(
-            Checker(expected_reason or self.planned_reason, compare_by=compare_by, erased=erased),
+            Checker(expected_reason or self.planned_reason, self.documents, compare_by=compare_by, erased=erased),
             exactly_once=exactly_once,
         )
         recovery = self.recovery if self._recovery_timer else None
-        self.table.append(Line(self.scenario, self.seed, result, recovery))
+        self.table.append(Line(self.scenario, self.seed, result, recovery, self.message_format))
         assert result.produced >= sum(producer.tally.delivered for producer in self._producers)
         assert result.is_exact, result
         assert result.accounted == result.produced, result

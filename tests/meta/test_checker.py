@@ -7,7 +7,7 @@ from confluent_kafka import Message
 from msgspec.json import encode
 
 from service.entities.dead_letter import Reason
-from service.entities.dead_letter_headers import Header
+from service.entities.dead_letter_headers import Header, Headers
 from tests.faults.checker import Checker, CheckResult, Row, Version
 from tests.kit.factories import order_document
 
@@ -26,12 +26,14 @@ def row(number: int, offset: int, timestamp_ms: int = 1_000, uid: str = "one") -
     return Row(uid, Version(timestamp_ms, 0, offset), order_document(order_uid=uid, sm_id=number))
 
 
-def dead_letter(offset: int, reason: str = "invalid", value: bytes = INVALID) -> Message:
-    headers = {
+def dead_letter(
+    offset: int, reason: str = "invalid", value: bytes = INVALID, headers: Headers | None = None
+) -> Message:
+    own = {
         Header.REASON: reason, Header.TOPIC: "orders", Header.PARTITION: "0",
         Header.OFFSET: str(offset), Header.TIMESTAMP: "1000",
     }  # fmt: skip
-    return message(value, headers=[(name, text.encode()) for name, text in headers.items()])
+    return message(value, headers=[*(headers or []), *((name, text.encode()) for name, text in own.items())])
 
 
 def check(topic: list[Message], rows: list[Row], dead_letters: list[Message], **options: Any) -> CheckResult:
@@ -62,6 +64,7 @@ def test_a_correct_result_is_exact() -> None:
         ([row(1, 0, timestamp_ms=999)], [dead_letter(1)], "wrong_version"),
         ([row(1, 0)], [dead_letter(1, reason="rejected")], "wrong_dead_letter"),
         ([row(1, 0)], [dead_letter(1, value=b"other")], "wrong_dead_letter"),
+        ([row(1, 0)], [dead_letter(1, headers=[("source", b"shop")])], "wrong_dead_letter"),
         ([row(1, 0)], [dead_letter(1), dead_letter(7)], "unexpected"),
         ([row(1, 0), row(1, 0, uid="two")], [dead_letter(1)], "unexpected"),
         ([row(1, 0)], [dead_letter(1), message(INVALID)], "unexpected"),
@@ -113,3 +116,15 @@ def test_an_erased_order_must_not_be_in_the_tables() -> None:
     assert found.is_exact
     assert found.accounted == found.produced
     assert check(topic, [row(2, 1)], [dead_letter(2)], erased={"one"}).unexpected == 1
+
+
+def test_a_document_that_needs_a_schema_is_known_by_the_bytes_of_its_message() -> None:
+    document = order_document(order_uid="one", sm_id=1)
+    checker = Checker(lambda _: None, {b"\0avro": document})
+    assert checker.check([message(b"\0avro")], [row(1, 0)], []) == CheckResult(produced=1, stored=1)
+
+
+def test_a_dead_letter_has_the_headers_of_its_message() -> None:
+    own: Headers = [("source", b"shop"), ("source", None)]
+    found = check([message(INVALID, 1, headers=own)], [], [dead_letter(1, headers=own)])
+    assert found == CheckResult(produced=1, dead_lettered=1)

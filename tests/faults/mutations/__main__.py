@@ -14,7 +14,7 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Final
 
-from tests.faults.mutations import api, consumers, dead_letters, kafka, postgres
+from tests.faults.mutations import api, consumers, dead_letters, formats, kafka, postgres
 from tests.faults.mutations.mutation import Mutation
 from tests.faults.replace import Replacement
 from tests.faults.table import aligned, write_into
@@ -28,6 +28,7 @@ ATTEMPTS: Final = 3
 MUTATIONS: Final = (
     *consumers.MUTATIONS,
     *dead_letters.MUTATIONS,
+    *formats.MUTATIONS,
     *kafka.MUTATIONS,
     *postgres.MUTATIONS,
     *api.MUTATIONS,

@@ -2,12 +2,11 @@
 
 from typing import Final
 
-from tests.faults.mutations.mutation import PIPELINE, PROPERTIES, WRITES, Mutation
+from tests.faults.mutations.mutation import ENCODER, PIPELINE, PROPERTIES, WRITES, Mutation
 from tests.faults.replace import Replacement
 
 PROGRESS: Final = "service/handler/kafka/consumer/partitions/progress.py"
 SHUTDOWN: Final = "service/handler/kafka/consumer/shutdown.py"
-ENCODER: Final = "service/handler/kafka/dead_letters/encoder.py"
 ERASURES: Final = "service/repo/operations/erasures.py"
 
 MUTATIONS: Final = (
@@ -29,6 +28,7 @@ MUTATIONS: Final = (
             "test_consumers.py::test_a_member_is_killed_at_a_failpoint[seed-1-before-commit]",
             "test_consumers.py::test_a_member_is_killed_at_a_failpoint[seed-1-before-dead-letters]",
             "test_exactly_once.py::test_a_member_is_killed_with_exactly_once[seed-1-after-commit]",
+            "test_formats.py::test_a_member_is_killed[seed-1-avro]",
         ),
     ),
     Mutation(

@@ -7,6 +7,7 @@ from tests.faults.replace import Replacement
 PIPELINE: Final = "service/handler/kafka/consumer/pipeline.py"
 WRITES: Final = "service/repo/writer/order_store.py"
 PROPERTIES: Final = "service/handler/kafka/client/properties.py"
+ENCODER: Final = "service/handler/kafka/dead_letters/encoder.py"
 TRANSACTIONS: Final = "service/handler/kafka/dead_letters/transactional.py"
 
 

@@ -45,6 +45,7 @@ MUTATIONS: Final = (
         (
             "test_postgres.py::test_postgresql_is_killed_twice[seed-1]",
             "test_postgres.py::test_postgresql_is_restarted[seed-1]",
+            "test_formats.py::test_postgresql_is_restarted[seed-1-avro]",
             "test_postgres.py::test_the_connection_to_postgresql_is_reset[seed-1-during-copy]",
             "test_postgres.py::test_the_connection_to_postgresql_is_reset[seed-1-before-commit]",
         ),
