@@ -12,8 +12,9 @@ from typing import Final, NamedTuple
 from service.entities.dead_letter_record import DeadLetterId, DeadLetterRecord
 from service.pkg.shutdown_event import ShutdownEvent
 from service.pkg.timestamps import to_milliseconds
-from service.usecases.ports.dead_letter_filters import DeadLetterFilters
-from service.usecases.ports.ownership import is_binary, known_order
+from service.usecases.dead_letter_filters import matches
+from service.usecases.ownership import is_binary, known_order
+from service.usecases.ports.dead_letters import DeadLetterFilters
 from service.usecases.ports.replay import (
     DEFAULT_MAX_REPLAYS,
     EditedValue,
@@ -89,8 +90,8 @@ class ReplayPlan:
 
     def examine(self, dead_letter: DeadLetterRecord) -> ExaminedDeadLetter:
         """Decide what to do with a dead letter. May decode its document."""
-        matches = self.filters.matches(dead_letter)
-        return ExaminedDeadLetter(dead_letter, matches, self.refusal(dead_letter) if matches else None)
+        is_match = matches(self.filters, dead_letter)
+        return ExaminedDeadLetter(dead_letter, is_match, self.refusal(dead_letter) if is_match else None)
 
     def examine_all(self, dead_letters: Iterable[DeadLetterRecord]) -> Iterator[ExaminedDeadLetter]:
         """Examine dead letters until `limit` of them are to be sent; refused ones do not count."""

@@ -11,7 +11,7 @@ from typing import Final
 from service.entities.dead_letter_record import DeadLetterId, DeadLetterRecord
 from service.errors import KafkaRequestFailed, TooManyDeadLetters
 from service.pkg.shutdown_event import ShutdownEvent
-from service.usecases.ports.dead_letter_filters import DeadLetterFilters
+from service.usecases.ports.dead_letters import DeadLetterFilters
 from service.usecases.ports.replay import (
     OfOrder,
     ReplayRefusal,

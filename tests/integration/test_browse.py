@@ -17,10 +17,10 @@ from service.handler.kafka.client import properties
 from service.handler.kafka.dead_letters import browse
 from service.handler.kafka.dead_letters.browse import MAX_EXCERPT_BYTES, KafkaDeadLetterReader
 from service.handler.kafka.dead_letters.newest import ScanLimits
-from service.usecases.ports.dead_letter_filters import DeadLetterFilters
 from service.usecases.ports.dead_letters import (
     ArrivalCounts,
     CountsQuery,
+    DeadLetterFilters,
     DeadLetterPage,
     DeadLetterQuery,
     DeadLetterReader,

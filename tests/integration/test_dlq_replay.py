@@ -17,7 +17,7 @@ from service.handler.kafka.client.topic_id import fetch_topic_id
 from service.handler.kafka.client.topic_reader import open_topic
 from service.handler.kafka.dead_letters.replay import ReplayProducer
 from service.pkg.shutdown_event import ShutdownEvent
-from service.usecases.ports.dead_letter_filters import DeadLetterFilters
+from service.usecases.ports.dead_letters import DeadLetterFilters
 from service.usecases.replay import ReplayPlan
 from tests.kit.dlq import FAR, ORIGIN_MS, dead_letter, dlq, produce
 from tests.kit.processes import Spawn

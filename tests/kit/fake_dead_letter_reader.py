@@ -8,6 +8,7 @@ from service.entities.dead_letter_record import DeadLetterRecord
 from service.errors import KafkaUnavailable
 from service.pkg.timestamps import to_milliseconds
 from service.usecases.dead_letter_counts import Arrival, count
+from service.usecases.dead_letter_filters import matches
 from service.usecases.ports.dead_letters import ArrivalCounts, CountsQuery, DeadLetterPage, DeadLetterQuery
 
 
@@ -40,7 +41,7 @@ class FakeDeadLetterReader:
             if len(matching) == query.limit:
                 break
             before[dead_letter.partition] = dead_letter.offset
-            if query.filters.matches(dead_letter):
+            if matches(query.filters, dead_letter):
                 matching.append(dead_letter)
         older = {partition: at for partition, at in before.items() if at > self._partitions[partition][0].offset}
         return DeadLetterPage([each.excerpt(self.max_bytes) for each in matching], older or None)

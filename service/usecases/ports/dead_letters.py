@@ -5,7 +5,21 @@ from datetime import datetime
 from typing import NamedTuple, Protocol
 
 from service.entities.dead_letter_record import DeadLetterRecord, Excerpt
-from service.usecases.ports.dead_letter_filters import DeadLetterFilters
+
+
+class DeadLetterFilters(NamedTuple):
+    """All that are set must match.
+
+    `since` (inclusive) and `until` (exclusive) limit the time at which a dead letter arrived in the dead-letter topic.
+    """
+
+    reasons: frozenset[str] = frozenset()
+    since: datetime | None = None
+    order: str | None = None
+    """The `order_uid`, in the key or the document."""
+    until: datetime | None = None
+    text: str | None = None
+    """A part of `dlq-detail`, in upper or lower case. Values are not searched."""
 
 
 class DeadLetterQuery(NamedTuple):

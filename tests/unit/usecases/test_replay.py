@@ -8,7 +8,7 @@ from msgspec.json import encode
 
 from service.entities.dead_letter_headers import Header
 from service.entities.dead_letter_record import DeadLetterRecord
-from service.usecases.ports.dead_letter_filters import DeadLetterFilters
+from service.usecases.ports.dead_letters import DeadLetterFilters
 from service.usecases.ports.replay import EditedValue, ReplayRefusal
 from service.usecases.replay import MAX_REPLAY_CHUNK_BYTES, ReplayPlan, take_chunk
 
@@ -102,6 +102,7 @@ def test_an_edited_value_must_be_of_the_same_order_where_that_is_known(
         "CloudEvents in Base64 that was cut": encode({"data_base64": b'{"order_uid": "a"}'})[:-1],
         "JSON that was cut": b'{"order_uid": "a", "entry": "\x01',
         "JSON whose text resembles another order": b'{"order_uid": "a", "entry": "\\"order_uid\\":\\"b\\"" cut',
+        "many envelopes": b'{"after": ' * 500 + b'{"order_uid": "a"}' + b"}" * 500,
         "the last one of two fields": b'{"order_uid": "b", "order_uid": "a", cut',
     }.items(),
     ids=lambda value: value[0],

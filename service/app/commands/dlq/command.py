@@ -25,7 +25,7 @@ from service.pkg.exit_codes import ExitCode
 from service.pkg.output import echo
 from service.pkg.shutdown_event import ShutdownEvent
 from service.usecases.dead_letter_view import whole_view
-from service.usecases.ports.dead_letter_filters import DeadLetterFilters
+from service.usecases.ports.dead_letters import DeadLetterFilters
 from service.usecases.replay import Replay, ReplayPlan
 
 if TYPE_CHECKING:

@@ -18,8 +18,7 @@ from service.handler.http.responses.json_response import struct_response
 from service.handler.http.responses.problem_types import ProblemType
 from service.handler.http.responses.problems import Problem
 from service.usecases.dead_letter_view import DeadLetterView, WholeDeadLetter, view, whole_view
-from service.usecases.ports.dead_letter_filters import DeadLetterFilters
-from service.usecases.ports.dead_letters import DeadLetterQuery, DeadLetterReader
+from service.usecases.ports.dead_letters import DeadLetterFilters, DeadLetterQuery, DeadLetterReader
 
 MAX_DEAD_LETTERS_PER_PAGE: Final = 50
 _COORDINATES: Final = r"[0-9]{1,9}\.[0-9]{1,18}"

@@ -21,8 +21,13 @@ from service.pkg.result_cache import ResultCache
 from service.pkg.run_with_timeout import run_in_daemon_thread
 from service.pkg.timestamps import to_milliseconds
 from service.usecases.dead_letter_counts import Arrival, count
-from service.usecases.ports.dead_letter_filters import DeadLetterFilters
-from service.usecases.ports.dead_letters import ArrivalCounts, CountsQuery, DeadLetterPage, DeadLetterQuery
+from service.usecases.ports.dead_letters import (
+    ArrivalCounts,
+    CountsQuery,
+    DeadLetterFilters,
+    DeadLetterPage,
+    DeadLetterQuery,
+)
 
 T = TypeVar("T")
 Read = Callable[[TopicReader, Callable[[], bool]], T]

@@ -11,7 +11,8 @@ from service.entities.record import Record
 from service.handler.kafka.client.topic_reader import Offsets, TopicReader
 from service.handler.kafka.dead_letters.reading import start_offsets
 from service.pkg.timestamps import to_milliseconds
-from service.usecases.ports.dead_letter_filters import DeadLetterFilters
+from service.usecases.dead_letter_filters import matches
+from service.usecases.ports.dead_letters import DeadLetterFilters
 
 T = TypeVar("T")
 
@@ -126,7 +127,7 @@ class NewestFirst(Generic[T]):
         self._read_count += 1
         self._read_bytes += record.size
         dead_letter = DeadLetterRecord.of(record)
-        if self._filters.matches(dead_letter):
+        if matches(self._filters, dead_letter):
             match = _Match(record.offset, record.timestamp_ms, self._keep(dead_letter))
             self._windows[record.partition].matches.append(match)
 

@@ -8,7 +8,7 @@ from service.errors import CommandFailed, Stopped
 from service.handler.kafka.client.topic_reader import Offsets, TopicReader
 from service.pkg.shutdown_event import ShutdownEvent
 from service.pkg.timestamps import to_milliseconds
-from service.usecases.ports.ownership import order_of
+from service.usecases.ownership import order_of
 
 
 def start_offsets(topic: TopicReader, since: datetime | None) -> Offsets:

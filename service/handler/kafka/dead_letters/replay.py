@@ -23,7 +23,7 @@ from service.handler.kafka.dead_letters.delivery import (
     flush,
 )
 from service.pkg.shutdown_event import ShutdownEvent
-from service.usecases.ports.dead_letter_filters import DeadLetterFilters
+from service.usecases.ownership import order_of
 
 DELIVERY_TIMEOUT_SECONDS: Final = 30.0
 
@@ -43,9 +43,8 @@ class KafkaReplaySource:
         return reading.find_dead_letter(self._topic, partition, offset, self._stop)
 
     def find_order(self, order_uid: str) -> Iterator[DeadLetterId]:
-        records = self._topic.read(self._topic.starts, self._stop.is_set)
-        matches = DeadLetterFilters(order=order_uid).matches
-        return (each.id for each in map(DeadLetterRecord.of, records) if matches(each))
+        dead_letters = map(DeadLetterRecord.of, self._topic.read(self._topic.starts, self._stop.is_set))
+        return (each.id for each in dead_letters if order_of(each.key, each.value, [order_uid]) is not None)
 
     def commit(self, offsets: Mapping[int, int]) -> None:
         self._topic.commit(offsets)

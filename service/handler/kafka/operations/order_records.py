@@ -6,7 +6,7 @@ from confluent_kafka import Consumer
 
 from service.errors import Stopped
 from service.handler.kafka.client.topic_reader import Offsets, open_topic
-from service.usecases.ports.ownership import order_of
+from service.usecases.ownership import order_of
 
 
 class KafkaOrderRecords:

@@ -11,8 +11,7 @@ import pytest
 
 from service.entities.dead_letter_record import DeadLetterRecord
 from service.handler.http.security.keys import Keys
-from service.usecases.ports.dead_letter_filters import DeadLetterFilters
-from service.usecases.ports.dead_letters import CountsQuery, DeadLetterQuery
+from service.usecases.ports.dead_letters import CountsQuery, DeadLetterFilters, DeadLetterQuery
 from tests.kit.in_memory_api import InMemoryApi, problem_of
 
 URL = "/dead-letters"

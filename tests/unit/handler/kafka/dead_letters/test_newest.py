@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from service.entities.record import Record
 from service.handler.kafka.dead_letters import newest
 from service.handler.kafka.dead_letters.newest import NewestFirst, ScanLimits
-from service.usecases.ports.dead_letter_filters import DeadLetterFilters
+from service.usecases.ports.dead_letters import DeadLetterFilters
 
 Partitions = Mapping[int, list[int | None]]
 """The timestamps of the records of each partition. None: an offset without one, such as a transaction marker."""

@@ -16,7 +16,7 @@ from service.handler.kafka.client import properties
 from service.handler.kafka.client.topic_reader import open_topic
 from service.handler.kafka.dead_letters.replay import KafkaReplaySource, ReplayProducer, replay_headers
 from service.pkg.shutdown_event import ShutdownEvent
-from service.usecases.ports.dead_letter_filters import DeadLetterFilters
+from service.usecases.ports.dead_letters import DeadLetterFilters
 from service.usecases.replay import Replay, ReplayPlan
 from tests.kit.dlq import dead_letter, produce
 

@@ -7,7 +7,7 @@ import pytest
 from msgspec.json import encode
 
 from service.entities.dead_letter_record import DeadLetterRecord
-from service.usecases.ports.ownership import order_of
+from service.usecases.ownership import order_of
 from tests.kit.factories import order_document
 
 ORDER = "order-1"
