@@ -2,12 +2,13 @@
 
 import binascii
 import re
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
-from msgspec import DecodeError, Struct
-from msgspec.json import decode
+from msgspec import DecodeError, Raw, Struct
+from msgspec.json import Decoder
 
 from service.entities.order import MAX_UID_LENGTH, UID_CHARACTER
 from service.pkg.gunzip import gunzip, is_gzip
@@ -18,20 +19,30 @@ _QUOTED: Final = re.compile(rb'"(%b)(?=")' % _UID.pattern)
 _FIELD: Final = re.compile(rb'"order_uid"\s*:\s*"(%b)"' % _UID.pattern)
 
 _MAX_DECOMPRESSED_BYTES: Final = 2**24
-_UTF8_MARK: Final = b"\xef\xbb\xbf"
+_MAX_DEPTH: Final = 10
+"""Envelopes and texts around a document: each is decoded again, and no format has more than a few."""
 _BASE64: Final = re.compile(rb'"data_base64"\s*:\s*"([A-Za-z0-9+/=]*)"')
-_WRAPPERS: Final = ("after", "payload", "data")
-"""The fields of envelopes that contain the document as an object or text. `data_base64` contains its bytes."""
 _BINARY: Final = re.compile(rb"[\0-\x08\x0e-\x1f]")
 """A control character, which no JSON text contains."""
 _MALFORMED_JSON: Final = re.compile(rb'\s*["{\[][^\0]*')
 """A text that was meant to be JSON, whatever other control characters it contains."""
+_NULL: Final = Raw(b"null")
 
 
-class _OrderUid(Struct):
-    """The only field of a document that is decoded."""
+class _Document(Struct):
+    """A document, or an envelope with the document as an object or text, or with its bytes in Base64.
+
+    Other fields are not decoded: they may have any value.
+    """
 
     order_uid: Any = None
+    after: Raw = _NULL
+    payload: Raw = _NULL
+    data: Raw = _NULL
+    data_base64: Any = None
+
+
+_DECODER: Final[Decoder[_Document | str]] = Decoder(_Document | str)
 
 
 def order_of(key: bytes | None, value: bytes | None, uids: Sequence[str]) -> str | None:
@@ -40,7 +51,7 @@ def order_of(key: bytes | None, value: bytes | None, uids: Sequence[str]) -> str
     If the value is no order with a readable `order_uid`, but malformed or an envelope, a quoted uid anywhere in it
     counts; if it is binary (Avro, Protobuf), any uid.
     """
-    may_be = _matcher(_decompressed(value or b""))
+    may_be = _matcher(_content(value))
     return next((uid for uid in uids if uid.encode() == key or may_be(uid.encode())), None)
 
 
@@ -50,7 +61,7 @@ def known_order(key: bytes | None, value: bytes | None) -> str | None:
     That is the valid `order_uid` of its document, which may be in an envelope. If that is not readable, it is one that
     the text names nevertheless, or else the key, if the value contains it.
     """
-    content = _decompressed(value or b"").removeprefix(_UTF8_MARK)
+    content = _content(value)
     uid = _wrapped_uid(content)
     if uid is not None:
         return uid if _UID.fullmatch(uid.encode()) else None
@@ -61,7 +72,14 @@ def known_order(key: bytes | None, value: bytes | None) -> str | None:
 
 def is_binary(value: bytes | None) -> bool:
     """Return whether a value, when decompressed, is no text, but for example Avro, Protobuf or UTF-16."""
-    return _is_binary(_decompressed(value or b""))
+    return _is_binary(_content(value))
+
+
+def _content(value: bytes | None) -> bytes:
+    """Return a value without compression, as far as gzip is not malformed, and without a byte order mark."""
+    value = value or b""
+    decompressed, _ = gunzip(value, _MAX_DECOMPRESSED_BYTES) if is_gzip(value) else (value, None)
+    return (decompressed or value).removeprefix(BOM_UTF8)
 
 
 def _is_binary(content: bytes) -> bool:
@@ -75,59 +93,47 @@ def _named_order(key: bytes | None, texts: Sequence[bytes]) -> str | None:
     return key.decode() if key is not None and any(key in _QUOTED.findall(text) for text in texts) else None
 
 
-def _wrapped_uid(document: bytes | str) -> str | None:
-    """Return the `order_uid` of a document or of the one in it, if all are well-formed."""
+def _decoded(content: bytes | str | Raw) -> _Document | str | None:
+    """Return the document, or a text that may contain one; None if the content is neither or malformed."""
     with suppress(DecodeError, RecursionError, UnicodeDecodeError):
-        return _uid_in(decode(document))
+        return _DECODER.decode(content)
     return None
 
 
-def _uid_in(document: Any) -> str | None:
-    if isinstance(document, str):
-        return _wrapped_uid(document)
-    if not isinstance(document, dict):
+def _wrapped_uid(content: bytes | str | Raw, max_depth: int = _MAX_DEPTH) -> str | None:
+    """Return the `order_uid` of a document or of the one in it, if all are well-formed."""
+    document = _decoded(content) if max_depth else None
+    if document is None:
         return None
-    if isinstance(uid := document.get("order_uid"), str):
-        return uid
-    inner = [*(_uid_in(document.get(field)) for field in _WRAPPERS), _encoded_uid(document.get("data_base64"))]
-    return next((uid for uid in inner if uid is not None), None)
+    if isinstance(document, str):
+        return _wrapped_uid(document, max_depth - 1)
+    if isinstance(document.order_uid, str):
+        return document.order_uid
+    inner = (document.after, document.payload, document.data, _base64_decoded(document.data_base64))
+    return next((uid for each in inner if (uid := _wrapped_uid(each, max_depth - 1)) is not None), None)
 
 
-def _encoded_uid(document: Any) -> str | None:
+def _base64_decoded(text: Any) -> bytes:
     with suppress(ValueError):
-        return _wrapped_uid(binascii.a2b_base64(document)) if isinstance(document, str) else None
-    return None
+        return binascii.a2b_base64(text) if isinstance(text, str) else b""
+    return b""
 
 
-def _matcher(value: bytes) -> Callable[[bytes], bool]:
+def _matcher(content: bytes) -> Callable[[bytes], bool]:
     """Return a function that tells whether the record may contain the order with a given uid."""
-    uid = _order_uid(value)
-    if uid is not None:
-        return uid.encode().__eq__
-    if _BINARY.search(value):
-        return value.__contains__
-    return {uid for text in _texts(value) for uid in _QUOTED.findall(text)}.__contains__
+    document = _decoded(content)
+    if isinstance(document, _Document) and isinstance(document.order_uid, str):
+        return document.order_uid.encode().__eq__
+    if _BINARY.search(content):
+        return content.__contains__
+    return {uid for text in _texts(content) for uid in _QUOTED.findall(text)}.__contains__
 
 
-def _texts(value: bytes) -> Iterator[bytes]:
+def _texts(content: bytes) -> Iterator[bytes]:
     """Yield the text, the same without the escapes of a document in a string, and the document of a CloudEvent."""
-    yield value
-    if b'\\"' in value:
-        yield value.replace(b'\\"', b'"')
-    for encoded in _BASE64.findall(value):
+    yield content
+    if b'\\"' in content:
+        yield content.replace(b'\\"', b'"')
+    for encoded in _BASE64.findall(content):
         with suppress(binascii.Error):
             yield binascii.a2b_base64(encoded)
-
-
-def _decompressed(value: bytes) -> bytes:
-    """Decompress gzip, as far as it is not malformed; other values stay as they are."""
-    content, _ = gunzip(value, _MAX_DECOMPRESSED_BYTES) if is_gzip(value) else (value, None)
-    return content or value
-
-
-def _order_uid(value: bytes) -> str | None:
-    try:
-        uid = decode(value, type=_OrderUid).order_uid
-    except (DecodeError, RecursionError, UnicodeDecodeError):
-        return None
-    return uid if isinstance(uid, str) else None

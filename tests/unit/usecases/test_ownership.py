@@ -1,6 +1,7 @@
 """Which order a record belongs to, whatever its key and value contain."""
 
 from base64 import b64encode
+from codecs import BOM_UTF8
 from gzip import compress
 
 import pytest
@@ -34,6 +35,8 @@ def dead_letter(value: bytes | None, key: bytes | None = None) -> DeadLetterReco
         "a quote that ends another text": dead_letter(b'{"x": "y"order-1"'),
         "a document in an envelope": dead_letter(b'{"op": "c", "after": {"order_uid": "order-1"}}'),
         "a document as text": dead_letter(rb'{"id": "other", "payload": "{\"order_uid\": \"order-1\"}"}'),
+        "a document behind a byte order mark": dead_letter(BOM_UTF8 + rb'{"order_uid": "order\u002d1"}'),
+        "a document whose number is out of range": dead_letter(rb'{"order_uid": "order\u002d1", "amount": 1e999}'),
         "a document in Base64": dead_letter(b'{"data_base64": "%b"}' % b64encode(b'{"order_uid": "order-1"}')),
         "a compressed document": dead_letter(compress(b'{"order_uid": ') + compress(b'"order-1"}')),
         "a binary document": dead_letter(b"\0\0\0\0\7\x0eorder-1\x08WBIL"),
@@ -54,6 +57,7 @@ def test_a_dead_letter_of_the_order_is_found_by(found: tuple[str, DeadLetterReco
         b'{"order_uid": "order-12"}',
         b'{"order_uid": "order-1',
         b'{"order_uid": "other", "track_number": "order-1"}',
+        BOM_UTF8 + b'{"order_uid": "other", "track_number": "order-1"}',
         b'{"order_uid": "ORDER-1"}',
         compress(b'{"order_uid": "order-12"}', mtime=0),  # the value is part of the test's name
         b"\0\0\0\0\7\x0eorder-2\x08WBIL",

@@ -1,5 +1,6 @@
 """The bytes of a value before any format: compression and character encoding."""
 
+from codecs import BOM_UTF8
 from typing import Final
 
 from service.entities.dead_letter import Reason, Violation
@@ -9,7 +10,6 @@ from service.pkg.gunzip import GzipProblem, gunzip, is_gzip
 
 _JSON_NULL: Final = b"null"
 _JSON_WHITESPACE: Final = b" \t\n\r"
-_UTF8_MARK: Final = b"\xef\xbb\xbf"
 _OTHER_ENCODINGS: Final = (
     (b"\xff\xfe\0\0", "UTF-32"),
     (b"\0\0\xfe\xff", "UTF-32"),
@@ -44,8 +44,8 @@ def decompressed(value: bytes, max_bytes: int) -> bytes:
 
 def utf8(value: bytes) -> bytes:
     """Remove a byte order mark of UTF-8. Raises DocumentRejected for UTF-16 and UTF-32."""
-    if value.startswith(_UTF8_MARK):
-        return value[len(_UTF8_MARK) :]
+    if value.startswith(BOM_UTF8):
+        return value[len(BOM_UTF8) :]
     if value.startswith(_OTHER_STARTS):
         encoding = next(name for start, name in _OTHER_ENCODINGS if value.startswith(start))
         raise undecodable(f"{encoding} is not supported: send UTF-8")
