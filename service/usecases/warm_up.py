@@ -1,18 +1,16 @@
 """Loads the newest orders into the cache before the API becomes ready, or until a timeout."""
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass
 from time import monotonic
 from typing import Final
 
-from structlog.typing import FilteringBoundLogger
 from tenacity import AsyncRetrying, retry_if_exception_type, retry_if_result, wait_fixed
 
 from service.errors import StorageUnavailable
 from service.usecases.cached_orders import CachedOrders
 from service.usecases.load_newest import load_newest
-from service.usecases.ports.reads import OrderReader
+from service.usecases.ports.reads import OrderReader, WarmUpObserver
 
 WARM_UP_RETRY_INTERVAL_SECONDS: Final = 0.5
 
@@ -24,14 +22,13 @@ class WarmUpResult:
 
 
 class WarmUp:
-    """Belongs to one event loop. `on_done` is called when the orders are loaded."""
+    """Belongs to one event loop."""
 
     def __init__(
         self,
         reader: OrderReader,
         cached: CachedOrders,
-        log: FilteringBoundLogger,
-        on_done: Callable[[], None],
+        observer: WarmUpObserver,
         *,
         count: int,
         timeout_seconds: float,
@@ -40,8 +37,7 @@ class WarmUp:
         self._cached = cached
         self._count = count
         self._timeout_seconds = timeout_seconds
-        self._log = log
-        self._on_done = on_done
+        self._observer = observer
         self._is_overdue = False
         self._result: WarmUpResult | None = None
 
@@ -71,8 +67,7 @@ class WarmUp:
         finally:
             timer.cancel()
         self._result = WarmUpResult(orders, monotonic() - began)
-        self._log.info("cache warm-up finished", orders=orders, seconds=round(self._result.seconds, 3))
-        self._on_done()
+        self._observer.on_done(orders, self._result.seconds)
 
     async def _load(self, listening: asyncio.Event) -> int:
         retrying = AsyncRetrying(
@@ -87,13 +82,11 @@ class WarmUp:
         try:
             return await load_newest(self._reader, self._cached, self._count)
         except StorageUnavailable as error:
-            self._log.warning(
-                "cache warm-up failed and will be retried", problem=error.problem, sqlstate=error.sqlstate
-            )
+            self._observer.on_retry(error)
             raise
 
     def stop_waiting(self, problem: str) -> None:
         """Let the API become ready. Loading continues in the background."""
         if not self.is_over:
-            self._log.warning("serving before cache warm-up has finished", problem=problem)
+            self._observer.on_overdue(problem)
         self._is_overdue = True

@@ -25,7 +25,7 @@ MAY_NAME_TYPES_OF: Mapping[str, set[str]] = {
 FREE_OF_DRIVERS = INWARDS | {DECODING}
 DRIVERS = {
     *("confluent_kafka", "psycopg", "psycopg_pool", "sqlalchemy", "alembic"),
-    *("fastapi", "starlette", "uvicorn", "pydantic", "pydantic_settings", "prometheus_client"),
+    *("fastapi", "starlette", "uvicorn", "pydantic", "pydantic_settings", "prometheus_client", "structlog"),
 }
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import gc
 import signal
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -64,13 +65,20 @@ class Lifecycle:
             await start(self._in_background(database.listeners.watch()))
             await start(self._in_background(parts.stats.poll_dependencies()))
             await start(self._in_background(self._reload_files()))
-            await start(self._in_background(parts.cache.warm_up.run(parts.cache.changes.listening)))
+            await start(self._in_background(self._warm_up()))
             await start(self._serving(public_server(self._settings.http, parts, health), api_port))
             log.info("serving", port=api_port.getsockname()[1], admin_port=admin_port.getsockname()[1])
             await self._stop.wait()
             log.info("draining")
             self._is_draining = True
             parts.broadcaster.close()
+
+    async def _warm_up(self) -> None:
+        """Warm the cache up, then exempt its objects from garbage collection."""
+        cache = self._parts.cache
+        await cache.warm_up.run(cache.changes.listening)
+        gc.collect()
+        gc.freeze()
 
     async def _reload_files(self) -> None:
         """Poll the files. If API keys change, disconnect all event streams, because their keys may be revoked.

@@ -1,6 +1,5 @@
 """Creates the parts of the API and connects them; `command.py` starts them."""
 
-import gc
 from functools import partial
 
 import structlog
@@ -9,6 +8,7 @@ from confluent_kafka.admin import AdminClient
 from structlog.typing import FilteringBoundLogger
 
 from service.app.api.parts import ApiParts, Database, OrderCache
+from service.app.api.warm_up_report import WarmUpReport
 from service.app.build_info import build_info
 from service.app.database import ApplicationName, connection_settings
 from service.app.decoding import value_decoder
@@ -133,13 +133,8 @@ def _cached_orders(settings: CacheSettings, entries: Lru) -> CachedOrders:
 
 
 def _warm_up(settings: CacheSettings, reader: OrderReader, cached: CachedOrders, log: FilteringBoundLogger) -> WarmUp:
-    return WarmUp(reader, cached, log, _freeze, count=settings.warm_up_size, timeout_seconds=settings.warm_deadline)
-
-
-def _freeze() -> None:
-    """Exempt the objects that exist now from garbage collection."""
-    gc.collect()
-    gc.freeze()
+    report = WarmUpReport(log)
+    return WarmUp(reader, cached, report, count=settings.warm_up_size, timeout_seconds=settings.warm_deadline)
 
 
 def _listeners(settings: Settings, pool: ReadPool, cache: OrderCache, log: FilteringBoundLogger) -> Listeners:

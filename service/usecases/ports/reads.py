@@ -9,6 +9,7 @@ from msgspec import Meta, Struct
 
 from service.entities.order import OrderUid
 from service.entities.version import MAX_TIMESTAMP_MS, RecordCoordinates
+from service.errors import StorageUnavailable
 
 
 class PageCursor(NamedTuple):
@@ -142,6 +143,17 @@ class EventPublisher(Protocol):
 
     def reset(self, since: datetime | None) -> None:
         """Tell the clients that events may be missing since this time."""
+
+
+class WarmUpObserver(Protocol):
+    def on_retry(self, error: StorageUnavailable) -> None:
+        """Report an attempt that failed and will be repeated."""
+
+    def on_overdue(self, problem: str) -> None:
+        """Report that the API becomes ready before the orders are loaded."""
+
+    def on_done(self, orders: int, seconds: float) -> None:
+        """Report how many orders were loaded, and how long that took."""
 
 
 class ReadAvailability(Protocol):

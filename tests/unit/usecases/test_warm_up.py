@@ -1,9 +1,8 @@
 import asyncio
 
 import pytest
-import structlog
-from structlog.testing import capture_logs
 
+from service.errors import StorageUnavailable
 from service.pkg.lru import Lru
 from service.pkg.ttl_set import TTLSet
 from service.usecases import warm_up
@@ -17,21 +16,27 @@ from tests.kit.waiting import until, until_idle
 pytestmark = pytest.mark.anyio
 
 
+class Reports(list[str]):
+    """Implements usecases.ports.reads.WarmUpObserver."""
+
+    def on_retry(self, error: StorageUnavailable) -> None:
+        self.append(f"retry: {error.problem}")
+
+    def on_overdue(self, problem: str) -> None:
+        self.append(f"overdue: {problem}")
+
+    def on_done(self, orders: int, seconds: float) -> None:
+        self.append(f"done: {orders} orders, {seconds:.0f} s")
+
+
 class WarmUpSetup:
     def __init__(self, count: int = 10, deadline: float = 60) -> None:
         self.reader = FakeReader(order(order_uid="uid"))
         self.cache = Lru(100, 2**30)
         self.cached = CachedOrders(self.cache, TTLSet(10, 2), Staleness())
-        self.done: list[bool] = []
+        self.reports = Reports()
         self.listening = asyncio.Event()
-        self.warm_up = WarmUp(
-            self.reader,
-            self.cached,
-            structlog.get_logger(),
-            lambda: self.done.append(True),
-            count=count,
-            timeout_seconds=deadline,
-        )
+        self.warm_up = WarmUp(self.reader, self.cached, self.reports, count=count, timeout_seconds=deadline)
 
     def start(self) -> "asyncio.Task[None]":
         return asyncio.create_task(self.warm_up.run(self.listening))
@@ -46,7 +51,7 @@ async def test_nothing_is_read_before_notifications_arrive() -> None:
     setup.listening.set()
     await run
     assert (len(setup.cache), setup.warm_up.orders, setup.warm_up.is_over) == (1, 1, True)
-    assert setup.done == [True]
+    assert setup.reports == ["done: 1 orders, 0 s"]
 
 
 async def test_it_is_over_at_the_deadline_and_continues_in_the_background() -> None:
@@ -54,6 +59,7 @@ async def test_it_is_over_at_the_deadline_and_continues_in_the_background() -> N
     run = setup.start()
     await until(lambda: setup.warm_up.is_over)
     assert setup.warm_up.seconds is None
+    assert setup.reports == ["overdue: timed out after 0.01 s"]
     setup.listening.set()
     await run
     assert setup.warm_up.orders == 1
@@ -64,12 +70,9 @@ async def test_it_retries_until_the_database_is_reachable(monkeypatch: pytest.Mo
     setup = WarmUpSetup()
     setup.reader.is_unreachable = True
     setup.listening.set()
-    with capture_logs() as logged:
-        run = setup.start()
-        await until(lambda: len(logged) > 2)
-    assert {(each["event"], each["problem"]) for each in logged} == {
-        ("cache warm-up failed and will be retried", "unreachable")
-    }
+    run = setup.start()
+    await until(lambda: len(setup.reports) > 2)
+    assert {*setup.reports} == {"retry: unreachable"}
     assert not setup.warm_up.is_over
     setup.reader.is_unreachable = False
     await run
