@@ -15,14 +15,14 @@ def connect_metrics(parts: ApiParts) -> None:
     metrics.cache.bytes.set_function(lambda: cache.entries.size)
     metrics.cache.warm_up_orders.set_function(lambda: cache.warm_up.orders)
     metrics.cache.warm_up_seconds.set_function(lambda: cache.warm_up.seconds or 0)
-    metrics.postgresql.pool_waiting.set_function(lambda: database.pool.usage.waiting)
+    metrics.postgresql.pool_waiting.set_function(lambda: database.status.pool_usage.waiting)
     metrics.events.clients.set_function(lambda: parts.broadcaster.clients)
     keys = parts.keys
     if keys is not None:
         metrics.api_keys.accepted.set_function(lambda: len(keys))
         metrics.api_keys.file_errors.set_function(lambda: len(keys.problems))
-    metrics.dependency_up.labels("postgresql").set_function(lambda: database.is_reachable)
-    metrics.dependency_up.labels("notifications").set_function(lambda: database.sends_notifications)
+    metrics.dependency_up.labels("postgresql").set_function(lambda: database.status.is_reachable)
+    metrics.dependency_up.labels("notifications").set_function(lambda: database.status.sends_notifications)
     for listener in database.listeners.members:
         metrics.postgresql.listener_up.labels(listener.server).set_function(
             partial(attrgetter("is_verified"), listener)

@@ -14,29 +14,16 @@ from service.repo.listener.listeners import Listeners
 from service.repo.reader.pool import ReadPool
 from service.usecases.cached_orders import CachedOrders
 from service.usecases.change_propagation import ChangePropagation
-from service.usecases.ports.stats import PoolUsage
+from service.usecases.database_status import DatabaseStatus
 from service.usecases.stats.reader import StatsReader
 from service.usecases.warm_up import WarmUp
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Database:
-    """Implements usecases.ports.stats.DatabaseStatus."""
-
     pool: ReadPool
     listeners: Listeners
-
-    @property
-    def is_reachable(self) -> bool:
-        return self.listeners.is_verified or self.pool.is_reachable
-
-    @property
-    def sends_notifications(self) -> bool:
-        return self.listeners.is_verified
-
-    @property
-    def pool_usage(self) -> PoolUsage:
-        return self.pool.usage
+    status: DatabaseStatus
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -42,7 +42,7 @@ def admin_server(parts: ApiParts, health: Health) -> Server:
 
 
 def health_of(settings: CacheSettings, parts: ApiParts, is_draining: Callable[[], bool]) -> Health:
-    database, warm_up = parts.database, parts.cache.warm_up
+    database, warm_up = parts.database.status, parts.cache.warm_up
     informational = {"database": lambda: database.is_reachable, "notifications": lambda: database.sends_notifications}
     started = {"warm-up": lambda: warm_up.is_over}
     ready = started | {"not draining": lambda: not is_draining()}

@@ -40,6 +40,7 @@ from service.usecases.bulk_lookup import BulkLookup
 from service.usecases.cached_orders import CachedOrders
 from service.usecases.change_propagation import ChangePropagation
 from service.usecases.current_summaries import CurrentSummaries
+from service.usecases.database_status import DatabaseStatus
 from service.usecases.lookup import Lookup
 from service.usecases.ports.reads import OrderReader
 from service.usecases.staleness import Staleness
@@ -63,7 +64,8 @@ def build(settings: Settings) -> ApiParts:
         changes=ChangePropagation(cached, pool, broadcaster, metrics.cache.invalidations.inc),
         warm_up=_warm_up(settings.cache, reader, cached, log),
     )
-    database = Database(pool=pool, listeners=_listeners(settings, pool, cache, log))
+    listeners = _listeners(settings, pool, cache, log)
+    database = DatabaseStatus(reads=pool, notifications=listeners)
     keys, password_watch = _keys(settings), PasswordWatch(settings.kafka, log)
     stats = StatsReader(
         StatsSources(
@@ -84,7 +86,7 @@ def build(settings: Settings) -> ApiParts:
         keys=keys,
         key_reloader=None if keys is None else KeyReloader(keys, log),
         password_watch=password_watch,
-        database=database,
+        database=Database(pool=pool, listeners=listeners, status=database),
         cache=cache,
         broadcaster=broadcaster,
         stats=stats,

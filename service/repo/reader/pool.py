@@ -45,7 +45,7 @@ because of a recovery conflict."""
 
 
 class ReadPool:
-    """Implements usecases.ports.reads.ReadAvailability. Belongs to one event loop."""
+    """Implements usecases.ports.reads.ReadAvailability and ports.stats.ReadConnections. Belongs to one event loop."""
 
     def __init__(self, settings: ConnectionSettings, connections: int) -> None:
         self._settings = settings

@@ -14,18 +14,19 @@ class PoolUsage(NamedTuple):
     """Reads that wait for a connection."""
 
 
-class DatabaseStatus(Protocol):
-    """What the process knows of PostgreSQL without a query."""
+class ReadConnections(Protocol):
+    @property
+    def is_reachable(self) -> bool:
+        """Whether the last read reached PostgreSQL."""
 
     @property
-    def is_reachable(self) -> bool: ...
+    def usage(self) -> PoolUsage: ...
 
+
+class Notifications(Protocol):
     @property
-    def sends_notifications(self) -> bool:
+    def is_verified(self) -> bool:
         """Whether every notification sent until recently has arrived."""
-
-    @property
-    def pool_usage(self) -> PoolUsage: ...
 
 
 class PartitionDepth(NamedTuple):

@@ -9,8 +9,9 @@ from service.errors import StorageUnavailable
 from service.pkg.lru import Lru
 from service.pkg.rate import Rate
 from service.usecases.cached_orders import CachedOrders
+from service.usecases.database_status import DatabaseStatus
 from service.usecases.ports.reads import OrderCount, OrderReader
-from service.usecases.ports.stats import DatabaseStatus, PoolUsage
+from service.usecases.ports.stats import PoolUsage
 from service.usecases.stats.dependency import Dependency
 from service.usecases.stats.group import GroupStatsReader
 from service.usecases.stats.refreshing import refreshing

@@ -18,7 +18,7 @@ def test_nothing_is_started_and_no_server_is_reached() -> None:
     threads = threading.active_count()
     parts = build(Settings())
     assert threading.active_count() == threads
-    assert (parts.keys, parts.database.is_reachable, parts.cache.warm_up.is_over) == (None, False, False)
+    assert (parts.keys, parts.database.status.is_reachable, parts.cache.warm_up.is_over) == (None, False, False)
 
 
 def test_the_metrics_show_the_parts() -> None:
