@@ -48,8 +48,8 @@ class Decoder:
         *,
         on_unknown: Callable[[int], None],
         on_mismatch: Callable[[str], None],
+        on_coerced: Callable[[int], None],
         now: Callable[[], datetime],
-        on_coerced: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._rules = rules
         self._on_unknown = on_unknown

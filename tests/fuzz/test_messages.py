@@ -40,7 +40,9 @@ RULE = re.compile(
 )
 """All permitted texts of a violation."""
 
-decoder = Decoder(decoding_rules(), on_unknown=lambda _: None, on_mismatch=lambda _: None, now=lambda: NOW)
+decoder = Decoder(
+    decoding_rules(), on_unknown=lambda _: None, on_mismatch=lambda _: None, on_coerced=lambda _: None, now=lambda: NOW
+)
 
 
 def decode(value: bytes) -> Order | DocumentRejected:

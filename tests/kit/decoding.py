@@ -68,7 +68,7 @@ def message_decoder(
     mapping: FieldMapping = NO_MAPPING,
 ) -> MessageDecoder:
     rules = decoding_rules(mapping=mapping)
-    decoder = Decoder(rules, on_unknown=lambda _: None, on_mismatch=lambda _: None, now=now)
+    decoder = Decoder(rules, on_unknown=lambda _: None, on_mismatch=lambda _: None, on_coerced=lambda _: None, now=now)
     not_counted = dict.fromkeys(MessageFormat, lambda: None)
     return MessageDecoder(
         decoder,

@@ -54,7 +54,7 @@ def test_the_sample_is_a_valid_order(sample: dict[str, Any], body: bytes) -> Non
     def fail(problem: object) -> None:
         pytest.fail(f"the decoder reports {problem}")
 
-    decoder = Decoder(decoding_rules(), on_unknown=fail, on_mismatch=fail, now=lambda: NOW)
+    decoder = Decoder(decoding_rules(), on_unknown=fail, on_mismatch=fail, on_coerced=fail, now=lambda: NOW)
     assert decoder.decode(body).order_uid == sample["order_uid"]
 
 

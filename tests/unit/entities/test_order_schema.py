@@ -39,6 +39,7 @@ def decoder() -> Decoder:
         decoding_rules(),
         on_unknown=lambda _: None,
         on_mismatch=lambda _: None,
+        on_coerced=lambda _: None,
         now=lambda: datetime(2026, 1, 1, tzinfo=UTC),
     )
 

@@ -21,7 +21,9 @@ def fail(problem: object) -> None:
 
 def strict_decoder() -> Decoder:
     """Return a decoder that rejects unknown fields and amounts that do not add up."""
-    return Decoder(decoding_rules(amount_mismatch="reject"), on_unknown=fail, on_mismatch=fail, now=lambda: UNTIL)
+    return Decoder(
+        decoding_rules(amount_mismatch="reject"), on_unknown=fail, on_mismatch=fail, on_coerced=fail, now=lambda: UNTIL
+    )
 
 
 def dates_of(order: Document) -> list[datetime]:
