@@ -60,6 +60,8 @@ class Batch:
     items: int = 0
     probed_offsets: Mapping[int, int] = field(default_factory=dict)
     """Offsets by partition. Later orders were stored: if an earlier one is rejected, its data is at fault."""
+    starts_over: bool = False
+    """Whether the batch is a probe, and the probes before it have tried everything that is held back."""
     dropped: frozenset[int] = frozenset()
     """Partitions that were revoked: their records belong to another member."""
 

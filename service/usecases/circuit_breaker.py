@@ -32,6 +32,8 @@ class CircuitBreaker:
         self._orders = _Window(policy)
         self._consecutive = 0
         self._rejected_since_stored = 0
+        self._rejected_in_round = 0
+        """By the probes since the last one that started over."""
         self.state = BreakerState.CLOSED
 
     @property
@@ -51,15 +53,19 @@ class CircuitBreaker:
         problem = self._count(flags)
         return self._open(BreakerState.OPEN_FOR_MESSAGES, problem) if problem else None
 
-    def evaluate_orders(self, flags: bytes | bytearray) -> str | None:
+    def evaluate_orders(self, flags: bytes | bytearray, *, starts_over: bool = False) -> str | None:
         """Return why these orders (1 was rejected, 0 stored) open the circuit breaker, or None if they do not.
 
         The caller omits orders that were neither, such as redelivered ones. While rejections keep the circuit breaker
-        open, each call is a probe.
+        open, each call is a probe. `starts_over`: the probes before it have tried all orders that are held back.
         """
         if not self._policy.enabled:
             return None
-        return self._probe_orders(flags) if self.state.is_for_orders else self._count_orders(flags)
+        return (
+            self._probe_orders(flags, starts_over=starts_over)
+            if self.state.is_for_orders
+            else self._count_orders(flags)
+        )
 
     def _probe(self, flags: bytes | bytearray) -> None:
         if sum(flags) <= self._policy.ratio * len(flags):
@@ -79,10 +85,13 @@ class CircuitBreaker:
             return f"{self._messages.bad} of the last {self._policy.window} messages are bad"
         return None
 
-    def _probe_orders(self, flags: bytes | bytearray) -> str | None:
+    def _probe_orders(self, flags: bytes | bytearray, *, starts_over: bool) -> str | None:
+        """Close the circuit breaker if orders are stored, or if none is left to store."""
         rejected, orders = sum(flags), len(flags)
+        is_any_left = not starts_over or self._rejected_in_round + rejected > 0
+        self._rejected_in_round = rejected if starts_over else self._rejected_in_round + rejected
         is_rejecting_most = self.state is BreakerState.OPEN_FOR_MOST_ORDERS and rejected > self._policy.ratio * orders
-        if rejected < orders and not is_rejecting_most:
+        if not is_any_left or (rejected < orders and not is_rejecting_most):
             self.state = BreakerState.CLOSED
             return None
         return f"the database stored {orders - rejected} of the probed orders and rejected {rejected}"
@@ -108,7 +117,7 @@ class CircuitBreaker:
         """Change the state, and reset the counts: from now on, only the probes count. Return the problem."""
         self.state = state
         self._messages, self._orders = _Window(self._policy), _Window(self._policy)
-        self._consecutive = self._rejected_since_stored = 0
+        self._consecutive = self._rejected_since_stored = self._rejected_in_round = 0
         return problem
 
 

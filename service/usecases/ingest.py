@@ -91,7 +91,7 @@ class Ingest:
     def _evaluate(self, batch: Batch, order_flags: bytearray) -> tuple[Decision, str]:
         """Return the decision on the offsets, and the problem if the batch is held back."""
         is_probe = self._breaker.state.is_for_orders
-        problem = self._breaker.evaluate_orders(order_flags)
+        problem = self._breaker.evaluate_orders(order_flags, starts_over=batch.starts_over)
         if not problem and is_probe:
             return Decision.REREAD, ""
         problem = problem or self._breaker.evaluate_messages(batch.message_flags)

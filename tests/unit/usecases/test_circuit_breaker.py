@@ -135,6 +135,20 @@ def test_one_stored_order_closes_it_if_none_was_stored_before() -> None:
     assert not breaker.is_open
 
 
+def test_it_closes_if_everything_was_tried_and_nothing_is_left_to_store() -> None:
+    breaker = rejecting()
+    assert breaker.evaluate_orders(REJECTED)
+    assert breaker.evaluate_orders(b"", starts_over=True)
+    assert breaker.evaluate_orders(REJECTED)
+    assert breaker.evaluate_orders(b"", starts_over=True)
+    assert breaker.evaluate_orders(b"")
+    assert breaker.evaluate_orders(REJECTED, starts_over=True)
+    assert breaker.evaluate_orders(b"", starts_over=True)
+    assert breaker.is_open
+    assert breaker.evaluate_orders(b"", starts_over=True) is None
+    assert not breaker.is_open
+
+
 def test_it_closes_below_the_ratio_if_some_orders_were_stored_before() -> None:
     breaker = CircuitBreaker(POLICY)
     assert breaker.evaluate_orders((STORED + REJECTED * 2) * 4)

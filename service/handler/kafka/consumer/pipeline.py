@@ -51,6 +51,7 @@ class BatchPipeline:
     def submit(self) -> None:
         """Start writing the next batch; after a stop, submit nothing: the batch before it may have been abandoned."""
         if self.worker.is_free and self.builder.batch.next_offsets and not self.stop.is_set():
+            self.builder.batch.starts_over = self.breaker.starts_over
             self.worker.submit(self.builder.take(self.breaker.probed_offsets))
             self.state.on_submit()
 

@@ -52,6 +52,11 @@ class BreakerControl:
         size = self._probe.size if self._probe else self._settings.probe_messages
         return replace(self._limits, messages=size)
 
+    @property
+    def starts_over(self) -> bool:
+        """Whether the next probe starts at the first message that is held back, after others have tried them all."""
+        return self._probe is not None and self._probe.starts_over
+
     def on_outcome(self, batch: Batch, outcome: Outcome, next_batch: Batch) -> None:
         """Start a pause if one must follow this batch; the caller then discards `next_batch`.
 

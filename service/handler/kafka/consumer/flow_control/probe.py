@@ -26,6 +26,8 @@ class Probe:
     """The offset, by partition, before which every message was tried."""
     started_at: float = 0
     """Start of the current probe, as a value of time.monotonic()."""
+    starts_over: bool = False
+    """Whether the current probe is the first one after the end of the topic was reached."""
 
     @classmethod
     def before(cls, batch: Batch, next_batch: Batch, size: int) -> Self:
@@ -35,6 +37,7 @@ class Probe:
 
     def add(self, batch: Batch, next_batch: Batch) -> None:
         """Record that `batch` was tried, and that `next_batch` was read but not tried."""
+        self.starts_over = False
         self.held_back = next_batch.start_offsets | batch.start_offsets | self.held_back
         self.next = self.next | batch.commit_offsets | next_batch.start_offsets
         for partition, offset in batch.commit_offsets.items():
@@ -48,7 +51,7 @@ class Probe:
 
     def rewind(self) -> dict[int, int]:
         """Restart at the first messages that are held back; return their offsets."""
-        self.next = dict(self.held_back)
+        self.next, self.starts_over = dict(self.held_back), True
         return self.next
 
     def drop(self, partitions: frozenset[int]) -> None:

@@ -37,7 +37,9 @@ def test_at_the_end_of_the_topic_the_next_probe_begins_at_the_first_message_agai
     probe.started_at = 99
     assert not probe.is_at_end(100)
     assert probe.is_at_end(102)
+    before = probe.starts_over
     assert probe.rewind() == {0: 5}
+    assert (before, probe.starts_over) == (False, True)
     assert not probe.is_at_end(200)
     probe.add(batch((0, 5)), Batch())
     assert (probe.next, probe.held_back) == ({0: 6}, {0: 5})
