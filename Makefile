@@ -1,10 +1,12 @@
 # Daily commands. Needs make and Python 3.11 or later with its venv module; PYTHON selects another interpreter.
 .DEFAULT_GOAL := help
-.PHONY: help demo migrate run-consumer reference run-api test chaos mutations fuzz check check-python format bench web screenshots image sbom package release-dry-run audit e2e venv lock
+.PHONY: help demo migrate run-consumer reference run-api test chaos mutations fuzz simulate check check-python format bench web screenshots image sbom package release-dry-run audit e2e venv lock
 
 PYTHON ?= python3
 LONG ?= 1
 MINUTES ?= 60
+SEEDS ?= 10000
+FIRST ?= 0
 # Tests of `make test` that run at the same time; most wait for servers. Each starts its own Kafka and PostgreSQL (1 GiB).
 WORKERS ?= 4
 DOCKER ?= docker
@@ -65,6 +67,9 @@ mutations: venv ## Apply each mutation of the delivery guarantee and require tha
 
 fuzz: venv ## Fuzz decoder, HTTP and cursors with corrupted input (MINUTES=60)
 	@ORDERS_FUZZ_MINUTES=$(MINUTES) $(BIN)/pytest tests/fuzz $(ARGS)
+
+simulate: venv ## Simulate the consumer with SEEDS=10000 random schedules of faults, from FIRST=0 (FIRST=7 SEEDS=1 replays one)
+	@$(BIN)/python -m tests.simulation --first $(FIRST) --seeds $(SEEDS) $(ARGS)
 
 check: web check-python ## Build the page with its type check, run make check-python, and check the workflows with zizmor
 	@$(BIN)/zizmor --quiet --offline .github

@@ -26,7 +26,7 @@ FOLDERS = {
     "browser": "browser",
     "Prometheus": "prometheus",
 }
-WITH_UNIT = {"commands", "meta"}
+WITH_UNIT = {"commands", "meta", "simulation"}
 """Folders whose tests run and count with tests/unit."""
 HEADER = f"\n{'tier':<16}{'ran':>7}{'passed':>9}{'failed':>9}{'skipped':>9}{'seconds':>10}{'before':>10}"
 TOTAL = "all of it"

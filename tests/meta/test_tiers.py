@@ -92,5 +92,5 @@ def test_a_missing_report_fails_the_run(tmp_path: Path, tier: str) -> None:
 
 
 def test_tests_that_belong_to_no_tier_fail_the_run(tmp_path: Path) -> None:
-    code, table = run_tiers(tmp_path, folders=(*FOLDERS, "simulation"))
-    assert (code, table.strip().splitlines()[-1]) == (1, "NO TIER: simulation")
+    code, table = run_tiers(tmp_path, folders=(*FOLDERS, "performance"))
+    assert (code, table.strip().splitlines()[-1]) == (1, "NO TIER: performance")

@@ -1,0 +1,183 @@
+"""A consumer process: the product's loop, threads and use cases, with simulated clients and a simulated store."""
+
+from collections.abc import Iterator
+from functools import cache, partial
+from typing import Any, Final, cast
+
+from prometheus_client import CollectorRegistry
+
+from service.app.consumer.loop_wiring import GroupClients, LoopWiring
+from service.config.settings import BatchSettings, KafkaSettings, Settings
+from service.handler.kafka.client import properties
+from service.handler.kafka.client.consumer_group import ConsumerGroup
+from service.handler.kafka.consumer.batch_builder import BatchBuilder
+from service.handler.kafka.consumer.flow_control.state import ConsumerState
+from service.handler.kafka.consumer.reports.retry_report import RetryReport
+from service.handler.kafka.dead_letters.encoder import DeadLetterEncoder
+from service.handler.kafka.dead_letters.producer import DeadLetterProducer
+from service.handler.kafka.dead_letters.transaction_checks import TransactionChecks
+from service.handler.kafka.dead_letters.transactional import TransactionalDeadLetters
+from service.metrics import ConsumerMetrics
+from service.usecases.circuit_breaker import CircuitBreaker
+from service.usecases.ingest import Ingest
+from tests.kit.decoding import message_decoder
+from tests.kit.policies import circuit_breaker_policy, retry_backoff
+from tests.simulation.admin import SimulatedAdmin
+from tests.simulation.broker import Broker
+from tests.simulation.checker import Violation
+from tests.simulation.client import SimulatedConsumer
+from tests.simulation.database import Database, SimulatedStore
+from tests.simulation.plan import Plan, Stage
+from tests.simulation.scheduler import Process
+from tests.simulation.threads import SimulatedShutdownEvent
+from tests.simulation.timeline import Timeline, TimelineLog
+
+TOPIC: Final = "orders"
+DEAD_LETTER_TOPIC: Final = "orders.dlq"
+KAFKA: Final = KafkaSettings(topic=TOPIC, dead_letter_topic=DEAD_LETTER_TOPIC)
+MAX_POLL_SECONDS: Final = 30.0
+"""Instead of five minutes, so that an outage can be longer."""
+_STAGES: Final = {
+    ConsumerState.BREAKER_OPEN: Stage.BREAKER_OPEN,
+    ConsumerState.REREADING: Stage.BREAKER_OPEN,
+    ConsumerState.PROBING: Stage.PROBING,
+    ConsumerState.PROBE_WAITING_FOR_STORE: Stage.WAITING_FOR_STORE,
+    ConsumerState.WAITING_FOR_STORE: Stage.WAITING_FOR_STORE,
+}
+
+
+@cache
+def _metrics() -> ConsumerMetrics:
+    """Return metrics that all members of all simulations share: creating them takes longer than a simulation."""
+    return ConsumerMetrics(CollectorRegistry())
+
+
+class Member:
+    def __init__(self, number: int, plan: Plan, broker: Broker, database: Database, timeline: Timeline) -> None:
+        self.process = Process(f"member {number}")
+        self._broker = broker
+        self._plan = plan
+        self._scheduler = broker.scheduler
+        self._timeline = timeline
+        self._log: Any = TimelineLog(timeline, self._scheduler.pause, self._on_log_event)
+        self._clients: list[SimulatedConsumer] = []
+        self.stop = SimulatedShutdownEvent(self._scheduler)
+        self.store = SimulatedStore(database)
+        self.dead_letters = self._dead_letters()
+        self.is_dead_lettering = False
+        self.error: BaseException | None = None
+        self.is_finished = False
+        self.loop = self._wiring()
+        self.consumer = self.loop.consumer
+
+    def start(self) -> None:
+        self._timeline.add(f"{self.process.name} starts")
+        self._scheduler.spawn("reader", self.process, self._run)
+
+    @property
+    def client(self) -> SimulatedConsumer:
+        return self._clients[0]
+
+    @property
+    def is_running(self) -> bool:
+        return not (self.is_finished or self.process.is_killed)
+
+    @property
+    def stage(self) -> Stage:
+        """What the member is doing now."""
+        return next(self._stages())
+
+    def _stages(self) -> Iterator[Stage]:
+        """Yield the stages that apply, lazily: this runs at every step of a simulation."""
+        if not self.is_running or self.process.suspended_until > self._scheduler.now:
+            yield Stage.DOWN
+        if self.stop.is_set():
+            yield Stage.DRAINING
+        if self.client.is_in_callback:
+            yield Stage.REBALANCING
+        if not self.client.owned:
+            yield Stage.JOINING
+        if self.consumer.assignment.position_check.unverified:
+            yield Stage.VERIFYING
+        pipeline = self.consumer.pipeline
+        if stage := _STAGES.get(pipeline.state.current):
+            yield stage
+        if not pipeline.worker.is_free:
+            yield self._writers_stage()
+        yield Stage.COMMITTING if pipeline.progress.uncommitted else Stage.IDLE
+
+    def _writers_stage(self) -> Stage:
+        if self.loop.ingest.is_waiting_to_retry.is_set():
+            return Stage.RETRYING
+        if self.store.is_storing:
+            return Stage.STORING
+        return Stage.DEAD_LETTERING if self.is_dead_lettering else Stage.DONE
+
+    def _on_log_event(self, event: str, fields: dict[str, Any]) -> None:
+        if event == "drained" and fields["committed"]:
+            self._verify_committed()
+
+    def _verify_committed(self) -> None:
+        """Verify that the group has committed what this member has processed, as its log says."""
+        for partition, progress in self.consumer.pipeline.progress.partitions.items():
+            committed = self._broker.coordinator.offsets.get((TOPIC, partition))
+            if progress.is_ours and progress.offset and (committed is None or committed.offset < progress.offset):
+                raise Violation(f"the log says that offset {progress.offset} of partition {partition} was committed")
+
+    def _run(self) -> None:
+        try:
+            self.consumer.run()
+        except Exception as error:  # noqa: BLE001 - the checker judges it
+            self.error = error
+            self._timeline.add(f"the process ends: {error!r}")
+        finally:
+            self.dead_letters.close()
+            self.is_finished = True
+
+    def _wiring(self) -> LoopWiring:
+        plan, metrics = self._plan, _metrics()
+        breaker = circuit_breaker_policy(max_consecutive=5, min_rejected=4, retry_after=3, probe_messages=3)
+        return LoopWiring(
+            clients=GroupClients(group=self._group, connect=cast("Any", self._connect), admin=self._admin),
+            builder=BatchBuilder(message_decoder(), self.store.prepare, metrics),
+            ingest=Ingest(
+                store=self.store,
+                dead_letters=self,
+                breaker=CircuitBreaker(breaker),
+                backoff=retry_backoff(),
+                stop=self.stop,
+                observer=RetryReport(metrics, self._log),
+            ),
+            settings=Settings(
+                kafka=KAFKA, batch=BatchSettings(max_messages=plan.max_messages), circuit_breaker=breaker
+            ),
+            metrics=metrics,
+            log=self._log,
+            stop=self.stop,
+        )
+
+    def send_and_commit(self, *arguments: Any) -> bool:
+        """Implement ports.ingest.DeadLetters with the product's, and record that it runs."""
+        self.is_dead_lettering = True
+        try:
+            return self.dead_letters.send_and_commit(*arguments)
+        finally:
+            self.is_dead_lettering = False
+
+    def _dead_letters(self) -> DeadLetterProducer | TransactionalDeadLetters:
+        self._group = ConsumerGroup(TOPIC, is_transactional=self._plan.exactly_once)
+        self._admin: Any = SimulatedAdmin(self._broker)
+        encoder = DeadLetterEncoder(KAFKA.group_id)
+        if not self._plan.exactly_once:
+            return DeadLetterProducer(partial(properties.producer, KAFKA), DEAD_LETTER_TOPIC, encoder, self.stop)
+        client = partial(properties.transactional, KAFKA, f"transaction of {self.process.name}")
+        checks = TransactionChecks(TOPIC, cast("Any", self._admin), lambda: cast("Any", self._consumer({})))
+        return TransactionalDeadLetters(client, DEAD_LETTER_TOPIC, encoder, self._group, checks)
+
+    def _connect(self, added: dict[str, Any]) -> SimulatedConsumer:
+        self._clients.append(self._consumer(added))
+        return self.client
+
+    def _consumer(self, added: dict[str, Any]) -> SimulatedConsumer:
+        polls = {"max.poll.interval.ms": round(MAX_POLL_SECONDS * 1_000)}
+        return SimulatedConsumer(self._broker, self.process, properties.consumer(KAFKA) | polls | added)

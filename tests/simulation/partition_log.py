@@ -1,0 +1,88 @@
+"""The log of a partition: records, transactions with their markers, and retention."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import NamedTuple
+
+from service.entities.dead_letter_headers import Headers
+
+
+class Payload(NamedTuple):
+    key: bytes | None
+    value: bytes | None
+    headers: Headers | None
+    timestamp_ms: int
+
+
+class State(Enum):
+    OPEN = auto()
+    """Part of a transaction that has not ended."""
+    VISIBLE = auto()
+    INVISIBLE = auto()
+    """A marker, or part of an aborted transaction."""
+
+
+@dataclass(slots=True)
+class Entry:
+    offset: int
+    payload: Payload
+    state: State
+    transaction: str | None = None
+
+
+class Fetched(NamedTuple):
+    entries: Sequence[Entry]
+    next: int
+    """The offset after the last one that was read, visible or not."""
+
+
+_MARKER = Payload(None, None, None, -1)
+
+
+@dataclass(slots=True)
+class PartitionLog:
+    start: int = 0
+    entries: list[Entry] = field(default_factory=list)
+
+    @property
+    def end(self) -> int:
+        return self.start + len(self.entries)
+
+    @property
+    def last_stable(self) -> int:
+        """The offset of the first record of an open transaction, or the end."""
+        return next((entry.offset for entry in self.entries if entry.state is State.OPEN), self.end)
+
+    def append(self, payload: Payload, transaction: str | None = None) -> Entry:
+        entry = Entry(self.end, payload, State.OPEN if transaction else State.VISIBLE, transaction)
+        self.entries.append(entry)
+        return entry
+
+    def end_transaction(self, transaction: str, *, commit: bool) -> None:
+        """Append the marker of a transaction that has records here."""
+        ended = [each for each in self.entries if each.state is State.OPEN and each.transaction == transaction]
+        for entry in ended:
+            entry.state = State.VISIBLE if commit else State.INVISIBLE
+        if ended:
+            self.entries.append(Entry(self.end, _MARKER, State.INVISIBLE))
+
+    def fetch(self, position: int, count: int) -> Fetched:
+        """Return at most `count` visible records before the last stable offset."""
+        stable, found = self.last_stable, list[Entry]()
+        while position < stable and len(found) < count:
+            entry = self.entries[position - self.start]
+            if entry.state is State.VISIBLE:
+                found.append(entry)
+            position += 1
+        return Fetched(found, position)
+
+    def visible(self) -> list[Entry]:
+        return [entry for entry in self.entries if entry.state is State.VISIBLE]
+
+    def delete_before(self, offset: int) -> None:
+        """Apply retention, at most up to the last stable offset."""
+        offset = min(offset, self.last_stable)
+        if offset > self.start:
+            del self.entries[: offset - self.start]
+            self.start = offset

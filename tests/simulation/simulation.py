@@ -1,0 +1,144 @@
+"""Runs one plan: starts the members, injects the faults, waits until everything is processed, and checks it."""
+
+import random as global_random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from random import Random
+from typing import Final, NamedTuple
+
+import confluent_kafka
+
+from service.errors import CommandFailed
+from tests.simulation.broker import Broker
+from tests.simulation.checker import Checker, Violation
+from tests.simulation.coordinator import Coordinator
+from tests.simulation.database import Database
+from tests.simulation.member import DEAD_LETTER_TOPIC, MAX_POLL_SECONDS, TOPIC, Member
+from tests.simulation.nemesis import Nemesis, Pair, delay_seconds
+from tests.simulation.order_producer import OrderProducer
+from tests.simulation.plan import Plan
+from tests.simulation.producer import SimulatedProducer
+from tests.simulation.scheduler import Deadlock, Scheduler
+from tests.simulation.threads import virtual
+from tests.simulation.timeline import Event, Timeline
+from tests.simulation.workload import SECONDS, workload
+
+RECOVERY_SECONDS: Final = 90.0
+"""How long after the last fault everything must be processed."""
+SHUTDOWN_SECONDS: Final = 45.0
+"""The chart's grace period."""
+SESSION_SECONDS: Final = 6.0
+
+
+class Result(NamedTuple):
+    plan: Plan
+    problem: str | None
+    pairs: frozenset[Pair]
+    digest: str
+    seconds: float
+    """Simulated time."""
+    events: list[Event]
+
+
+def simulate(plan: Plan) -> Result:
+    with _seeded(plan):
+        simulation = Simulation(plan)
+        problem = None
+        try:
+            simulation.run()
+        except (Violation, Deadlock) as error:
+            problem = f"{type(error).__name__}: {error}"
+        finally:
+            simulation.scheduler.close()
+    timeline = simulation.timeline
+    return Result(
+        plan, problem, frozenset(simulation.nemesis.pairs), timeline.digest, simulation.seconds, timeline.events
+    )
+
+
+@contextmanager
+def _seeded(plan: Plan) -> Iterator[None]:
+    """Seed the backoff of retries, too."""
+    state = global_random.getstate()
+    global_random.seed(plan.seed)
+    try:
+        yield
+    finally:
+        global_random.setstate(state)
+
+
+class Simulation:
+    def __init__(self, plan: Plan) -> None:
+        random = Random(f"schedule {plan.seed}")  # noqa: S311 - must be reproducible
+        self.plan = plan
+        self.scheduler = Scheduler(random, plan.preemption)
+        self._began = self.scheduler.now
+        self.timeline = Timeline(self.scheduler)
+        self.coordinator = Coordinator(lambda: self.broker.keys(TOPIC), SESSION_SECONDS, MAX_POLL_SECONDS)
+        self.broker = Broker(self.scheduler, random, self.timeline, self.coordinator)
+        self.broker.create_topic(TOPIC, plan.partitions)
+        self.broker.create_topic(DEAD_LETTER_TOPIC, 2)
+        self.database = Database(self.scheduler, random, self.timeline)
+        self.checker = Checker(self.broker, self.database, TOPIC, DEAD_LETTER_TOPIC)
+        self.coordinator.on_commit = self.checker.on_commit
+        self.producer = OrderProducer(self.broker, self.checker, TOPIC)
+        self.members: list[Member] = []
+        self.nemesis = Nemesis(
+            faults=plan.faults,
+            members=self.members,
+            broker=self.broker,
+            database=self.database,
+            checker=self.checker,
+            timeline=self.timeline,
+            producer=self.producer,
+            start_member=self._start_member,
+        )
+        self.producer.schedule(workload(Random(f"workload {plan.seed}"), plan.records, plan.partitions))  # noqa: S311
+
+    @property
+    def seconds(self) -> float:
+        return self.scheduler.now - self._began
+
+    def run(self) -> None:
+        """Raises Violation and Deadlock."""
+        with virtual(self.scheduler, {confluent_kafka.Producer: partial(SimulatedProducer, self.broker)}):
+            for _ in range(self.plan.members):
+                self._start_member()
+            self.scheduler.on_step = self._on_step
+            self.scheduler.wait(lambda: self.producer.is_done and self.nemesis.is_done, SECONDS + RECOVERY_SECONDS)
+            self._wait_until_processed()
+            self._stop_members()
+            self.checker.verify_end(exactly_once=self.plan.exactly_once)
+
+    def _start_member(self) -> None:
+        member = Member(len(self.members) + 1, self.plan, self.broker, self.database, self.timeline)
+        self.members.append(member)
+        member.start()
+
+    def _on_step(self) -> None:
+        self.nemesis.on_step()
+        for member in self.members:
+            if isinstance(member.error, Violation):
+                raise member.error
+            if isinstance(member.error, Exception) and not isinstance(member.error, CommandFailed):
+                raise Violation(f"{member.process.name} ended with {member.error!r}") from member.error
+
+    def _wait_until_processed(self) -> None:
+        """Wait until the lag is 0. The circuit breaker may hold rejected orders back until another one is stored."""
+        seconds = RECOVERY_SECONDS + sum(map(delay_seconds, self.plan.faults))
+        if not self.scheduler.wait(self._is_processed, seconds) and self.checker.holds_back_rejected:
+            self.producer.produce_one_each()
+            self.scheduler.wait(self._is_processed, seconds)
+        if lag := self.checker.lag():
+            raise Violation(f"{seconds:g} s after the last fault, the lag is {lag}")
+
+    def _is_processed(self) -> bool:
+        return not self.checker.lag()
+
+    def _stop_members(self) -> None:
+        for member in self.members:
+            member.stop.set()
+        if not self.scheduler.wait(lambda: not any(each.is_running for each in self.members), SHUTDOWN_SECONDS):
+            running = [each.process.name for each in self.members if each.is_running]
+            raise Violation(f"{running} did not stop within {SHUTDOWN_SECONDS:g} s")

@@ -1,0 +1,64 @@
+"""The records of the order topic, and when they are produced."""
+
+from dataclasses import dataclass
+from enum import Enum
+from random import Random
+from typing import Final
+
+from msgspec.json import encode
+
+from tests.kit.factories import order_document
+from tests.kit.fakes import POISON
+
+SECONDS: Final = 12.0
+"""How long the producer runs."""
+_ORDER: Final = encode(order_document(order_uid="<uid>", customer_id="<customer>"))
+_INVALID: Final = encode(order_document(order_uid="<uid>", items=[{"price": -1}]))
+
+
+class Kind(Enum):
+    ORDER = "order"
+    POISON = "order that PostgreSQL rejects"
+    INVALID = "invalid order"
+    UNDECODABLE = "no JSON"
+    TOMBSTONE = "tombstone"
+
+    @property
+    def is_bad(self) -> bool:
+        return self in {Kind.POISON, Kind.INVALID, Kind.UNDECODABLE}
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A record. `timestamp_ms` identifies it. Items of one `transaction` are produced in one."""
+
+    at: float
+    partition: int
+    kind: Kind
+    uid: str
+    timestamp_ms: int
+
+    @property
+    def value(self) -> bytes | None:
+        match self.kind:
+            case Kind.TOMBSTONE:
+                return None
+            case Kind.UNDECODABLE:
+                return b"{"
+            case Kind.INVALID:
+                return _INVALID.replace(b"<uid>", self.uid.encode())
+        customer = POISON if self.kind is Kind.POISON else "test"
+        return _ORDER.replace(b"<uid>", self.uid.encode()).replace(b"<customer>", customer.encode())
+
+
+def workload(random: Random, records: int, partitions: int) -> list[Item]:
+    """Return records in the order of their time. Their versions are in another order."""
+    kinds = random.choices([*Kind], weights=(70, 4, 6, 6, 4), k=records)
+    times = sorted(random.uniform(0, SECONDS) for _ in range(records))
+    if random.random() < 0.5:  # bursts, so that batches are full
+        times = sorted(round(each / 4) * 4 for each in times)
+    timestamps = random.sample(range(1, 50 * records), records)
+    return [
+        Item(at, random.randrange(partitions), kind, f"order-{random.randrange(max(records // 3, 1))}", timestamp)
+        for at, kind, timestamp in zip(times, kinds, timestamps, strict=True)
+    ]
