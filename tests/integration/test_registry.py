@@ -18,6 +18,7 @@ from tests.kit.registry import Registry, registry
 from tests.kit.waiting import eventually, throughout
 
 ENCODINGS: tuple[Encoding, ...] = tuple(KINDS)
+PUBLISHED = Path(__file__).parents[2] / "docs/order.proto"
 UNKNOWN_ID = 1_000_000
 GONE = "http://127.0.0.1:1"
 
@@ -66,6 +67,16 @@ def test_orders_in_every_format_are_stored_as_they_are_in_json(
     eventually(lambda: metric(consumer, "orders_decoded_total", format="confluent") == 7, what="7 messages are counted")
     assert metric(consumer, "orders_dependency_up", dependency="registry") == 1
     assert harness.dead_letters() == []
+
+
+def test_a_protobuf_schema_may_be_registered_as_text(
+    harness: Harness, server: Registry, variables: Mapping[str, str]
+) -> None:
+    """As Java's serializer does; Apicurio returns the text."""
+    schema_id = server.register(harness.topic, "PROTOBUF", PUBLISHED.read_text())
+    harness.produce(*sent("protobuf", schema_id, "a"))
+    harness.consumer(**variables)
+    harness.wait_stored({"a"})
 
 
 def test_bad_messages_are_dead_lettered_with_their_schema(

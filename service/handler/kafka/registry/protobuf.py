@@ -1,7 +1,6 @@
 """Reads Protobuf with descriptors of the registry, without generated classes."""
 
 import base64
-import binascii
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC
@@ -27,6 +26,7 @@ from google.protobuf.message_factory import GetMessageClass
 
 from service.errors import UnusableSchema
 from service.handler.kafka.registry.decimals import to_number
+from service.handler.kafka.registry.protobuf_text import parse_text
 from service.handler.kafka.registry.reader import (
     MAX_MEMORY,
     RawDocument,
@@ -69,13 +69,22 @@ def protobuf_reader(text: str, references: Sequence[SchemaFile] = ()) -> SchemaR
 
 
 def parse_file(name: str, text: str) -> FileDescriptorProto:
-    """Return the descriptor in Base64, as registries serialize it. Raises UnusableSchema."""
+    """Return the descriptor of a file: registries return it in Base64, or its source. Raises UnusableSchema."""
     try:
-        file = FileDescriptorProto.FromString(base64.b64decode(text, validate=True))
-    except (binascii.Error, ValueError, DecodeError):
-        raise UnusableSchema("is not a serialized Protobuf descriptor") from None
+        content = base64.b64decode(text, validate=True)
+    except ValueError:
+        file = parse_text(text)
+    else:
+        file = _parse_descriptor(content)
     file.name = name
     return file
+
+
+def _parse_descriptor(content: bytes) -> FileDescriptorProto:
+    try:
+        return FileDescriptorProto.FromString(content)
+    except DecodeError:
+        raise UnusableSchema("is not a serialized Protobuf descriptor") from None
 
 
 class _ProtobufReader:
