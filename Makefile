@@ -1,12 +1,13 @@
 # Daily commands. Needs make and Python 3.11 or later with its venv module; PYTHON selects another interpreter.
 .DEFAULT_GOAL := help
-.PHONY: help demo migrate run-consumer reference run-api test chaos mutations fuzz simulate check check-python format bench web screenshots image sbom package release-dry-run audit e2e venv lock
+.PHONY: help demo migrate run-consumer reference run-api test chaos mutations endurance fuzz simulate check check-python format bench web screenshots image sbom package release-dry-run audit e2e venv lock
 
 PYTHON ?= python3
 LONG ?= 1
 MINUTES ?= 60
 SEEDS ?= 10000
 FIRST ?= 0
+COUNT ?= 10000000
 # Tests of `make test` that run at the same time; most wait for servers. Each starts its own Kafka and PostgreSQL (1 GiB).
 WORKERS ?= 4
 DOCKER ?= docker
@@ -64,6 +65,9 @@ chaos: venv ## Run all fault scenarios with three seeds and account for every me
 
 mutations: venv ## Apply each mutation of the delivery guarantee and require that a fault scenario fails (an hour)
 	@ORDERS_MUTATIONS_TABLE=docs/mutations.md $(BIN)/python -m tests.faults.mutations $(ARGS)
+
+endurance: venv ## Process ten million messages while servers and consumers are killed, then check every order (two hours; COUNT=1000000)
+	@ORDERS_ENDURANCE_TABLE=docs/endurance.md $(BIN)/python -m tests.endurance --count $(COUNT) $(ARGS)
 
 fuzz: venv ## Fuzz decoder, HTTP and cursors with corrupted input (MINUTES=60)
 	@ORDERS_FUZZ_MINUTES=$(MINUTES) $(BIN)/pytest tests/fuzz $(ARGS)
