@@ -16,6 +16,7 @@ from service.repo.passwords import PasswordUnavailable
 
 DSN_VARIABLE: Final = "ORDERS_POSTGRES__DSN"
 CONNECTION_FAILED: Final = "the connection to PostgreSQL failed"
+_NO_CONNECTION: Final = "no connection"
 _PHRASES: Final = (
     (
         r"Name or service not known|name resolution|No address associated|translate host name",
@@ -62,7 +63,7 @@ def phrase(error: psycopg.Error) -> str | None:
 
 def describe_with_address(error: psycopg.Error, dsn: str) -> str:
     """Return the address, and the phrase for an error without SQLSTATE."""
-    return f"{address(dsn)}: {phrase(error) or 'no connection'}"
+    return f"{address(dsn)}: {phrase(error) or _NO_CONNECTION}"
 
 
 def describe(error: psycopg.Error) -> str:
@@ -99,7 +100,7 @@ def require_postgres(conninfo: Conninfo) -> None:
     except TimeoutError:
         pass
     except psycopg.Error as error:
-        problem = phrase(error) or f"no connection ({type(error).__name__})"
+        problem = phrase(error) or _NO_CONNECTION
     else:
         return
     seconds = monotonic() - began

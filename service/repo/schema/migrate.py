@@ -21,7 +21,7 @@ from service.repo.connection import require_utf8
 from service.repo.connection_errors import describe_with_address
 from service.repo.conninfo import Conninfo
 from service.repo.schema.missing_columns import MISSING_COLUMNS_HINT, missing_columns
-from service.repo.translate import Failure, classify, translated
+from service.repo.translate import Failure, classify, translate, translated
 
 if TYPE_CHECKING:
     from service.config import MigrationSettings
@@ -167,5 +167,5 @@ def _translate(error: BaseException | None, conninfo: Conninfo) -> Exception:
         case Failure.NO_RESPONSE:
             return CommandFailed("invalid connection string")
         case Failure.TEMPORARY:
-            return TryAgain(f"PostgreSQL: temporary error (SQLSTATE {error.sqlstate})")
-    return CommandFailed(f"PostgreSQL rejected a statement ({type(error).__name__}, SQLSTATE {error.sqlstate})")
+            return TryAgain(f"PostgreSQL: {translate(error)}")
+    return CommandFailed(f"PostgreSQL rejected a statement: {translate(error)}. PostgreSQL's log has the statement.")

@@ -68,4 +68,4 @@ def _describe(error: Exception) -> str:
             return str(error)
         case TimeoutError():
             return str(error) or "timed out"
-    return type(error).__name__
+    return f"unhandled error (this is a bug): {type(error).__name__}"
