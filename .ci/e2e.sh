@@ -2,6 +2,7 @@
 # e2e.sh IMAGE [PYTEST ARGUMENTS]: builds the image and tests the chart with it, in new namespaces.
 # Uses the cluster of KUBECONFIG if it is set; otherwise kind, if it is installed; otherwise a cluster that tests/cluster/kubernetes
 # starts on this machine, and stops at the end unless it was running before. That needs root and Debian; everything else is installed.
+# With ORDERS_KUBERNETES=1.37, it starts a cluster of this version (go-1.37.mod) even if kind is installed.
 # Variables for tests marked `nightly`: with ORDERS_CLUSTER_ADDONS=yes, the cluster of this machine gets the add-ons of addons.sh; with
 # ORDERS_PREVIOUS_COMMIT=COMMIT, image and chart of this commit are the release from which upgrades start.
 set -euo pipefail
@@ -27,7 +28,13 @@ main() {
 }
 
 choose_cluster() {
-  if [ -n "${KUBECONFIG:-}" ]; then echo given; elif command -v kind >/dev/null; then echo kind; else echo own; fi
+  if [ -n "${KUBECONFIG:-}" ]; then
+    echo given
+  elif [ -z "${ORDERS_KUBERNETES:-}" ] && command -v kind >/dev/null; then
+    echo kind
+  else
+    echo own
+  fi
 }
 
 use_given_cluster() {

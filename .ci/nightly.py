@@ -22,7 +22,7 @@ Run = dict[str, Any]
 
 def main(tests: Path, reports: Path, results_file: Path, commit: str, extent: str, name: str) -> int:
     results: dict[str, list[Run]] = json.loads(results_file.read_text(encoding="utf-8"))
-    tier, earlier = read(name, tests / name, reports / f"{name}.xml"), results.get(name, [])
+    tier, earlier = read(name, tests / folder_of(name), reports / f"{name}.xml"), results.get(name, [])
     print(HEADER)
     print(tier.row(sum(run["seconds"] for run in earlier) or None))
     if tier.cases:
@@ -32,6 +32,10 @@ def main(tests: Path, reports: Path, results_file: Path, commit: str, extent: st
     problems = list(tier.problems())
     print("", *problems, sep="\n")
     return 1 if problems else 0
+
+
+def folder_of(tier: str) -> str:
+    return "cluster" if tier.startswith("kubernetes-") else tier
 
 
 def run_of(tier: Tier, commit: str) -> Run:

@@ -19,6 +19,7 @@ results are replaced.
 | tier | tests |
 |---|---|
 | `cluster` | upgrades from an earlier release, and what needs the add-ons below: tests marked `nightly` |
+| `kubernetes-1.36`, `kubernetes-1.37` | the cluster tests of `.ci/run`, which runs them on 1.34 |
 | `faults` | `make chaos`: every fault scenario at full length, with three seeds ([results](fault-scenarios.md)) |
 | `fuzz` | `make fuzz`: an hour of fuzzing |
 """

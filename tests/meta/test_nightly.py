@@ -1,6 +1,7 @@
 """`.ci/nightly.py` records the results of each tier that ran, from which docs/nightly.md is generated."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,8 @@ from typing import Any
 
 import pytest
 
-SCRIPT = Path(__file__).parents[2] / ".ci" / "nightly.py"
+ROOT = Path(__file__).parents[2]
+SCRIPT = ROOT / ".ci" / "nightly.py"
 MEASURED = '<properties><property name="measured" value="1 → 6 → 1"/></properties>'
 PASSED = f'<testcase classname="tests.cluster.test_x" name="test_a">{MEASURED}</testcase>'
 FAILED = '<testcase classname="tests.cluster.test_x" name="test_b"><failure/></testcase>'
@@ -33,7 +35,7 @@ RUN = {
 
 
 def run_nightly(
-    tmp_path: Path, cases: str, extent: str = "whole", tier: str = "cluster"
+    tmp_path: Path, cases: str, extent: str = "whole", tier: str = "cluster", ran: str = "cluster"
 ) -> tuple[int, str, dict[str, Any]]:
     tests, reports, results = tmp_path / "tests", tmp_path / "reports", tmp_path / "results.json"
     for each in ("cluster", "fuzz"):
@@ -41,7 +43,7 @@ def run_nightly(
         (tests / each / "test_something.py").touch()
     reports.mkdir()
     suite = f'<testsuite time="600.4" timestamp="2026-11-30T04:00:00.0+00:00">{cases}</testsuite>'
-    (reports / "cluster.xml").write_text(f"<testsuites>{suite}</testsuites>", encoding="utf-8")
+    (reports / f"{ran}.xml").write_text(f"<testsuites>{suite}</testsuites>", encoding="utf-8")
     results.write_text(json.dumps(EARLIER), encoding="utf-8")
     command = [sys.executable, *map(str, (SCRIPT, tests, reports, results)), "89abcde", extent, tier]
     run = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 our own script
@@ -90,3 +92,18 @@ def test_a_tier_without_a_report_fails_the_run_and_keeps_its_result(tmp_path: Pa
     code, table, results = run_nightly(tmp_path, PASSED, tier="fuzz")
     assert (code, table.strip().splitlines()[-1]) == (1, "FUZZ: NOTHING RAN")
     assert results == EARLIER
+
+
+def test_the_cluster_tests_on_another_version_of_kubernetes_have_results_of_their_own(tmp_path: Path) -> None:
+    tier = "kubernetes-1.37"
+    code, _, results = run_nightly(tmp_path, PASSED, tier=tier, ran=tier)
+    assert (code, results) == (0, EARLIER | {tier: [RUN]})
+    code, table, _ = run_nightly(tmp_path / "nothing", PASSED, tier=tier)
+    assert (code, table.strip().splitlines()[-1]) == (1, "KUBERNETES-1.37: NOTHING RAN")
+
+
+@pytest.mark.parametrize("file", [".ci/nightly", ".github/workflows/nightly.yml", "docs/nightly.md"])
+def test_each_other_version_of_kubernetes_is_a_tier(file: str) -> None:
+    modules = (ROOT / "tests" / "cluster" / "kubernetes").glob("go-*.mod")
+    tiers = re.findall(r"kubernetes-[\d.]*\d", (ROOT / file).read_text(encoding="utf-8"))
+    assert {*tiers} == {module.stem.replace("go-", "kubernetes-") for module in modules}

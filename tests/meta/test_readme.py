@@ -92,11 +92,17 @@ def test_the_tested_postgresqls_are_those_that_the_tests_start() -> None:
 
 
 def test_the_tested_kubernetes_and_helm_are_those_of_the_tools() -> None:
-    folder = "tests/cluster/kubernetes"
-    modules = [f"{folder}/go.mod", *(str(file.relative_to(ROOT)) for file in sorted((ROOT / folder).glob("go-*.mod")))]
-    kubernetes = " and ".join(only(r"k8s\.io/kubernetes v(\d+\.\d+)", text(module)) for module in modules)
+    oldest = only(r"k8s\.io/kubernetes v(\d+\.\d+)", text("tests/cluster/kubernetes/go.mod"))
+    kubernetes = " and ".join(", ".join([oldest, *passed_nightly()]).rsplit(", ", 1))
     helms = " and ".join(re.findall(r"helm@v(\d+\.\d+)\.", text(".ci/tools.sh")))
     assert f"Kubernetes {kubernetes}, Helm {helms}." in README
+
+
+def passed_nightly() -> list[str]:
+    """The versions of Kubernetes on which the last run of all cluster tests passed."""
+    results: dict[str, list[dict[str, Any]]] = json.loads(text(".ci/nightly.json"))
+    tiers = {tier: {outcome for run in runs for outcome in run["tests"].values()} for tier, runs in results.items()}
+    return [tier.partition("-")[2] for tier in sorted(tiers) if "-" in tier and tiers[tier] == {"passed"}]
 
 
 def test_the_table_of_scenarios_has_the_columns_of_make_chaos_and_adds_up() -> None:

@@ -7,8 +7,8 @@
 #
 # Needs root, Debian and a running Docker; installs Go if it is missing. The first run takes about 11 minutes on two cores and
 # temporarily 7 GB of disk; later ones at most half a minute, or 2 s if the cluster is running.
-# All files are in ORDERS_CLUSTER_HOME, by default a folder in the user's cache. ORDERS_KUBERNETES=1.36 builds and starts another version of
-# Kubernetes (from go-1.36.mod) with files of its own.
+# All files are in ORDERS_CLUSTER_HOME, by default a folder in the user's cache. ORDERS_KUBERNETES=1.37 builds and starts another version of
+# Kubernetes (from go-1.37.mod) with files of its own.
 # shellcheck source-path=SCRIPTDIR
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -20,10 +20,10 @@ source ../../../.ci/machine.sh
 main() {
   [ "$EUID" = 0 ] || fail "must run as root"
   mkdir -p "$bin" "$state" "$run" "$logs" "$config/cni" "$pki"
-  is_only_cluster || fail "another cluster is running on this machine: two would delete each other's network rules"
   step "packages" install_packages
   step "programs" build
   [ "${1:-}" != programs ] || return 0
+  is_only_cluster || fail "another cluster is running on this machine: two would delete each other's network rules"
   step "certificates" make_certificates
   step "configuration" write_configuration
   step "network" make_bridge
