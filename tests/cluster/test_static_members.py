@@ -16,7 +16,7 @@ from tests.kit.waiting import eventually
 pytestmark = pytest.mark.nightly
 
 RATE = 100
-COUNT = 150 * RATE
+COUNT = 240 * RATE
 PARTITIONS = 6
 SESSION_SECONDS = 60
 STATIC = ("--set", "consumer.kind=StatefulSet,consumer.replicas=2")
@@ -28,7 +28,8 @@ Measured = Callable[[str], None]
 
 
 def test_static_members_restart_without_a_rebalance(release: Release, measured: Measured) -> None:
-    release.install(*STATIC)
+    # A busy machine may take longer than the default, a minute, to restart a pod.
+    release.install(*STATIC, "--set", "settings.ORDERS_KAFKA__SESSION_TIMEOUT=4m")
     eventually(lambda: sizes(release) == {FIRST: 3, SECOND: 3}, within=60, what="both own partitions")
     release.generate(COUNT, "--rate", str(RATE))
     before = partitions(release)
