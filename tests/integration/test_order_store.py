@@ -1,4 +1,4 @@
-"""The contract of OrderStore, on PostgreSQL and on the fake that tests of the use cases use."""
+"""The contract of OrderStore, on PostgreSQL, on the fake of the unit tests and on the store of the simulation."""
 
 from collections.abc import Iterator
 
@@ -12,14 +12,18 @@ from tests.kit.factories import order_document, versioned
 from tests.kit.fakes import POISON, FakeStore
 from tests.kit.partitions import partition
 from tests.kit.stores import writing
+from tests.simulation.standalone import simulated_store
 
 NO_POISON = f"ALTER TABLE orders ADD CONSTRAINT no_poison CHECK (customer_id <> '{POISON}')"
 
 
-@pytest.fixture(params=["fake", "postgresql", "partitioned"])
+@pytest.fixture(params=["fake", "simulated", "postgresql", "partitioned"])
 def store(request: pytest.FixtureRequest) -> Iterator[OrderStore]:
     if request.param == "fake":
         yield FakeStore()
+        return
+    if request.param == "simulated":
+        yield simulated_store()
         return
     database = request.getfixturevalue("database")
     with psycopg.connect(database, autocommit=True) as admin:

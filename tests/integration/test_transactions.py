@@ -1,4 +1,4 @@
-"""The contract of a transactional producer, on librdkafka's with a real Kafka and on the fake."""
+"""The contract of a transactional producer, on librdkafka's with a real Kafka, on the fake, and in the simulation."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -13,9 +13,12 @@ from tests.kit.fake_consumer import TOPIC
 from tests.kit.fake_producer import FakeKafka, FakeProducer, Produced
 from tests.kit.harness import Harness
 from tests.kit.waiting import eventually
+from tests.simulation.producer import SimulatedProducer
+from tests.simulation.standalone import SimulatedKafka
 
 SECONDS = 10.0
 MAX_BYTES = 1_000
+DEAD_LETTER_TOPIC = f"{TOPIC}.dlq"
 LARGE, COUNT = b"x" * 2 * MAX_BYTES, 20
 
 
@@ -85,6 +88,30 @@ class InMemoryTransactions(Transactions):
         return self._kafka.group.committed_by_partition
 
 
+class SimulatedTransactions(Transactions):
+    topic, group_topic = DEAD_LETTER_TOPIC, TOPIC
+
+    def __init__(self) -> None:
+        self._kafka = SimulatedKafka(TOPIC)
+        self._kafka.broker.create_topic(DEAD_LETTER_TOPIC, 1, MAX_BYTES)
+        self._consumer = self._kafka.consumer({})
+        super().__init__()
+
+    @property
+    def metadata(self) -> bytes:
+        return self._consumer.consumer_group_metadata()
+
+    def _producer(self) -> SimulatedProducer:
+        return self._kafka.producer({"transactional.id": "1"})
+
+    def visible(self) -> list[Produced]:
+        (log,) = self._kafka.broker.topics[DEAD_LETTER_TOPIC].logs
+        return [(entry.payload.key, entry.payload.value) for entry in log.visible()]
+
+    def committed(self) -> dict[int, int]:
+        return {partition: each.offset for (_, partition), each in self._kafka.broker.coordinator.offsets.items()}
+
+
 class KafkaTransactions(Transactions):
     def __init__(self, harness: Harness, consumer: Consumer, kafka: KafkaSettings) -> None:
         self.topic, self.group_topic = harness.dead_letter_topic, harness.topic
@@ -109,10 +136,13 @@ class KafkaTransactions(Transactions):
         return self._harness.committed()
 
 
-@pytest.fixture(params=["fake", "kafka"])
+@pytest.fixture(params=["fake", "simulated", "kafka"])
 def transactions(request: pytest.FixtureRequest) -> Iterator[Transactions]:
     if request.param == "fake":
         yield InMemoryTransactions()
+        return
+    if request.param == "simulated":
+        yield SimulatedTransactions()
         return
     harness: Harness = request.getfixturevalue("harness")
     kafka = KafkaSettings(bootstrap_servers=harness.bootstrap_servers, topic=harness.topic, group_id=harness.topic)

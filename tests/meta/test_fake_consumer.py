@@ -1,4 +1,4 @@
-"""The fake consumer behaves like a client of librdkafka that is connected to its mock cluster."""
+"""The fake consumer, and that of the simulation, behave like a client of librdkafka on its mock cluster."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,6 +12,7 @@ from local import broker
 from service.handler.kafka.client.consumer_group import has_generation
 from tests.kit.fake_consumer import TOPIC, FakeConsumer
 from tests.kit.waiting import eventually, throughout
+from tests.simulation.standalone import SimulatedKafka
 
 SECONDS = 10.0
 POLL_SECONDS = 0.05
@@ -81,6 +82,13 @@ def _fake() -> Iterator[Subject]:
 
 
 @contextmanager
+def _simulated() -> Iterator[Subject]:
+    answers: list[Any] = []
+    kafka = SimulatedKafka(TOPIC)
+    yield Subject(kafka.consumer(PROPERTIES | {"on_commit": _record(answers)}), kafka.append, answers, 0)
+
+
+@contextmanager
 def _librdkafka() -> Iterator[Subject]:
     answers: list[Any] = []
     with broker.mock([TOPIC]) as cluster:
@@ -97,7 +105,7 @@ def _librdkafka() -> Iterator[Subject]:
         consumer.close()
 
 
-@pytest.fixture(params=[_fake, _librdkafka], ids=["fake", "librdkafka"])
+@pytest.fixture(params=[_fake, _simulated, _librdkafka], ids=["fake", "simulated", "librdkafka"])
 def subject(request: pytest.FixtureRequest) -> Iterator[Subject]:
     with request.param() as made:
         yield made

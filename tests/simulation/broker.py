@@ -60,6 +60,7 @@ NORMAL: Final = Fate()
 class Topic:
     id: str
     logs: list[PartitionLog]
+    max_message_bytes: int
 
 
 class _Epoch(NamedTuple):
@@ -89,9 +90,9 @@ class Broker:
     def latency(self) -> float:
         return self.random.uniform(0, MAX_LATENCY_SECONDS)
 
-    def create_topic(self, name: str, partitions: int) -> None:
+    def create_topic(self, name: str, partitions: int, max_message_bytes: int = 2**20) -> None:
         self._numbers += 1
-        self.topics[name] = Topic(f"id-{self._numbers}", [PartitionLog() for _ in range(partitions)])
+        self.topics[name] = Topic(f"id-{self._numbers}", [PartitionLog() for _ in range(partitions)], max_message_bytes)
         self._refresh_metadata()
 
     def delete_topic(self, name: str) -> None:

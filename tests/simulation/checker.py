@@ -10,7 +10,9 @@ from tests.simulation.broker import Broker
 from tests.simulation.coordinator import Key, Offset
 from tests.simulation.database import Database
 from tests.simulation.partition_log import Entry, PartitionLog, State
-from tests.simulation.workload import Item, Kind
+from tests.simulation.plan import MAX_CONSECUTIVE, MIN_REJECTED, PROBE_MESSAGES, RETRY_AFTER_SECONDS, FaultKind, Plan
+from tests.simulation.scheduler import START_SECONDS
+from tests.simulation.workload import FLOOD_SECONDS, Item, Kind, is_in_flood
 
 
 class Violation(AssertionError):
@@ -75,6 +77,22 @@ class Checker:
             self._verify_done(log, log.end, dead_letters, f"the end of partition {key[1]}")
         self._verify_versions(dead_letters)
         self._verify_dead_letters(dead_letters, exactly_once=exactly_once)
+
+    def verify_breaker(self, plan: Plan, processes: int) -> None:
+        """Verify that the circuit breaker of each process let few messages become dead letters."""
+        if plan.flood is Kind.INVALID:
+            seconds = FLOOD_SECONDS[1] - FLOOD_SECONDS[0]
+            count = sum(map(is_in_flood, self._dead_letter_times()))
+            if count > processes * (MAX_CONSECUTIVE - 1 + PROBE_MESSAGES * (1 + seconds / RETRY_AFTER_SECONDS)):
+                raise Violation(f"{count} messages of a flood became dead letters within {seconds:g} s")
+        if plan.flood is None and [each.kind for each in plan.faults].count(FaultKind.POSTGRES_REJECTS_ALL) == 1:
+            count = sum(not self._produced[each].item.kind.is_bad for each in self.dead_letters())
+            if count > processes * (MIN_REJECTED - 1):
+                raise Violation(f"{count} orders became dead letters while PostgreSQL rejected all")
+
+    def _dead_letter_times(self) -> list[float]:
+        logs = self._broker.topics[self._dead_letter_topic].logs
+        return [entry.payload.timestamp_ms / 1_000 - START_SECONDS for log in logs for entry in log.visible()]
 
     def lag(self) -> dict[int, int]:
         """Return what is left to commit, by partition."""

@@ -127,7 +127,7 @@ class SimulatedStore:
             stored = self._database.orders.get(versioned.order.order_uid)
             is_written = stored is None or versioned.source.is_newer_than(stored.source)
             if is_written and (self._database.is_rejecting_all or versioned.order.customer_id == POISON):
-                raise OrderRejected("rejected", sqlstate="23514", where="orders new_rule", index=index)
+                raise OrderRejected("rejected", sqlstate="23514", where="orders no_poison", index=index)
 
 
 def _summary(orders: Sequence[VersionedOrder]) -> str:

@@ -27,7 +27,7 @@ from tests.simulation.broker import Broker
 from tests.simulation.checker import Violation
 from tests.simulation.client import SimulatedConsumer
 from tests.simulation.database import Database, SimulatedStore
-from tests.simulation.plan import Plan, Stage
+from tests.simulation.plan import MAX_CONSECUTIVE, MIN_REJECTED, PROBE_MESSAGES, RETRY_AFTER_SECONDS, Plan, Stage
 from tests.simulation.scheduler import Process
 from tests.simulation.threads import SimulatedShutdownEvent
 from tests.simulation.timeline import Timeline, TimelineLog
@@ -83,6 +83,10 @@ class Member:
         return not (self.is_finished or self.process.is_killed)
 
     @property
+    def is_breaker_open(self) -> bool:
+        return self.consumer.pipeline.state.is_breaker_open
+
+    @property
     def stage(self) -> Stage:
         """What the member is doing now."""
         return next(self._stages())
@@ -136,7 +140,12 @@ class Member:
 
     def _wiring(self) -> LoopWiring:
         plan, metrics = self._plan, _metrics()
-        breaker = circuit_breaker_policy(max_consecutive=5, min_rejected=4, retry_after=3, probe_messages=3)
+        breaker = circuit_breaker_policy(
+            max_consecutive=MAX_CONSECUTIVE,
+            min_rejected=MIN_REJECTED,
+            retry_after=RETRY_AFTER_SECONDS,
+            probe_messages=PROBE_MESSAGES,
+        )
         return LoopWiring(
             clients=GroupClients(group=self._group, connect=cast("Any", self._connect), admin=self._admin),
             builder=BatchBuilder(message_decoder(), self.store.prepare, metrics),

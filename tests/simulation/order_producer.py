@@ -41,9 +41,8 @@ class OrderProducer:
         log = self._log(key[1])
         if log is None:
             return
-        self._last_ms += 2
         name = f"transaction-{self._last_ms}"
-        items = [Item(0, key[1], Kind.ORDER, name, self._last_ms + number) for number in range(2)]
+        items = [Item(0, key[1], Kind.ORDER, name, self._next_ms()) for _ in range(2)]
         entries = [log.append(Payload(None, item.value, None, item.timestamp_ms), name) for item in items]
         self.open_transactions += 1
 
@@ -59,9 +58,13 @@ class OrderProducer:
     def produce_one_each(self) -> None:
         """Produce one order to each partition."""
         for _, partition in self._broker.keys(self._topic):
-            self._last_ms += 1
             self.unsent += 1
-            self._produce(Item(0, partition, Kind.ORDER, f"last-{partition}", self._last_ms))
+            timestamp = self._next_ms()
+            self._produce(Item(0, partition, Kind.ORDER, f"last-{timestamp}", timestamp))
+
+    def _next_ms(self) -> int:
+        self._last_ms += 1
+        return self._last_ms
 
     def _produce(self, item: Item) -> None:
         log = self._log(item.partition) if self._broker.is_up else None

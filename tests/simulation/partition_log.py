@@ -14,6 +14,10 @@ class Payload(NamedTuple):
     headers: Headers | None
     timestamp_ms: int
 
+    @property
+    def bytes(self) -> int:
+        return len(self.key or b"") + len(self.value or b"")
+
 
 class State(Enum):
     OPEN = auto()

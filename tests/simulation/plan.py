@@ -5,9 +5,19 @@ from enum import Enum
 from random import Random
 from typing import Final
 
+from tests.simulation.workload import Kind
+
 FAULTS_FROM_SECONDS: Final = 0.5
 FAULTS_UNTIL_SECONDS: Final = 14.0
 MAX_FAULTS: Final = 6
+STOPPED_WITHOUT_KAFKA: Final = 0.1
+"""Share of the plans."""
+
+# Of the circuit breaker: small, so that few messages open it.
+MAX_CONSECUTIVE: Final = 5
+MIN_REJECTED: Final = 4
+PROBE_MESSAGES: Final = 3
+RETRY_AFTER_SECONDS: Final = 3.0
 
 
 class FaultKind(Enum):
@@ -90,6 +100,9 @@ class Plan:
     max_messages: int
     exactly_once: bool
     preemption: float
+    flood: Kind | None
+    is_stopped_without_kafka: bool
+    """Whether Kafka is unreachable when the members are stopped at the end."""
     faults: tuple[Fault, ...]
 
 
@@ -100,10 +113,12 @@ def plan_of(seed: int) -> Plan:
         seed=seed,
         members=random.choice((1, 1, 2, 3)),
         partitions=random.randint(1, 4),
-        records=random.randint(5, 60),
+        records=random.randint(5, 80),
         max_messages=random.randint(2, 12),
         exactly_once=exactly_once,
         preemption=random.choice((0.02, 0.2, 0.8)),
+        flood=random.choice((None, None, None, Kind.INVALID, Kind.POISON)),
+        is_stopped_without_kafka=random.random() < STOPPED_WITHOUT_KAFKA,
         faults=tuple(_fault(random) for _ in range(random.randint(0, MAX_FAULTS))),
     )
 

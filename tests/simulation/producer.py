@@ -16,6 +16,8 @@ Report = Callable[[KafkaError | None, None], None]
 
 class _Queued(NamedTuple):
     topic: str
+    partition: int
+    """Negative: any."""
     payload: Payload
     report: Report
     fate: Fate
@@ -33,13 +35,16 @@ class SimulatedProducer:
         self._epoch = -1
         self._queue: deque[_Queued] = deque()
         self._must_abort = False
+        self._is_initialized = False
+        self._is_open = False
+        """Whether a transaction has begun."""
 
     def produce(
         self,
         topic: str,
         value: bytes | None,
         key: bytes | None,
-        _partition: int = -1,
+        partition: int = -1,
         *,
         headers: Headers | None = None,
         on_delivery: Report,
@@ -47,7 +52,7 @@ class SimulatedProducer:
         now, fate = self._scheduler.now, self._broker.take_fate(Request.PRODUCE)
         payload = Payload(key, value, headers, round(now * 1_000))
         sent_at = now + fate.seconds + self._broker.latency()
-        self._queue.append(_Queued(topic, payload, on_delivery, fate, sent_at, now + self._message_seconds))
+        self._queue.append(_Queued(topic, partition, payload, on_delivery, fate, sent_at, now + self._message_seconds))
 
     def flush(self, timeout: float) -> int:
         """Deliver and report messages for at most `timeout` seconds; return how many are left."""
@@ -92,7 +97,10 @@ class SimulatedProducer:
         topic = self._broker.topics.get(queued.topic)
         if topic is None:
             return KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART)
-        self._broker.random.choice(topic.logs).append(queued.payload, self._transaction or None)
+        if queued.payload.bytes > topic.max_message_bytes:
+            return KafkaError(KafkaError.MSG_SIZE_TOO_LARGE)
+        log = topic.logs[queued.partition] if queued.partition >= 0 else self._broker.random.choice(topic.logs)
+        log.append(queued.payload, self._transaction or None)
         return None
 
     def _report(self, error: KafkaError | None) -> None:
@@ -104,14 +112,18 @@ class SimulatedProducer:
     # Transactions
 
     def init_transactions(self, timeout: float) -> None:
+        _require(not self._is_initialized)
         self._epoch = self._broker.call(
             Request.INIT_TRANSACTIONS, timeout, lambda: self._broker.init_producer(self._transaction)
         )
+        self._is_initialized = True
 
     def begin_transaction(self) -> None:
-        self._must_abort = False
+        _require(self._is_initialized and not self._is_open)
+        self._is_open, self._must_abort = True, False
 
     def send_offsets_to_transaction(self, offsets: Sequence[TopicPartition], metadata: bytes, timeout: float) -> None:
+        _require(self._is_open)
         member, generation = read_metadata(metadata)
         coordinator = self._broker.coordinator
 
@@ -127,15 +139,18 @@ class SimulatedProducer:
         self._broker.call(Request.SEND_OFFSETS, timeout, effect)
 
     def commit_transaction(self, timeout: float) -> None:
+        _require(self._is_open)
+        if self.flush(timeout):
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
         self._end(Request.COMMIT_TRANSACTION, timeout, commit=True)
 
     def abort_transaction(self, timeout: float) -> None:
+        _require(self._is_open)
         self._queue.clear()
         self._end(Request.ABORT_TRANSACTION, timeout, commit=False)
 
     def _end(self, request: Request, timeout: float, *, commit: bool) -> None:
-        if commit and self._must_abort:
-            raise KafkaException(KafkaError(KafkaError._STATE))
+        _require(not (commit and self._must_abort))
 
         def effect() -> None:
             self._broker.check_epoch(self._transaction, self._epoch)
@@ -143,4 +158,10 @@ class SimulatedProducer:
             self._broker.end_transaction(self._transaction, commit=commit)
 
         self._broker.call(request, timeout, effect)
-        self._must_abort = False
+        self._is_open = self._must_abort = False
+
+
+def _require(is_allowed: bool) -> None:  # noqa: FBT001 - a condition
+    """Raise KafkaException if the state of the producer does not allow a call."""
+    if not is_allowed:
+        raise KafkaException(KafkaError(KafkaError._STATE))

@@ -22,13 +22,15 @@ from tests.simulation.producer import SimulatedProducer
 from tests.simulation.scheduler import Deadlock, Scheduler
 from tests.simulation.threads import virtual
 from tests.simulation.timeline import Event, Timeline
-from tests.simulation.workload import SECONDS, workload
+from tests.simulation.workload import MAX_DEAD_LETTER_BYTES, SECONDS, workload
 
 RECOVERY_SECONDS: Final = 90.0
 """How long after the last fault everything must be processed."""
 SHUTDOWN_SECONDS: Final = 45.0
 """The chart's grace period."""
 SESSION_SECONDS: Final = 6.0
+JOIN_SECONDS: Final = 15.0
+"""How long a member takes at most to notice that its session has expired, and to join again."""
 
 
 class Result(NamedTuple):
@@ -78,7 +80,7 @@ class Simulation:
         self.coordinator = Coordinator(lambda: self.broker.keys(TOPIC), SESSION_SECONDS, MAX_POLL_SECONDS)
         self.broker = Broker(self.scheduler, random, self.timeline, self.coordinator)
         self.broker.create_topic(TOPIC, plan.partitions)
-        self.broker.create_topic(DEAD_LETTER_TOPIC, 2)
+        self.broker.create_topic(DEAD_LETTER_TOPIC, 2, MAX_DEAD_LETTER_BYTES)
         self.database = Database(self.scheduler, random, self.timeline)
         self.checker = Checker(self.broker, self.database, TOPIC, DEAD_LETTER_TOPIC)
         self.coordinator.on_commit = self.checker.on_commit
@@ -94,7 +96,8 @@ class Simulation:
             producer=self.producer,
             start_member=self._start_member,
         )
-        self.producer.schedule(workload(Random(f"workload {plan.seed}"), plan.records, plan.partitions))  # noqa: S311
+        random = Random(f"workload {plan.seed}")  # noqa: S311 - must be reproducible
+        self.producer.schedule(workload(random, plan.records, plan.partitions, plan.flood))
 
     @property
     def seconds(self) -> float:
@@ -108,8 +111,12 @@ class Simulation:
             self.scheduler.on_step = self._on_step
             self.scheduler.wait(lambda: self.producer.is_done and self.nemesis.is_done, SECONDS + RECOVERY_SECONDS)
             self._wait_until_processed()
-            self._stop_members()
+            self._verify_breakers()
             self.checker.verify_end(exactly_once=self.plan.exactly_once)
+            self.checker.verify_breaker(self.plan, len(self.members))
+            if self.plan.is_stopped_without_kafka:
+                self._stop_kafka_during_a_write()
+            self._stop_members()
 
     def _start_member(self) -> None:
         member = Member(len(self.members) + 1, self.plan, self.broker, self.database, self.timeline)
@@ -118,6 +125,10 @@ class Simulation:
 
     def _on_step(self) -> None:
         self.nemesis.on_step()
+        self._verify_errors()
+
+    def _verify_errors(self) -> None:
+        """Verify that members end only with errors that end a process on purpose."""
         for member in self.members:
             if isinstance(member.error, Violation):
                 raise member.error
@@ -133,8 +144,26 @@ class Simulation:
         if lag := self.checker.lag():
             raise Violation(f"{seconds:g} s after the last fault, the lag is {lag}")
 
+    def _verify_breakers(self) -> None:
+        """Verify that good orders close each circuit breaker; a member may first have to join the group again."""
+        for _ in range(3):
+            self.producer.produce_one_each()
+            self._wait_until_processed()
+            members = [each for each in self.members if each.is_running and each.client.owned]
+            still_open = [each.process.name for each in members if each.is_breaker_open]
+            if not still_open:
+                return
+            self.scheduler.delay(JOIN_SECONDS)
+        raise Violation(f"the circuit breakers of {still_open} are still open")
+
     def _is_processed(self) -> bool:
         return not self.checker.lag()
+
+    def _stop_kafka_during_a_write(self) -> None:
+        """Produce an order that is stored, and whose offset is not committed in time."""
+        self.producer.produce_one_each()
+        self.scheduler.wait(lambda: any(each.store.is_storing for each in self.members), JOIN_SECONDS)
+        self.broker.stop(SHUTDOWN_SECONDS)
 
     def _stop_members(self) -> None:
         for member in self.members:
@@ -142,3 +171,4 @@ class Simulation:
         if not self.scheduler.wait(lambda: not any(each.is_running for each in self.members), SHUTDOWN_SECONDS):
             running = [each.process.name for each in self.members if each.is_running]
             raise Violation(f"{running} did not stop within {SHUTDOWN_SECONDS:g} s")
+        self._verify_errors()

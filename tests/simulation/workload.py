@@ -12,8 +12,16 @@ from tests.kit.fakes import POISON
 
 SECONDS: Final = 12.0
 """How long the producer runs."""
+FLOOD_SECONDS: Final = (3.5, 7.0)
+"""When a flood of bad messages begins and ends."""
+MAX_DEAD_LETTER_BYTES: Final = 4_000
+"""max.message.bytes of the dead-letter topic: more than any other message has."""
 _ORDER: Final = encode(order_document(order_uid="<uid>", customer_id="<customer>"))
 _INVALID: Final = encode(order_document(order_uid="<uid>", items=[{"price": -1}]))
+
+
+def is_in_flood(at: float) -> bool:
+    return FLOOD_SECONDS[0] <= at <= FLOOD_SECONDS[1]
 
 
 class Kind(Enum):
@@ -21,11 +29,12 @@ class Kind(Enum):
     POISON = "order that PostgreSQL rejects"
     INVALID = "invalid order"
     UNDECODABLE = "no JSON"
+    LARGE = "no JSON, and larger than a dead letter may be"
     TOMBSTONE = "tombstone"
 
     @property
     def is_bad(self) -> bool:
-        return self in {Kind.POISON, Kind.INVALID, Kind.UNDECODABLE}
+        return self in {Kind.POISON, Kind.INVALID, Kind.UNDECODABLE, Kind.LARGE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,18 +54,22 @@ class Item:
                 return None
             case Kind.UNDECODABLE:
                 return b"{"
+            case Kind.LARGE:
+                return b"{" * 2 * MAX_DEAD_LETTER_BYTES
             case Kind.INVALID:
                 return _INVALID.replace(b"<uid>", self.uid.encode())
         customer = POISON if self.kind is Kind.POISON else "test"
         return _ORDER.replace(b"<uid>", self.uid.encode()).replace(b"<customer>", customer.encode())
 
 
-def workload(random: Random, records: int, partitions: int) -> list[Item]:
-    """Return records in the order of their time. Their versions are in another order."""
-    kinds = random.choices([*Kind], weights=(70, 4, 6, 6, 4), k=records)
+def workload(random: Random, records: int, partitions: int, flood: Kind | None) -> list[Item]:
+    """Return records in the order of their time. Their versions are in another order. `flood`: of bad ones."""
+    kinds = random.choices([*Kind], weights=(70, 4, 6, 4, 2, 4), k=records)
     times = sorted(random.uniform(0, SECONDS) for _ in range(records))
     if random.random() < 0.5:  # bursts, so that batches are full
         times = sorted(round(each / 4) * 4 for each in times)
+    if flood is not None:
+        kinds = [flood if is_in_flood(at) else kind for at, kind in zip(times, kinds, strict=True)]
     timestamps = random.sample(range(1, 50 * records), records)
     return [
         Item(at, random.randrange(partitions), kind, f"order-{random.randrange(max(records // 3, 1))}", timestamp)
