@@ -1,8 +1,7 @@
 """`/dead-letters/counts`: dead letters per reason and bucket of time."""
 
 from collections import Counter
-from datetime import UTC, datetime, timedelta
-from enum import StrEnum
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated, Final
 
@@ -14,30 +13,9 @@ from service.handler.http.openapi.router import Router
 from service.handler.http.requests.parameters import AGE_DESCRIPTION, TimeOrAgeParameter
 from service.handler.http.responses.json_response import struct_response
 from service.pkg.timestamps import to_milliseconds
-from service.pkg.units import parse_seconds
+from service.usecases.dead_letter_counts import DEFAULT_BUCKETS, MAX_BUCKETS, Bucket, counts_query
 from service.usecases.dead_letter_view import format_timestamp
 from service.usecases.ports.dead_letters import ArrivalCounts, CountsQuery, DeadLetterReader
-
-MAX_BUCKETS: Final = 1_000
-DEFAULT_BUCKETS: Final = 60
-"""Maximum number of buckets if the client does not choose their size."""
-DEFAULT_COUNTED_PERIOD: Final = timedelta(days=1)
-
-
-class Bucket(StrEnum):
-    """The size of a bucket."""
-
-    MINUTE = "1m"
-    FIVE_MINUTES = "5m"
-    FIFTEEN_MINUTES = "15m"
-    HOUR = "1h"
-    SIX_HOURS = "6h"
-    DAY = "1d"
-
-    @property
-    def seconds(self) -> int:
-        return int(parse_seconds(self.value))
-
 
 CountedSince = Annotated[
     TimeOrAgeParameter,
@@ -93,20 +71,10 @@ def router(dead_letters: DeadLetterReader) -> Router:
 
     @routes.get("/dead-letters/counts", responses=RESPONSES, summary="Count dead letters")
     async def count_dead_letters(since: CountedSince = None, bucket: BucketSize = None) -> Response:
-        query = _query(since, bucket, datetime.now(UTC))
+        query = counts_query(since, bucket, datetime.now(UTC))
         return struct_response(_view(query, await dead_letters.counts(query)))
 
     return routes
-
-
-def _query(since: datetime | None, bucket: Bucket | None, now: datetime) -> CountsQuery:
-    """Round down to a bucket's start, so that requests share a scan. There are at most MAX_BUCKETS."""
-    now_seconds = int(now.timestamp())
-    since_seconds = int((since or now - DEFAULT_COUNTED_PERIOD).timestamp())
-    fitting = (each for each in Bucket if now_seconds - since_seconds <= each.seconds * (DEFAULT_BUCKETS - 1))
-    size = (bucket or next(fitting, Bucket.DAY)).seconds
-    start = max(since_seconds, now_seconds - size * (MAX_BUCKETS - 1))
-    return CountsQuery(datetime.fromtimestamp(start - start % size, UTC), size)
 
 
 def _view(query: CountsQuery, counts: ArrivalCounts) -> CountsView:
