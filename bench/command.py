@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 import confluent_kafka
 import psycopg
 
-from bench import event_streams, ingest, latency, markdown, reads, report, usage, warm_up
+from bench import decoding, event_streams, ingest, latency, markdown, reads, report, usage, warm_up
 from bench.context import Context
 from bench.figures import Sample, figures_of
 from local import broker, postgres
@@ -31,6 +31,7 @@ MEASURES: Final[Mapping[str, Measure]] = {
     "latency": latency.measure,
     "reads": reads.measure,
     "warm_up": warm_up.measure,
+    "decoding": decoding.measure,
     "event_streams": event_streams.measure,
 }
 _PACKAGES: Final = ("orders", "confluent-kafka", "psycopg", "msgspec", "uvicorn")

@@ -49,6 +49,9 @@ RATIOS: Final = (
     Ratio(16, "consumer's memory, this backlog", "ingest.orders.memory", None, "<=", 256 * _MIB),
     Ratio(16, "consumer's memory, backlog of 10^6", "ingest.backlog.memory", None, "<=", 256 * _MIB),
     Ratio(17, "one consumer / COPY, into a large table", "ingest.large", "ingest.large_copy", ">=", 0.9),
+    Ratio(18, "decoding plain JSON / JSON with a schema id", "decode.json", "decode.confluent-json", ">=", 0.9),
+    Ratio(19, "decoding plain JSON / Protobuf", "decode.json", "decode.protobuf", ">=", 0.3),
+    Ratio(20, "decoding plain JSON / Avro", "decode.json", "decode.avro", ">=", 0.25),
 )
 
 

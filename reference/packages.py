@@ -103,7 +103,9 @@ PACKAGES: Final[Mapping[str, Package]] = {
     "migrations": Package("the schema's migrations", {REPO, SCHEMA, "service.config"}),
     "generator": Package("test orders and their verification", SERVICE),
     "local": Package("the demo and embedded servers", INWARDS | {"service.config"}),
-    "bench": Package("the benchmark", INWARDS | REPOS | {CLIENT, "service.config", "generator", "local"}),
+    "bench": Package(
+        "the benchmark", INWARDS | REPOS | {CLIENT, REGISTRY, "service.app", "service.config", "generator", "local"}
+    ),
     "tests.kit": Package(
         "what the tests share: servers, factories, fakes",
         SERVICE | {"service.app", "service.main", "generator", "local"},

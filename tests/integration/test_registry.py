@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -14,7 +15,8 @@ from service.handler.kafka.registry.frame import ID_HEADER
 from tests.kit.consumers import assigned
 from tests.kit.factories import SAMPLE, order_document
 from tests.kit.harness import Harness, Sent, headers, metric
-from tests.kit.registry import Registry, registry
+from tests.kit.registry import REQUEST_SECONDS, Registry, registry
+from tests.kit.registry_login import PASSWORD, USER, secured
 from tests.kit.waiting import eventually, throughout
 
 ENCODINGS: tuple[Encoding, ...] = tuple(KINDS)
@@ -178,6 +180,42 @@ def test_a_schema_comes_with_those_that_it_refers_to(server: Registry) -> None:
     )
     assert schema is not None
     assert [each.name for each in schema.references] == ["City"]
+
+
+@pytest.fixture
+def login(server: Registry, tmp_path: Path) -> Iterator[dict[str, Any]]:
+    """Settings for the registry behind a server that requires TLS, a certificate and a password."""
+    with secured(server.url, tmp_path) as started:
+        yield {
+            "urls": started.url,
+            "timeout": REQUEST_SECONDS,
+            "username": USER,
+            "password": PASSWORD,
+            "ca_file": started.authority,
+            "certificate_file": started.client.certificate,
+            "key_file": started.client.key,
+        }
+
+
+def test_a_password_and_a_certificate_are_accepted(login: Mapping[str, Any]) -> None:
+    client = RegistryClient(RegistrySettings(**login))
+    schema = client.fetch(client.register("secured", "AVRO", schema_text("avro")))
+    assert schema is not None
+    assert schema.text == schema_text("avro")
+
+
+@pytest.mark.parametrize(
+    ("changed", "problem"),
+    [
+        ({"password": "other"}, r"authentication failed \(status 401\)"),
+        ({"certificate_file": None, "key_file": None}, "status 400"),
+        ({"ca_file": None}, "TLS handshake failed"),
+    ],
+)
+def test_a_rejected_login_is_an_outage(login: Mapping[str, Any], changed: Mapping[str, Any], problem: str) -> None:
+    with pytest.raises(RegistryUnavailable, match=problem) as error:
+        RegistryClient(RegistrySettings(**{**login, **changed})).fetch(1)
+    assert PASSWORD not in str(error.value)
 
 
 @pytest.mark.parametrize("encoding", KINDS)
