@@ -2,6 +2,7 @@
 
 import json
 import re
+from gzip import compress
 from typing import TYPE_CHECKING, Any
 
 from playwright.sync_api import BrowserContext, Locator, Page, expect
@@ -54,6 +55,21 @@ def test_without_dead_letters_the_view_says_so(visit: "Visit", service_with_keys
     enter_key(visit.page, READS_ALL)
     expect(visit.page.get_by_text("There is nothing to repair.")).to_be_visible()
     assert visit.axe_violations() == []
+
+
+def test_a_compressed_value_is_shown_decompressed(visit: "Visit", service_with_keys: Service, harness: Harness) -> None:
+    page = visit.page
+    whole = compress(encoded(order_uid=UID, payment={"amount": MARKUP}))
+    harness.produce(Sent(whole, b"k-whole"), Sent(compress(b"a" * 2**19), b"k-long"), Sent(b"\x1f\x8bno", b"k-broken"))
+    harness.consumer()
+    eventually(lambda: len(harness.dead_letters()) == 3)
+    page.goto(f"{service_with_keys.url}/#/dead-letters")
+    enter_key(page, READS_ALL)
+    shown = open_dead_letter(page, "k-whole")
+    expect(shown).to_contain_text(f"decompressed from {len(whole)} bytes of gzip")
+    expect(shown.locator("mark")).to_have_text(f'"{MARKUP}"')
+    expect(open_dead_letter(page, "k-long")).to_contain_text("first 256 KiB")
+    expect(open_dead_letter(page, "k-broken").locator("pre mark")).to_contain_text("1f 8b 6e 6f")
 
 
 def test_dead_letters_are_listed_counted_and_shown_with_what_breaks(

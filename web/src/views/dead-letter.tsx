@@ -1,8 +1,10 @@
 import type { JSX } from "preact";
-import { useCallback } from "preact/hooks";
+import { useCallback, useEffect, useState } from "preact/hooks";
 import { asText, fromBase64 } from "../bytes";
 import { replayCommand, showCommand } from "../commands";
 import { useApi } from "../context";
+import { integer } from "../format";
+import { gunzip, isGzip, type Decompressed } from "../gunzip";
 import { useLoaded } from "../hooks";
 import { uidOf } from "../json";
 import { DEAD_LETTER, failureMessage } from "../messages";
@@ -61,7 +63,11 @@ function Detail({ deadLetter }: { deadLetter: WholeDeadLetter }): JSX.Element {
         </section>
         <section aria-labelledby="value-title">
           <h3 id="value-title">Value</h3>
-          {bytes ? <Value bytes={bytes} size={deadLetter.size} detail={deadLetter.detail} /> : <p class="hint">none</p>}
+          {bytes ? (
+            <Content key={deadLetter.value} bytes={bytes} size={deadLetter.size} detail={deadLetter.detail} />
+          ) : (
+            <p class="hint">none</p>
+          )}
         </section>
       </div>
       {!deadLetter.is_stub && <Replay deadLetter={deadLetter} />}
@@ -130,5 +136,26 @@ function Command({ name, line }: { name: string; line: string }): JSX.Element {
       <code>{line}</code>
       <Copy label={`Copy ${name} command`} text={line} />
     </div>
+  );
+}
+
+interface ContentProps {
+  bytes: Uint8Array<ArrayBuffer>;
+  size: number;
+  detail: string;
+}
+
+/** A value as it is, or if it is gzip, what is in it. */
+function Content({ bytes, size, detail }: ContentProps): JSX.Element {
+  const [content, setContent] = useState<Decompressed | null>(null);
+  useEffect(() => {
+    if (isGzip(bytes)) void gunzip(bytes).then(setContent);
+  }, []);
+  if (!content?.bytes.length) return <Value bytes={bytes} size={size} detail={detail} />;
+  return (
+    <>
+      <p class="hint">decompressed from {integer(size)} bytes of gzip</p>
+      <Value bytes={content.bytes} size={content.isWhole ? content.bytes.length : null} detail={detail} />
+    </>
   );
 }

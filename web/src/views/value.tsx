@@ -8,8 +8,8 @@ import { Scroll } from "./parts";
 
 interface ValueProps {
   bytes: Uint8Array;
-  /** Size of the whole value, if `bytes` is only its beginning. */
-  size: number;
+  /** Size of the whole value, of which `bytes` may be only the beginning; null if that is unknown. */
+  size: number | null;
   /** The dead letter's detail, whose paths are marked. */
   detail: string;
 }
@@ -19,7 +19,7 @@ type Form = "json" | "text" | "hex";
 /** Untrusted bytes, shown as text and never as markup. Marks what breaks a rule, the JSON syntax or UTF-8. */
 export function Value({ bytes, size, detail }: ValueProps): JSX.Element {
   const [chosen, setChosen] = useState<Form | null>(null);
-  const isWhole = size <= bytes.length;
+  const isWhole = size !== null && size <= bytes.length;
   const text = asText(bytes, !isWhole);
   const document = text !== null && isWhole ? parse(new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes)) : null;
   const forms = formsOf(text, document);
@@ -99,7 +99,8 @@ function BrokenHex({ bytes }: { bytes: Uint8Array }): JSX.Element {
   );
 }
 
-function sizeText(shown: number, size: number): string {
+function sizeText(shown: number, size: number | null): string {
+  if (size === null) return `first ${bytesText(shown)}`;
   return size > shown ? `first ${bytesText(shown)} of ${bytesText(size)}` : bytesText(size);
 }
 
