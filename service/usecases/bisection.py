@@ -18,7 +18,7 @@ OpenTrialStore = Callable[[], AbstractContextManager[OrderStore]]
 
 
 class BisectingStore:
-    """Implements ports.OrderStore with another one.
+    """Implements usecases.ports.ingest.OrderStore with another one.
 
     If a batch fails with an internal error for the second time, it is bisected, and `on_bisected` is called with the
     order, or with None if none was found. This takes at most log2(n) + 1 trials, and no trial

@@ -28,7 +28,7 @@ class QueriedOrder(NamedTuple):
     value: bytes | None
     """The document with its ETag in front; None if there is no such order."""
     replay_lsn: int | None
-    """The `replay_lsn` of `ports.ReadResult`."""
+    """See ReadResult."""
 
 
 def queried_orders(reads: Mapping[str, ReadResult]) -> dict[str, QueriedOrder]:

@@ -33,7 +33,7 @@ MAX_SELECTED_BYTES: Final = 8 * 2**20
 
 @dataclass(frozen=True, slots=True)
 class _Results:
-    """Implements ports.ReplayObserver."""
+    """Implements usecases.ports.replay.ReplayObserver."""
 
     collected: list[ReplayResult] = field(default_factory=list)
 

@@ -1,4 +1,4 @@
-"""Decodes records whose schemas were not loaded when they were read. Implements ingest.DecodeUndecoded."""
+"""Decodes records whose schemas were not loaded when they were read. Implements usecases.ingest.DecodeUndecoded."""
 
 from collections.abc import Callable, Mapping
 from functools import partial

@@ -35,14 +35,9 @@ def record_at(
     return record and DeadLetterRecord.of(record)
 
 
-def find_dead_letter(topic: TopicReader, partition: int, offset: int, stop: ShutdownEvent) -> DeadLetterRecord | None:
-    """Return the dead letter at this offset; None if there is none, and on a stop."""
-    return record_at(topic, partition, offset, stop.is_set)
-
-
 def require_dead_letter(topic: TopicReader, partition: int, offset: int, stop: ShutdownEvent) -> DeadLetterRecord:
     """Return the dead letter at this offset. Raises CommandFailed if there is none, and Stopped."""
-    if (dead_letter := find_dead_letter(topic, partition, offset, stop)) is not None:
+    if (dead_letter := record_at(topic, partition, offset, stop.is_set)) is not None:
         return dead_letter
     require_all_read(stop)
     raise CommandFailed(f"{topic.name} has no dead letter at partition {partition}, offset {offset}")

@@ -40,7 +40,7 @@ class KafkaReplaySource:
         return map(DeadLetterRecord.of, self._topic.read(starts, self._stop.is_set))
 
     def find(self, partition: int, offset: int) -> DeadLetterRecord | None:
-        return reading.find_dead_letter(self._topic, partition, offset, self._stop)
+        return reading.record_at(self._topic, partition, offset, self._stop.is_set)
 
     def find_order(self, order_uid: str) -> Iterator[DeadLetterId]:
         dead_letters = map(DeadLetterRecord.of, self._topic.read(self._topic.starts, self._stop.is_set))

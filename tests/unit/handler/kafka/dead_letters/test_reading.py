@@ -11,7 +11,7 @@ from service.config import KafkaSettings
 from service.errors import CommandFailed, Stopped
 from service.handler.kafka.client import properties
 from service.handler.kafka.client.topic_reader import TopicReader, open_topic
-from service.handler.kafka.dead_letters.reading import find_dead_letter, require_dead_letter, search
+from service.handler.kafka.dead_letters.reading import record_at, require_dead_letter, search
 from service.pkg.shutdown_event import ShutdownEvent
 from tests.kit.dlq import dead_letter, produce
 
@@ -46,7 +46,7 @@ def test_a_dead_letter_is_found_by_its_partition_and_offset(topic: TopicReader) 
 
 @pytest.mark.parametrize(("partition", "offset"), [(0, 3), (1, 1), (9, 0)])
 def test_an_offset_outside_of_the_topic_has_no_dead_letter(topic: TopicReader, partition: int, offset: int) -> None:
-    assert find_dead_letter(topic, partition, offset, ShutdownEvent()) is None
+    assert record_at(topic, partition, offset, ShutdownEvent().is_set) is None
     with pytest.raises(CommandFailed, match=f"no dead letter at partition {partition}, offset {offset}"):
         require_dead_letter(topic, partition, offset, ShutdownEvent())
 
@@ -54,6 +54,6 @@ def test_an_offset_outside_of_the_topic_has_no_dead_letter(topic: TopicReader, p
 def test_a_stop_before_the_end_is_an_error(topic: TopicReader, stopped: ShutdownEvent) -> None:
     with pytest.raises(Stopped, match="stopped before the end of the dead letters"):
         list(search(topic, [], stopped))
-    assert find_dead_letter(topic, 0, 1, stopped) is None
+    assert record_at(topic, 0, 1, stopped.is_set) is None
     with pytest.raises(Stopped, match="stopped before the end of the dead letters"):
         require_dead_letter(topic, 0, 1, stopped)
