@@ -129,7 +129,9 @@ class SimulatedCluster(Cluster):
         self._kafka.append(0, *values)
 
     def _consumer(self) -> SimulatedConsumer:
-        return self._kafka.consumer({"on_commit": lambda *_: None, "stats_cb": lambda _: None})
+        return self._kafka.consumer(
+            {"on_commit": lambda *_: None, "stats_cb": lambda _: None, "error_cb": lambda _: None}
+        )
 
     def _producer(self) -> Any:
         return self._kafka.producer({"transactional.id": "1"})

@@ -12,11 +12,8 @@ from tests.simulation.database import Database
 from tests.simulation.partition_log import Entry, PartitionLog, State
 from tests.simulation.plan import MAX_CONSECUTIVE, MIN_REJECTED, PROBE_MESSAGES, RETRY_AFTER_SECONDS, FaultKind, Plan
 from tests.simulation.scheduler import START_SECONDS
+from tests.simulation.violation import Violation
 from tests.simulation.workload import FLOOD_SECONDS, Item, Kind, is_in_flood
-
-
-class Violation(AssertionError):
-    """A guarantee was broken."""
 
 
 @dataclass(slots=True)
@@ -107,12 +104,17 @@ class Checker:
 
     @property
     def holds_back_rejected(self) -> bool:
-        """Whether an order that the database always rejects is not dead-lettered yet."""
-        dead_letters = self.dead_letters()
-        return any(
-            each.item.kind is Kind.POISON and not each.is_excused and not dead_letters[timestamp]
-            for timestamp, each in self._produced.items()
-        )
+        """Whether an order that the database always rejects is among the records that are left to commit."""
+        for partition, count in self.lag().items():
+            log = self._broker.log((self._topic, partition))
+            assert log is not None
+            if any(self._is_poison(entry) for entry in log.entries[-count:]):
+                return True
+        return False
+
+    def _is_poison(self, entry: Entry) -> bool:
+        produced = self._produced.get(entry.payload.timestamp_ms)
+        return produced is not None and produced.item.kind is Kind.POISON
 
     def dead_letters(self) -> Counter[int]:
         """Return how often each record, by its timestamp, is in the dead-letter topic."""

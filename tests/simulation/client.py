@@ -12,6 +12,7 @@ from tests.simulation.broker import Broker, Request
 from tests.simulation.coordinator import Key
 from tests.simulation.positions import Positions
 from tests.simulation.scheduler import Process
+from tests.simulation.violation import Violation
 
 HEARTBEAT_SECONDS: Final = 2.0
 REQUEST_SECONDS: Final = 10.0
@@ -84,10 +85,14 @@ class SimulatedConsumer:
         self._scheduler.call_later(self._broker.random.uniform(0.5, 1) * HEARTBEAT_SECONDS, self._heartbeat)
         if self._broker.is_up:
             self._keep_membership()
+        else:
+            self._callbacks.append(lambda: self._properties["error_cb"](KafkaError(KafkaError._TRANSPORT)))
 
     def _keep_membership(self) -> None:
         now, coordinator = self._scheduler.now, self._broker.coordinator
         if now - self._polled_at > self._max_poll_seconds:
+            if self._process.suspended_until < self._polled_at:
+                raise Violation(f"{self._member} has not polled for {now - self._polled_at:.1f} s")
             if self._member:
                 self._broker.timeline.add(f"{self._member} leaves: it has not polled")
                 coordinator.leave(self._member, now)

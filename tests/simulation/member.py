@@ -1,6 +1,6 @@
 """A consumer process: the product's loop, threads and use cases, with simulated clients and a simulated store."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache, partial
 from typing import Any, Final, cast
 
@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry
 
 from service.app.consumer.loop_wiring import GroupClients, LoopWiring
 from service.config.settings import BatchSettings, KafkaSettings, Settings
+from service.entities.dead_letter import DeadLetter
 from service.handler.kafka.client import properties
 from service.handler.kafka.client.consumer_group import ConsumerGroup
 from service.handler.kafka.consumer.batch_builder import BatchBuilder
@@ -18,25 +19,31 @@ from service.handler.kafka.dead_letters.producer import DeadLetterProducer
 from service.handler.kafka.dead_letters.transaction_checks import TransactionChecks
 from service.handler.kafka.dead_letters.transactional import TransactionalDeadLetters
 from service.metrics import ConsumerMetrics
+from service.usecases.batch import Batch
 from service.usecases.circuit_breaker import CircuitBreaker
-from service.usecases.ingest import Ingest
+from service.usecases.ingest import Ingest, Write
+from service.usecases.outcome import Outcome
+from service.usecases.ports.ingest import CommittableBatch
 from tests.kit.decoding import message_decoder
 from tests.kit.policies import circuit_breaker_policy, retry_backoff
 from tests.simulation.admin import SimulatedAdmin
 from tests.simulation.broker import Broker
-from tests.simulation.checker import Violation
 from tests.simulation.client import SimulatedConsumer
 from tests.simulation.database import Database, SimulatedStore
 from tests.simulation.plan import MAX_CONSECUTIVE, MIN_REJECTED, PROBE_MESSAGES, RETRY_AFTER_SECONDS, Plan, Stage
+from tests.simulation.positions import MAX_PREFETCHED
 from tests.simulation.scheduler import Process
 from tests.simulation.threads import SimulatedShutdownEvent
 from tests.simulation.timeline import Timeline, TimelineLog
+from tests.simulation.violation import Violation
+from tests.simulation.workload import MAX_MESSAGE_BYTES
 
 TOPIC: Final = "orders"
 DEAD_LETTER_TOPIC: Final = "orders.dlq"
 KAFKA: Final = KafkaSettings(topic=TOPIC, dead_letter_topic=DEAD_LETTER_TOPIC)
-MAX_POLL_SECONDS: Final = 30.0
+MAX_POLL_SECONDS: Final = 20.0
 """Instead of five minutes, so that an outage can be longer."""
+MAX_BATCH_BYTES: Final = 2**14
 _STAGES: Final = {
     ConsumerState.BREAKER_OPEN: Stage.BREAKER_OPEN,
     ConsumerState.REREADING: Stage.BREAKER_OPEN,
@@ -156,22 +163,37 @@ class Member:
                 backoff=retry_backoff(),
                 stop=self.stop,
                 observer=RetryReport(metrics, self._log),
+                middleware=self._verify_limits,
             ),
             settings=Settings(
-                kafka=KAFKA, batch=BatchSettings(max_messages=plan.max_messages), circuit_breaker=breaker
+                kafka=KAFKA,
+                batch=BatchSettings(max_messages=plan.max_messages, max_bytes=MAX_BATCH_BYTES),
+                circuit_breaker=breaker,
             ),
             metrics=metrics,
             log=self._log,
             stop=self.stop,
         )
 
-    def send_and_commit(self, *arguments: Any) -> bool:
+    def send_and_commit(self, batch: CommittableBatch, dead_letters: Sequence[DeadLetter]) -> bool:
         """Implement ports.ingest.DeadLetters with the product's, and record that it runs."""
         self.is_dead_lettering = True
         try:
-            return self.dead_letters.send_and_commit(*arguments)
+            return self.dead_letters.send_and_commit(batch, dead_letters)
         finally:
             self.is_dead_lettering = False
+
+    def _verify_limits(self, write: Write) -> Write:
+        """Verify that each batch is within its limits, except for what one poll adds."""
+        max_messages = max(self._plan.max_messages, PROBE_MESSAGES)
+        max_bytes = MAX_BATCH_BYTES + MAX_PREFETCHED * MAX_MESSAGE_BYTES
+
+        def verified(batch: Batch) -> Outcome:
+            if len(batch) > max_messages or batch.bytes > max_bytes:
+                raise Violation(f"a batch has {len(batch)} messages of {batch.bytes:,} bytes")
+            return write(batch)
+
+        return verified
 
     def _dead_letters(self) -> DeadLetterProducer | TransactionalDeadLetters:
         self._group = ConsumerGroup(TOPIC, is_transactional=self._plan.exactly_once)

@@ -160,7 +160,9 @@ class Nemesis:
         self._scheduler.call_later(self._random.random() * RESTART_SECONDS, self._start_member)
 
     def _recreate_topic(self, fault: Fault) -> None:
-        topic = self._broker.topics[TOPIC]
+        topic = self._broker.topics.get(TOPIC)
+        if topic is None:
+            return
         offsets = dict(self._broker.coordinator.offsets)
         self._checker.on_deleted(entry for log in topic.logs for entry in log.entries)
         self._broker.delete_topic(TOPIC)

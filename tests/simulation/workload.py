@@ -16,6 +16,7 @@ FLOOD_SECONDS: Final = (3.5, 7.0)
 """When a flood of bad messages begins and ends."""
 MAX_DEAD_LETTER_BYTES: Final = 4_000
 """max.message.bytes of the dead-letter topic: more than any other message has."""
+MAX_MESSAGE_BYTES: Final = 2 * MAX_DEAD_LETTER_BYTES + 200
 _ORDER: Final = encode(order_document(order_uid="<uid>", customer_id="<customer>"))
 _INVALID: Final = encode(order_document(order_uid="<uid>", items=[{"price": -1}]))
 

@@ -1,0 +1,2 @@
+class Violation(AssertionError):
+    """A guarantee was broken."""
