@@ -2,9 +2,12 @@
 
 import base64
 import json
+import re
 import tracemalloc
+from contextlib import suppress
 from io import BytesIO
 from itertools import count
+from pathlib import Path
 from time import thread_time
 from typing import Any
 
@@ -16,7 +19,7 @@ from hypothesis import strategies as st
 
 from service.entities.order import Order
 from service.entities.record import Record
-from service.errors import DocumentRejected
+from service.errors import DocumentRejected, UnusableSchema
 from service.handler.kafka.registry.reader import RegisteredSchema
 from service.handler.kafka.registry.readers import reader_of
 from service.handler.kafka.registry.schemas import SchemaCache
@@ -163,3 +166,48 @@ def matching(schema: RegisteredSchema) -> bytes:
     except Exception:  # noqa: BLE001 - of fastavro: many kinds
         return b""
     return stream.getvalue()
+
+
+PUBLISHED = (Path(__file__).parents[2] / "docs/order.proto").read_text()
+WORDS = [
+    *re.findall(r"\w+|[^\w\s]", PUBLISHED),
+    *[
+        "map",
+        "<",
+        ">",
+        "[",
+        "]",
+        "(",
+        ")",
+        "/*",
+        "//",
+        "'",
+        "json_name",
+        "enum",
+        "oneof",
+        "option",
+        "group",
+        "0x",
+        "09",
+        "-1",
+    ],
+]
+SOURCES = st.lists(st.sampled_from(WORDS), max_size=60).map(" ".join) | st.builds(
+    lambda start, words, end: PUBLISHED[:start] + words + PUBLISHED[end:],
+    st.integers(0, len(PUBLISHED)),
+    st.lists(st.sampled_from(WORDS), max_size=3).map(" ".join),
+    st.integers(0, len(PUBLISHED)),
+)
+
+
+@fuzzed
+@given(SOURCES)
+@example("message A {" * 90_000)
+@example("message A { option x = " + "{" * 1_000_000)
+@example("/*" * 500_000)
+@example('"' * 2**20)
+def test_any_source_of_a_protobuf_schema_is_read_quickly_or_unusable(text: str) -> None:
+    began = thread_time()
+    with suppress(UnusableSchema):
+        reader_of(RegisteredSchema("PROTOBUF", text))
+    assert thread_time() - began < MAX_CPU_SECONDS
