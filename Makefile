@@ -1,6 +1,6 @@
 # Daily commands. Needs make and Python 3.11 or later with its venv module; PYTHON selects another interpreter.
 .DEFAULT_GOAL := help
-.PHONY: help demo migrate run-consumer reference run-api test chaos mutations endurance fuzz simulate check check-python format bench web screenshots image sbom package release-dry-run audit e2e venv lock
+.PHONY: help demo migrate run-consumer reference run-api test chaos mutations endurance fuzz simulate simulate-guards check check-python format bench web screenshots image sbom package release-dry-run audit e2e venv lock
 
 PYTHON ?= python3
 LONG ?= 1
@@ -74,6 +74,9 @@ fuzz: venv ## Fuzz decoder, HTTP and cursors with corrupted input (MINUTES=60)
 
 simulate: venv ## Simulate the consumer with SEEDS=10000 random schedules of faults, from FIRST=0 (FIRST=7 SEEDS=1 replays one)
 	@$(BIN)/python -m tests.simulation --first $(FIRST) --seeds $(SEEDS) $(ARGS)
+
+simulate-guards: venv ## Break each guarantee of the consumer, and require that a simulation fails (an hour)
+	@$(BIN)/python -m tests.simulation.guards $(ARGS)
 
 check: web check-python ## Build the page with its type check, run make check-python, and check the workflows with zizmor
 	@$(BIN)/zizmor --quiet --offline .github
