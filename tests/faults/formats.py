@@ -91,7 +91,8 @@ class FormattedOrders:
 
     @property
     def settings(self) -> dict[str, str]:
-        return {"ORDERS_REGISTRY__URLS": self.registry.url}
+        """Settings of a member. Some generated faults begin like a message with a schema: it is not asked for long."""
+        return {"ORDERS_REGISTRY__URLS": self.registry.url, "ORDERS_REGISTRY__UNKNOWN_ID_ATTEMPTS": "2"}
 
     def send(self, seconds: float, plan: Plan = MIX, more: Iterable[Message] = ()) -> BackgroundProducer:
         """Produce the plan's stream in the background at the usual rate, and then further messages."""

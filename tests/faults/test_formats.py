@@ -24,7 +24,6 @@ KILL_AT, NTH = "before-commit", 8
 VALID = replace(MIX, invalid=0)
 MEMORY_MIB = 256
 """The documented memory limit of a consumer (docs/limits.md)."""
-FEW_ATTEMPTS = {"ORDERS_REGISTRY__UNKNOWN_ID_ATTEMPTS": "2"}
 LAGGING = {"ORDERS_REGISTRY__UNKNOWN_ID_ATTEMPTS": "40", "ORDERS_RETRY__MAX_BACKOFF": "0.5"}
 """Attempts for ten seconds: the registry starts without schemas."""
 
@@ -53,7 +52,7 @@ def test_without_a_fault(orders: FormattedOrders, message_format: str) -> None:
 @every_format
 def test_bad_messages(orders: FormattedOrders) -> None:
     """Among them are messages that would take more memory than the consumer has."""
-    members = orders.workload.members(**orders.settings, **FEW_ATTEMPTS)
+    members = orders.workload.members(**orders.settings)
     orders.send(3, INVALID, orders.poison())
     orders.workload.assert_exact()
     assert max(member.peak_mib() for member in members) < MEMORY_MIB
