@@ -17,7 +17,7 @@ from tests.simulation.nemesis import Pair
 from tests.simulation.plan import plan_of
 from tests.simulation.simulation import simulate
 
-SEEDS_OF_A_CHUNK: Final = 25
+SEEDS_OF_A_CHUNK: Final = 5
 MAX_REPORTS: Final = 5
 
 
