@@ -25,6 +25,7 @@ LABELS: Final = {
     "path": "payment.amount, payment.goods_total",
     "sqlstate_class": "the first two characters of the SQLSTATE; `none` without one",
     "kind": ", ".join(KINDS),
+    "topic": "topics of the partitions assigned to this member",
     "partition": "numbers of the partitions assigned to this member",
     "handler": "route templates; `none` if no route matches",
     "method": "GET, HEAD, POST, other",
@@ -152,21 +153,25 @@ class PartitionMetrics:
         self.lag_messages = create.gauge(
             "lag_messages",
             "Messages of a partition, up to the last stable offset, that are not stored or dead-lettered yet.",
+            "topic",
             "partition",
         )
         self.lag_seconds = create.gauge(
             "lag_seconds",
             "Age of the last finished record, or seconds since the lag was last 0 if that is less; 0 without lag.",
+            "topic",
             "partition",
         )
         self.open_transaction_messages = create.gauge(
             "open_transaction_messages",
             "Messages of a partition after the last stable offset (open producer transactions).",
+            "topic",
             "partition",
         )
         self.stalled_seconds = create.gauge(
             "partition_stalled_seconds",
             "Seconds since the last progress in a partition with a backlog; 0 without one.",
+            "topic",
             "partition",
         )
 

@@ -3,6 +3,7 @@
 from typing import Final, NamedTuple
 
 from service.entities.dead_letter_headers import Headers, read_origin
+from service.entities.partition import Partition
 from service.entities.version import RecordCoordinates
 
 HEADER_BYTES: Final = 150
@@ -28,6 +29,10 @@ class Record(NamedTuple):
         """Size in memory: a message with many small headers takes many times its size on the wire."""
         headers = sum(HEADER_BYTES + len(name) + len(value or b"") for name, value in self.headers or ())
         return len(self.value or b"") + len(self.key or b"") + headers
+
+    @property
+    def topic_partition(self) -> Partition:
+        return Partition(self.topic, self.partition)
 
     @property
     def coordinates(self) -> RecordCoordinates:

@@ -7,6 +7,7 @@ from typing import NamedTuple, TypeVar
 
 from service.entities.dead_letter import DeadLetter
 from service.entities.message_format import MessageFormat
+from service.entities.partition import Partition
 from service.entities.record import Record
 from service.entities.version import VersionedOrder
 
@@ -49,21 +50,23 @@ class Batch:
     """Of the records that the writing thread has decoded. The reading thread counts them."""
     message_flags: bytearray = field(default_factory=bytearray)
     """1 for each bad message, 0 for each order, in order of consumption."""
-    first_offsets: dict[int, int] = field(default_factory=dict)
+    first_offsets: dict[Partition, int] = field(default_factory=dict)
     """Offset of the first record, by partition."""
-    next_offsets: dict[int, int] = field(default_factory=dict)
+    next_offsets: dict[Partition, int] = field(default_factory=dict)
     """Offset after the last record, by partition."""
-    last_timestamps_ms: dict[int, int] = field(default_factory=dict)
+    last_timestamps_ms: dict[Partition, int] = field(default_factory=dict)
     """Timestamp of the last record, by partition."""
     tombstones: int = 0
     bytes: int = 0
     items: int = 0
-    probed_offsets: Mapping[int, int] = field(default_factory=dict)
+    probed_offsets: Mapping[Partition, int] = field(default_factory=dict)
     """Offsets by partition. Later orders were stored: if an earlier one is rejected, its data is at fault."""
     starts_over: bool = False
     """Whether the batch is a probe, and the probes before it have tried everything that is held back."""
-    dropped: frozenset[int] = frozenset()
+    dropped: frozenset[Partition] = frozenset()
     """Partitions that were revoked: their records belong to another member."""
+    _last_partition: Partition = field(default=Partition("", -1), init=False, repr=False, compare=False)
+    """Of the last record: most records have the same one as the record before."""
 
     def __len__(self) -> int:
         return len(self.orders) + len(self.dead_letters) + self.tombstones + len(self.undecoded)
@@ -81,20 +84,22 @@ class Batch:
         )
 
     @property
-    def start_offsets(self) -> dict[int, int]:
+    def start_offsets(self) -> dict[Partition, int]:
         """The offset, by owned partition, to read from if the batch is discarded."""
         return {partition: offset for partition, offset in self.first_offsets.items() if self.owns(partition)}
 
     @property
-    def commit_offsets(self) -> dict[int, int]:
+    def commit_offsets(self) -> dict[Partition, int]:
         """The offset, by owned partition, to commit once the batch is written."""
         return {partition: offset for partition, offset in self.next_offsets.items() if self.owns(partition)}
 
     def track(self, record: Record) -> None:
         """Count the size and the offset of a consumed record."""
-        partition, offset = record.partition, record.offset
-        self.first_offsets.setdefault(partition, offset)
-        self.next_offsets[partition] = offset + 1
+        partition = self._last_partition
+        if record.partition != partition.number or record.topic != partition.topic:
+            partition = self._last_partition = record.topic_partition
+            self.first_offsets.setdefault(partition, record.offset)
+        self.next_offsets[partition] = record.offset + 1
         self.last_timestamps_ms[partition] = record.timestamp_ms
         self.bytes += record.size
 
@@ -112,14 +117,16 @@ class Batch:
 
     def is_already_probed(self, rejected: ConsumedOrder) -> bool:
         """Return whether a probe showed that a rejected order, not the database, is at fault."""
-        return rejected.record.offset < self.probed_offsets.get(rejected.record.partition, 0)
+        return rejected.record.offset < self.probed_offsets.get(rejected.record.topic_partition, 0)
 
-    def drop(self, partitions: frozenset[int]) -> None:
+    def drop(self, partitions: frozenset[Partition]) -> None:
         self.dropped |= partitions & self.next_offsets.keys()
 
     def owned(self, messages: list[_Message]) -> list[_Message]:
         """Return the messages of owned partitions."""
-        return [message for message in messages if self.owns(message.record.partition)] if self.dropped else messages
+        if not self.dropped:
+            return messages
+        return [message for message in messages if self.owns(message.record.topic_partition)]
 
-    def owns(self, partition: int) -> bool:
+    def owns(self, partition: Partition) -> bool:
         return partition not in self.dropped

@@ -144,9 +144,9 @@ def wait_replaced(workload: Workload, other: Service) -> None:
     workload.wait_stored(MORE_THAN_ITS_SHARE)
 
 
-def partitions_of(member: Service) -> set[int]:
+def partitions_of(member: Service) -> set[str]:
     """Return the member's partitions, according to its log."""
-    owned = set[int]()
+    owned = set[str]()
     for line in member.log.read_text().splitlines():
         event = msgspec.json.decode(line)
         if event["event"] == "partitions changed":

@@ -59,7 +59,7 @@ def test_partitions_with_offsets_in_an_open_transaction_are_logged_and_read_when
     with transaction_with_offsets(harness):
         service = harness.consumer()
         events = eventually(lambda: service.logged("a transaction holds them"), 30)
-        assert events[0]["partitions"] == [*range(PARTITIONS)]
+        assert events[0]["partitions"] == [f"{harness.topic}-{number}" for number in range(PARTITIONS)]
         assert harness.stored() == set()
     harness.wait_stored(uids(sent))
 

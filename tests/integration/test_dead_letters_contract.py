@@ -12,6 +12,7 @@ from confluent_kafka.cimpl import NewTopic
 
 from service.config import KafkaSettings
 from service.entities.dead_letter import DeadLetter, Reason
+from service.entities.partition import Partition
 from service.entities.record import Record
 from service.errors import DeadLettersUnavailable
 from service.handler.kafka.client import properties
@@ -36,6 +37,7 @@ KEYS = [b"a", b"b", b"c"]
 class Setup(ABC):
     """One implementation and what it has delivered. Its dead-letter topic is unavailable until `make_available`."""
 
+    topic: str
     dead_letters: DeadLetters
     commits: bool
 
@@ -52,6 +54,8 @@ class Setup(ABC):
 
 
 class InMemorySetup(Setup):
+    topic = "orders"
+
     def __init__(self, *, commits: bool) -> None:
         self.dead_letters = self._fake = FakeDeadLetters(commits=commits)
         self._fake.refusals = 1
@@ -64,11 +68,12 @@ class InMemorySetup(Setup):
         return sorted(each.record.key or b"" for each in self._fake.sent)
 
     def committed(self) -> dict[int, int]:
-        return {partition: offset for each in self._fake.committed for partition, offset in each.items()}
+        return {partition.number: offset for each in self._fake.committed for partition, offset in each.items()}
 
 
 class KafkaSetup(Setup):
     def __init__(self, harness: Harness, kafka: KafkaSettings, dead_letters: DeadLetters, *, commits: bool) -> None:
+        self.topic = kafka.topic
         self.dead_letters = dead_letters
         self.commits = commits
         self._harness = harness
@@ -108,7 +113,7 @@ def setup(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
         client = properties.transactional(kafka, f"{kafka.group_id}-1")
         group = _joined(consumer, kafka)
         quiet = properties.silent_consumer(kafka)
-        checks = TransactionChecks(kafka.topic, AdminClient(quiet), partial(Consumer, quiet))
+        checks = TransactionChecks(AdminClient(quiet), partial(Consumer, quiet))
         encoder = DeadLetterEncoder(kafka.group_id)
         made_exact = TransactionalDeadLetters(lambda: client, kafka.dead_letter_topic, encoder, group, checks)
         with closing(made_exact):
@@ -118,34 +123,34 @@ def setup(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
 def _joined(consumer: Consumer, kafka: KafkaSettings) -> ConsumerGroup:
     consumer.subscribe([kafka.topic])
     eventually(lambda: consumer.poll(0.1) is None and consumer.assignment(), TIMEOUT_SECONDS, "the assignment")
-    group = ConsumerGroup(kafka.topic, is_transactional=True)
+    group = ConsumerGroup((kafka.topic,), is_transactional=True)
     group.refresh(consumer)
     return group
 
 
 def test_a_batch_without_dead_letters_delivers_none(setup: Setup) -> None:
     setup.make_available()
-    assert setup.dead_letters.send_and_commit(_batch(), []) is setup.commits
+    assert setup.dead_letters.send_and_commit(_batch(setup), []) is setup.commits
     assert setup.delivered() == []
     assert setup.committed() == ({0: 3} if setup.commits else {})
 
 
 def test_all_dead_letters_are_acknowledged(setup: Setup) -> None:
     setup.make_available()
-    assert setup.dead_letters.send_and_commit(_batch(), _dead_letters()) is setup.commits
+    assert setup.dead_letters.send_and_commit(_batch(setup), _dead_letters(setup)) is setup.commits
     assert setup.delivered() == KEYS
     assert setup.committed() == ({0: 3} if setup.commits else {})
 
 
 def test_unacknowledged_dead_letters_are_returned_and_can_be_sent_again(setup: Setup) -> None:
     with pytest.raises(DeadLettersUnavailable) as failure:
-        setup.dead_letters.send_and_commit(_batch(), _dead_letters())
+        setup.dead_letters.send_and_commit(_batch(setup), _dead_letters(setup))
     assert setup.committed() == {}
     setup.make_available()
     results: list[bool] = []
 
     def attempt() -> bool:
-        results.append(setup.dead_letters.send_and_commit(_batch(), failure.value.unsent))
+        results.append(setup.dead_letters.send_and_commit(_batch(setup), failure.value.unsent))
         return True
 
     eventually(attempt)  # the client knows a new topic only after its next metadata request
@@ -153,10 +158,10 @@ def test_unacknowledged_dead_letters_are_returned_and_can_be_sent_again(setup: S
     assert setup.delivered() == KEYS
 
 
-def _batch() -> Batch:
-    return Batch(next_offsets={0: len(KEYS)})
+def _batch(setup: Setup) -> Batch:
+    return Batch(next_offsets={Partition(setup.topic, 0): len(KEYS)})
 
 
-def _dead_letters() -> list[DeadLetter]:
-    records = [Record("orders", 0, offset, 1_000, key, b"faulty", []) for offset, key in enumerate(KEYS)]
+def _dead_letters(setup: Setup) -> list[DeadLetter]:
+    records = [Record(setup.topic, 0, offset, 1_000, key, b"faulty", []) for offset, key in enumerate(KEYS)]
     return [DeadLetter(record, Reason.INVALID, "sm_id: is missing") for record in records]

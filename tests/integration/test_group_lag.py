@@ -9,6 +9,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from local import broker
+from service.entities.partition import Partition
 from service.handler.kafka.client.group_lag import GroupLag
 from service.handler.kafka.client.topic_id import TopicId, fetch_topic_id
 from service.handler.kafka.dead_letters.transaction_checks import TransactionChecks
@@ -67,15 +68,15 @@ def test_lag_and_dead_letters_are_counted(kafka_server: "Kafka", topic: str) -> 
 def test_offsets_of_a_deleted_topic_are_not_committed_in_the_recreated_one(kafka_server: "Kafka", topic: str) -> None:
     servers = kafka_server.bootstrap_servers
     admin, lag = AdminClient({"bootstrap.servers": servers}), group_lag(servers, topic)
-    checks = TransactionChecks(topic, admin, partial(Consumer, {"bootstrap.servers": servers, "group.id": topic}))
+    checks = TransactionChecks(admin, partial(Consumer, {"bootstrap.servers": servers, "group.id": topic}))
     topic_id = fetch_topic_id(admin, topic, 10)
     produce(servers, topic, 9)
     commit(servers, topic, 0, 2, TopicId("AAAAAAAAAAAAAAAAAAAAAQ").commit_metadata)
     assert counts(lag) == (9, 0)
-    assert not checks.have_committed({0: 2}, topic_id)
+    assert not checks.have_committed({Partition(topic, 0): 2}, {topic: topic_id})
     commit(servers, topic, 0, 2, topic_id.commit_metadata)
     assert counts(lag) == (7, 0)
-    assert checks.have_committed({0: 2}, topic_id)
+    assert checks.have_committed({Partition(topic, 0): 2}, {topic: topic_id})
 
 
 def test_a_missing_topic_has_no_messages(kafka_server: "Kafka") -> None:

@@ -112,7 +112,7 @@ def consumer_of(harness: Harness, batches: Interruption, decoded: list[datetime]
         decoded.append(datetime.now(UTC))
         return decoded[-1]
 
-    group, metrics = ConsumerGroup(harness.topic), ConsumerMetrics(CollectorRegistry())
+    group, metrics = ConsumerGroup((harness.topic,)), ConsumerMetrics(CollectorRegistry())
     member = properties.consumer(kafka_of(harness))
     decoder = message_decoder(now=now)
     log = structlog.get_logger("test")

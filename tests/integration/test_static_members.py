@@ -30,9 +30,9 @@ def static_member(harness: Harness, name: str) -> Service:
     return harness.consumer(**SESSION_TIMEOUT, **{INSTANCE_ID: name})
 
 
-def owned(member: Service) -> set[int]:
+def owned(member: Service) -> set[str]:
     """Return the partitions that the member owns, by its log."""
-    partitions = set[int]()
+    partitions = set[str]()
     for change in member.logged("partitions changed"):
         changed = set(change["partitions"])
         partitions = partitions | changed if change["kind"] == "assigned" else partitions - changed

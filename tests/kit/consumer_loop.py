@@ -28,6 +28,7 @@ from tests.kit.decoding import message_decoder
 from tests.kit.factories import order_document
 from tests.kit.fake_consumer import TOPIC, FakeAdmin, FakeConsumer
 from tests.kit.fakes import FakeDeadLetters, FakeStore
+from tests.kit.order_partitions import numbered
 from tests.kit.policies import circuit_breaker_policy, retry_backoff
 
 SECONDS = 10.0
@@ -74,10 +75,10 @@ class BatchGate:
 
     def __call__(self, write: Write) -> Write:
         def gated(batch: Batch) -> Outcome:
-            self.started.append(dict(batch.first_offsets))
+            self.started.append(numbered(batch.first_offsets))
             assert self.gate.wait(SECONDS)
             outcome = write(batch)
-            self.finished.append(batch.commit_offsets)
+            self.finished.append(numbered(batch.commit_offsets))
             return outcome
 
         return gated
@@ -113,8 +114,8 @@ class LoopSetup:
         self.admin = FakeAdmin()
         self.metrics = metrics
         self.created: list[ScriptedConsumer] = []
-        self.group = ConsumerGroup(TOPIC)
-        self.group.topic_id = NO_TOPIC_ID
+        self.group = ConsumerGroup((TOPIC,))
+        self.group.set_topic_id(TOPIC, NO_TOPIC_ID)
         self.consumer = LoopWiring(
             clients=GroupClients(group=self.group, connect=cast("Any", self._create), admin=cast("Any", self.admin)),
             builder=BatchBuilder(message_decoder(), FakeStore.prepare, metrics),

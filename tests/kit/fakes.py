@@ -7,6 +7,7 @@ test_distribute.py.
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from service.entities.dead_letter import DeadLetter
 from service.entities.order import Order
@@ -19,6 +20,9 @@ from service.usecases.ports.operations import (
     TableDistribution,
     UnreadableRecordBatch,
 )
+
+if TYPE_CHECKING:
+    from service.entities.partition import Partition
 
 POISON = "poison"
 """The customer_id of orders that a fake store rejects."""
@@ -73,7 +77,7 @@ class FakeDeadLetters:
         self.sent: list[DeadLetter] = []
         self.refusals = 0
         self._commits = commits
-        self.committed: list[Mapping[int, int]] = []
+        self.committed: list[Mapping[Partition, int]] = []
 
     def send_and_commit(self, batch: CommittableBatch, dead_letters: Sequence[DeadLetter]) -> bool:
         if not self.refusals:

@@ -131,7 +131,7 @@ class Member:
     def _verify_committed(self) -> None:
         """Verify that the group has committed what this member has processed, as its log says."""
         for partition, progress in self.consumer.pipeline.progress.partitions.items():
-            committed = self._broker.coordinator.offsets.get((TOPIC, partition))
+            committed = self._broker.coordinator.offsets.get(partition)
             if progress.is_ours and progress.offset and (committed is None or committed.offset < progress.offset):
                 raise Violation(f"the log says that offset {progress.offset} of partition {partition} was committed")
 
@@ -196,13 +196,13 @@ class Member:
         return verified
 
     def _dead_letters(self) -> DeadLetterProducer | TransactionalDeadLetters:
-        self._group = ConsumerGroup(TOPIC, is_transactional=self._plan.exactly_once)
+        self._group = ConsumerGroup((TOPIC,), is_transactional=self._plan.exactly_once)
         self._admin: Any = SimulatedAdmin(self._broker)
         encoder = DeadLetterEncoder(KAFKA.group_id)
         if not self._plan.exactly_once:
             return DeadLetterProducer(partial(properties.producer, KAFKA), DEAD_LETTER_TOPIC, encoder, self.stop)
         client = partial(properties.transactional, KAFKA, f"transaction of {self.process.name}")
-        checks = TransactionChecks(TOPIC, cast("Any", self._admin), lambda: cast("Any", self._consumer({})))
+        checks = TransactionChecks(cast("Any", self._admin), lambda: cast("Any", self._consumer({})))
         return TransactionalDeadLetters(client, DEAD_LETTER_TOPIC, encoder, self._group, checks)
 
     def _connect(self, added: dict[str, Any]) -> SimulatedConsumer:

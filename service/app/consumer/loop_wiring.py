@@ -33,7 +33,7 @@ from service.handler.kafka.consumer.reports.stalled_partitions import StalledPar
 from service.handler.kafka.consumer.shutdown import Shutdown
 from service.handler.kafka.consumer.state_actions import PAUSE_AFTER_SECONDS, StateActions
 from service.handler.kafka.consumer.topic.id_lookup import TopicIdLookup
-from service.handler.kafka.consumer.topic.identity import TopicIdentity
+from service.handler.kafka.consumer.topic.identity import TopicIdentities, TopicIdentity
 from service.handler.kafka.consumer.topic.position_check import PositionCheck
 from service.handler.kafka.consumer.worker import BatchWorker
 from service.metrics import ConsumerMetrics
@@ -82,10 +82,6 @@ class LoopWiring:
             stop=self.stop,
         )
 
-    @property
-    def _topic(self) -> str:
-        return self.clients.group.topic
-
     @cached_property
     def _client(self) -> Consumer:
         """The group's member, which calls these parts back in its polls."""
@@ -114,7 +110,7 @@ class LoopWiring:
 
     @cached_property
     def _errors(self) -> ClientErrors:
-        return ClientErrors(self._topic, self._failure, self.log)
+        return ClientErrors(self._failure, self.log)
 
     @cached_property
     def _fetch(self) -> FetchControl:
@@ -154,11 +150,14 @@ class LoopWiring:
     @cached_property
     def _position_check(self) -> PositionCheck:
         """The part that withholds a partition's messages until its position is verified."""
-        lookup, timeout = TopicIdLookup(self.clients.admin, self._topic), self.settings.kafka.topic_id_timeout
+        group, timeout = self.clients.group, self.settings.kafka.topic_id_timeout
         return PositionCheck(
             client=self._client,
-            topic=self._topic,
-            identity=TopicIdentity(lookup, self.clients.group, self.log, timeout=timeout),
+            identities=TopicIdentities(
+                TopicIdLookup(self.clients.admin),
+                lambda topic: TopicIdentity(topic, group, self.log, timeout=timeout),
+                group.topics,
+            ),
             metrics=self.metrics.consumption,
             log=self.log,
         )
@@ -167,19 +166,17 @@ class LoopWiring:
     def _assignment(self) -> Assignment:
         return Assignment(
             client=self._client,
-            topic=self._topic,
             progress=self._progress,
             pipeline=self._pipeline,
             position_check=self._position_check,
             resets=OffsetResets(
                 client=self._client,
-                topic=self._topic,
                 progress=self._progress,
                 metrics=self.metrics.consumption,
                 log=self.log,
             ),
             fetch=self._fetch,
-            lag=Lag(PartitionEnds(self._client, self._topic), self._progress, self.metrics.partitions),
+            lag=Lag(PartitionEnds(self._client), self._progress, self.metrics.partitions),
         )
 
     @cached_property
@@ -211,7 +208,7 @@ class LoopWiring:
     def _rebalance(self) -> Rebalance:
         return Rebalance(
             client=self._client,
-            topic=self._topic,
+            topics=self.clients.group.topics,
             assignment=self._assignment,
             pipeline=self._pipeline,
             offsets=self._offsets,

@@ -107,7 +107,7 @@ def build(settings: Settings, stop: ShutdownEvent, middleware: BatchMiddleware) 
 
 
 def _group(settings: Settings) -> ConsumerGroup:
-    return ConsumerGroup(settings.kafka.topic, is_transactional=settings.dead_letters.exactly_once)
+    return ConsumerGroup((settings.kafka.topic,), is_transactional=settings.dead_letters.exactly_once)
 
 
 def _member(kafka: KafkaSettings, log: FilteringBoundLogger, added: dict[str, Any]) -> Consumer:
@@ -150,7 +150,7 @@ def _dead_letters(
     if not settings.dead_letters.exactly_once:
         return DeadLetterProducer(partial(properties.producer, kafka), kafka.dead_letter_topic, encoder, stop)
     client = partial(properties.transactional, kafka, f"{kafka.group_id}-{uuid4()}")
-    checks = TransactionChecks(kafka.topic, admin, lambda: Consumer(properties.silent_consumer(kafka)))
+    checks = TransactionChecks(admin, lambda: Consumer(properties.silent_consumer(kafka)))
     return TransactionalDeadLetters(client, kafka.dead_letter_topic, encoder, group, checks)
 
 

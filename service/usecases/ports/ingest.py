@@ -5,6 +5,7 @@ from typing import NamedTuple, Protocol
 
 from service.entities.dead_letter import DeadLetter
 from service.entities.order import Order
+from service.entities.partition import Partition
 from service.entities.version import RecordCoordinates, VersionedOrder
 from service.errors import StorageUnavailable
 
@@ -43,7 +44,7 @@ class OrderStore(Protocol):
 
 class CommittableBatch(Protocol):
     @property
-    def commit_offsets(self) -> Mapping[int, int]:
+    def commit_offsets(self) -> Mapping[Partition, int]:
         """The offset to commit, by partition. Each access leaves out the partitions that were revoked before it."""
 
 

@@ -17,9 +17,9 @@ MUTATIONS: Final = (
             "BatchPipeline.submit",
             "self.worker.submit(...)",
             "offsets, client = self.builder.batch.commit_offsets, self.state._fetch._client\n"
-            "unstored = [each for each in client.assignment() if each.partition in offsets]\n"
+            "unstored = [each for each in client.assignment() if (each.topic, each.partition) in offsets]\n"
             "for each in unstored:\n"
-            "    each.offset = offsets[each.partition]\n"
+            "    each.offset = offsets[each.topic, each.partition]\n"
             "client.commit(offsets=unstored, asynchronous=False)\n"
             "...",
         ),

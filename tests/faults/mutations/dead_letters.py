@@ -59,7 +59,7 @@ MUTATIONS: Final = (
         Replacement(
             "service/usecases/batch.py",
             "Batch.is_already_probed",
-            "rejected.record.offset < self.probed_offsets.get(rejected.record.partition, 0)",
+            "rejected.record.offset < self.probed_offsets.get(rejected.record.topic_partition, 0)",
             "False",
         ),
         ("test_orders.py::test_orders_are_stored_behind_orders_that_postgresql_always_rejects[seed-1]",),

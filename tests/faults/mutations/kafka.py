@@ -37,7 +37,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a deleted and recreated topic is noticed",
-        Replacement(TOPIC_IDENTITY, "TopicIdentity.fetch_new", "if self.exists:\n    ...", ""),
+        Replacement(TOPIC_IDENTITY, "TopicIdentity.on_answer", "if self.exists:\n    ...", ""),
         (
             "test_topics.py::test_the_topic_is_recreated_while_a_member_is_suspended[seed-1-at-least-once]",
             "test_topics.py::test_the_topic_is_recreated_while_a_member_is_suspended[seed-1-exactly-once]",

@@ -5,6 +5,7 @@ import pytest
 from service.entities.dead_letter import DeadLetter, Reason
 from service.usecases.batch import Batch, BatchLimits, ConsumedOrder
 from tests.kit.factories import SAMPLE, record, versioned
+from tests.kit.order_partitions import P0, P1
 from tests.kit.policies import batch_limits
 
 ITEM = SAMPLE["items"][0]
@@ -32,9 +33,9 @@ def test_offsets_run_from_the_first_record_to_after_the_last_of_each_partition()
     take(batch, 100, partition=1)
     reject(batch, 6)
     skip(batch, 7)
-    assert batch.start_offsets == {0: 5, 1: 100}
-    assert batch.commit_offsets == {0: 8, 1: 101}
-    assert batch.last_timestamps_ms == {0: 1_007, 1: 1_100}
+    assert batch.start_offsets == {P0: 5, P1: 100}
+    assert batch.commit_offsets == {P0: 8, P1: 101}
+    assert batch.last_timestamps_ms == {P0: 1_007, P1: 1_100}
 
 
 def test_message_flags_are_in_order_of_consumption_without_tombstones() -> None:
@@ -68,22 +69,22 @@ def test_a_dropped_partition_is_neither_committed_nor_reread() -> None:
     batch = Batch()
     take(batch, 5)
     take(batch, 100, partition=1)
-    batch.drop(frozenset({0}))
-    assert (batch.owns(0), batch.owns(1)) == (False, True)
-    assert (batch.start_offsets, batch.commit_offsets) == ({1: 100}, {1: 101})
+    batch.drop(frozenset({P0}))
+    assert (batch.owns(P0), batch.owns(P1)) == (False, True)
+    assert (batch.start_offsets, batch.commit_offsets) == ({P1: 100}, {P1: 101})
 
 
 def test_a_batch_that_dropped_a_partition_must_be_submitted() -> None:
     batch = Batch()
     take(batch, 5)
-    batch.drop(frozenset({0}))
+    batch.drop(frozenset({P0}))
     assert batch.must_submit(batch_limits())
 
 
 def test_dropping_a_partition_without_records_does_not_fill_the_batch() -> None:
     batch = Batch()
-    batch.drop(frozenset({0}))
+    batch.drop(frozenset({P0}))
     assert not batch.must_submit(batch_limits())
     take(batch, 5)
-    assert batch.owns(0)
-    assert batch.commit_offsets == {0: 6}
+    assert batch.owns(P0)
+    assert batch.commit_offsets == {P0: 6}

@@ -7,6 +7,7 @@ from service.usecases.ports.ingest import StoreCounts
 from tests.kit.factories import record
 from tests.kit.fakes import FakeDeadLetters
 from tests.kit.ingest import Setup, batch_of, held_back, unavailable
+from tests.kit.order_partitions import P0, P1
 from tests.kit.policies import circuit_breaker_policy
 
 # Memory
@@ -78,7 +79,7 @@ def test_a_transactional_producer_gets_every_batch() -> None:
     setup = Setup(dead_letters=FakeDeadLetters(commits=True))
     assert setup.ingest(batch_of(10)).is_committed
     assert setup.ingest(batch_of(0, bad=3)).is_committed
-    assert setup.dead_letters.committed == [{0: 10}, {0: 3}]
+    assert setup.dead_letters.committed == [{P0: 10}, {P0: 3}]
 
 
 def test_without_transactions_the_reading_thread_commits() -> None:
@@ -108,7 +109,7 @@ def test_orders_of_a_revoked_partition_are_not_retried() -> None:
     setup = Setup()
     batch = batch_of(10, partitions=2)
     setup.store.failures += unavailable(1)
-    setup.before_retry = lambda: batch.drop(frozenset({1}))
+    setup.before_retry = lambda: batch.drop(frozenset({P1}))
     assert setup.ingest(batch).counts == StoreCounts(new=5)
     assert {found.source.partition for found in setup.store.orders.values()} == {0}
     assert len(batch) == 10  # the batch itself stays as it was filled
@@ -117,7 +118,7 @@ def test_orders_of_a_revoked_partition_are_not_retried() -> None:
 def test_dead_letters_of_a_revoked_partition_are_not_sent() -> None:
     setup = Setup()
     batch = batch_of(10, poison=(1,), partitions=2)
-    batch.drop(frozenset({1}))
+    batch.drop(frozenset({P1}))
     assert setup.ingest(batch).dead_letters == []
 
 
@@ -125,7 +126,7 @@ def test_dead_letters_of_a_revoked_partition_are_not_sent_again() -> None:
     setup = Setup()
     setup.dead_letters.refusals = 1
     batch = batch_of(0, bad=10, partitions=2)
-    setup.before_retry = lambda: batch.drop(frozenset({1}))
+    setup.before_retry = lambda: batch.drop(frozenset({P1}))
     setup.ingest(batch)
     assert {each.record.partition for each in setup.dead_letters.sent[1:]} == {0}
 
@@ -134,6 +135,6 @@ def test_a_batch_without_partitions_stops_retrying() -> None:
     setup = Setup()
     batch = batch_of(10)
     setup.store.failures += unavailable(1)
-    setup.before_retry = lambda: batch.drop(frozenset({0}))
+    setup.before_retry = lambda: batch.drop(frozenset({P0}))
     assert setup.ingest(batch).counts == StoreCounts()
     assert setup.store.calls == [10]

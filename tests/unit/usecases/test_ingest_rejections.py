@@ -8,6 +8,7 @@ from service.usecases.ports.ingest import StoreCounts
 from service.usecases.store_batch import split_around
 from tests.kit.fakes import FakeStore
 from tests.kit.ingest import Setup, batch_of, held_back
+from tests.kit.order_partitions import P0
 from tests.kit.policies import circuit_breaker_policy
 
 
@@ -96,7 +97,7 @@ def test_orders_that_a_probe_found_at_fault_are_dead_lettered() -> None:
     setup = rejecting()
     assert setup.ingest(batch_of(1)).decision is Decision.REREAD
     again = batch_of(20, poison=tuple(range(20)))
-    again.probed_offsets = {0: 12}
+    again.probed_offsets = {P0: 12}
     assert len(setup.ingest(again).dead_letters) == 20
     assert "the database rejected the last 10 orders" in held_back(setup.ingest(batch_of(2, poison=(0, 1))))
 

@@ -7,6 +7,7 @@ from service.errors import ConcurrentChange, StatementTimedOut, Stopped, Storage
 from service.usecases.outcome import StoreState
 from service.usecases.ports.ingest import StoreCounts
 from tests.kit.ingest import Setup, batch_of, unavailable
+from tests.kit.order_partitions import P0
 from tests.kit.policies import retry_backoff
 
 # PostgreSQL
@@ -83,7 +84,7 @@ def test_a_store_that_rejects_an_order_is_available() -> None:
 def test_a_batch_that_does_not_call_the_store_does_not_say_whether_it_is_available() -> None:
     setup = Setup()
     revoked = batch_of(2)
-    revoked.drop(frozenset({0}))
+    revoked.drop(frozenset({P0}))
     assert {setup.ingest(batch).store for batch in (batch_of(0, bad=3), revoked)} == {StoreState.NOT_CALLED}
 
 

@@ -50,7 +50,7 @@ DeadLettersCursor = Annotated[
         description="`next_cursor` of the previous page (opaque).",
     ),
 ]
-Partition = Annotated[
+PartitionNumber = Annotated[
     int, Path(ge=0, le=MAX_PARTITION, description="Partition of the dead-letter topic.", examples=[0])
 ]
 Offset = Annotated[int, Path(ge=0, le=MAX_OFFSET, description="Offset in that partition.", examples=[0])]
@@ -116,7 +116,7 @@ def router(dead_letters: DeadLetterReader) -> Router:
         responses=WHOLE_RESPONSES,
         summary="Get a dead letter",
     )
-    async def get_dead_letter(partition: Partition, offset: Offset) -> Response:
+    async def get_dead_letter(partition: PartitionNumber, offset: Offset) -> Response:
         dead_letter = await dead_letters.find(partition, offset)
         if dead_letter is None:
             raise Problem(ProblemType.DEAD_LETTER_NOT_FOUND, "no dead letter at this partition and offset")

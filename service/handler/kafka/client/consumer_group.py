@@ -1,13 +1,15 @@
-"""The consumer group, its topic and the topic's id: shared by the consumer and the producer of dead letters."""
+"""The consumer group, its topics and their ids: shared by the consumer and the producer of dead letters."""
 
 import struct
-from collections.abc import Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer
 
 from service.errors import GroupChanged
-from service.handler.kafka.client.topic_id import NO_TOPIC_ID, TopicId, offsets_to_commit
+from service.handler.kafka.client.topic_id import TopicId
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _METADATA: Final = struct.Struct("=7si")
 """The start of librdkafka's serialized group metadata: its format, and the generation."""
@@ -21,12 +23,16 @@ class ConsumerGroup:
     serves one thread at a time: the reading thread copies the metadata that such a commit needs.
     """
 
-    def __init__(self, topic: str, *, is_transactional: bool = False) -> None:
-        self.topic = topic
+    def __init__(self, topics: tuple[str, ...], *, is_transactional: bool = False) -> None:
+        self.topics = topics
         self._is_transactional = is_transactional
         self._metadata = b""
-        self.topic_id: TopicId | None = None
-        """Set by the reading thread. None until it is known."""
+        self.topic_ids: Mapping[str, TopicId] = {}
+        """Those that are known, by topic. The reading thread replaces the mapping, and never changes it."""
+
+    def set_topic_id(self, topic: str, topic_id: TopicId) -> None:
+        """Set the id of a topic. Called by the reading thread."""
+        self.topic_ids = {**self.topic_ids, topic: topic_id}
 
     def refresh(self, consumer: Consumer) -> None:
         """Copy the metadata, whose generation may change at any poll. Called by the reading thread."""
@@ -43,10 +49,6 @@ class ConsumerGroup:
         if not has_generation(self._metadata):
             raise GroupChanged("this consumer is not a member of its group: it is joining again")
         return self._metadata
-
-    def offsets_to_commit(self, offsets: Mapping[int, int], topic_id: TopicId | None) -> list[TopicPartition]:
-        """Return the offsets with the topic id as metadata. Safe in any thread."""
-        return offsets_to_commit(self.topic, offsets, topic_id or NO_TOPIC_ID)
 
 
 def has_generation(metadata: bytes) -> bool:

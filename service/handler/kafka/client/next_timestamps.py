@@ -28,7 +28,7 @@ def next_timestamps(connect: Callable[[], Consumer], topic: str, offsets: Mappin
         remaining = set(offsets)
         consumer.assign([TopicPartition(topic, partition, offset) for partition, offset in offsets.items()])
         while remaining and (message := consumer.poll(max(deadline - monotonic(), 0))) is not None:
-            _, partition, _ = position_of(message)
+            (_, partition), _ = position_of(message)
             if partition not in remaining:
                 continue  # an error without a partition, or a message that arrived before the pause
             remaining.remove(partition)

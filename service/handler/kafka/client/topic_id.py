@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Final
 from confluent_kafka import KafkaException, TopicCollection, TopicPartition
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Iterable, Mapping
     from concurrent.futures import Future
 
     from confluent_kafka.admin import AdminClient
     from confluent_kafka.admin._topic import TopicDescription
+
+    from service.entities.partition import Partition
 
 _METADATA_TIMEOUT_SECONDS: Final = 0.2
 _PREFIX: Final = "topic-id="
@@ -49,35 +51,45 @@ NO_TOPIC_ID: Final = TopicId("")
 """Id of a topic whose broker has no topic ids, or does not return them."""
 
 
-def offsets_to_commit(topic: str, offsets: "Mapping[int, int]", topic_id: TopicId) -> list[TopicPartition]:
-    """Return the offsets as arguments of a commit, with the topic's id as metadata."""
-    return [TopicPartition(topic, partition, offset, topic_id.commit_metadata) for partition, offset in offsets.items()]
+def offsets_to_commit(offsets: "Mapping[Partition, int]", topic_ids: "Mapping[str, TopicId]") -> list[TopicPartition]:
+    """Return the offsets as arguments of a commit, with the ids of their topics, if they are known, as metadata."""
+    return [
+        TopicPartition(*partition, offset, topic_ids.get(partition.topic, NO_TOPIC_ID).commit_metadata)
+        for partition, offset in offsets.items()
+    ]
 
 
 def names_topic_id(committed: TopicPartition) -> bool:
     return (committed.metadata or "").startswith(_PREFIX)
 
 
-def describe_topic(admin: "AdminClient", topic: str, timeout: float) -> "Future[TopicDescription]":
-    return admin.describe_topics(TopicCollection([topic]), request_timeout=timeout)[topic]
+def describe_topics(
+    admin: "AdminClient", topics: "Collection[str]", timeout: float
+) -> "Mapping[str, Future[TopicDescription]]":
+    return admin.describe_topics(TopicCollection([*topics]), request_timeout=timeout)
 
 
 def fetch_topic_id(admin: "AdminClient", topic: str, timeout: float) -> TopicId:
     """Block until the broker returns the topic's id. Raises KafkaException."""
-    return topic_id_of(describe_topic(admin, topic, timeout), admin)
+    try:
+        return topic_id_of(describe_topics(admin, [topic], timeout)[topic])
+    except KafkaException as error:
+        request_controller(admin, [error])
+        raise
 
 
-def topic_id_of(answer: "Future[TopicDescription]", admin: "AdminClient") -> TopicId:
-    """Return the id in an answer to `describe_topic`. Raises KafkaException.
+def topic_id_of(answer: "Future[TopicDescription]") -> TopicId:
+    """Return the id in an answer to `describe_topics`. Raises KafkaException."""
+    text = str(answer.result().topic_id)
+    return NO_TOPIC_ID if text == _ZERO else TopicId(text)
+
+
+def request_controller(admin: "AdminClient", errors: "Iterable[KafkaException]") -> None:
+    """After a timeout of `describe_topics`, request new metadata, for at most 0.2 s.
 
     The client sends these requests to the broker that it knows as the controller. If that broker is dead, it would look
-    for another one only after five minutes. So after a timeout, new metadata is requested, for at most 0.2 s.
+    for another one only after five minutes.
     """
-    try:
-        text = str(answer.result().topic_id)
-    except KafkaException as error:
-        if error.args[0].name() == "_TIMED_OUT":
-            with suppress(KafkaException):
-                admin.list_topics(timeout=_METADATA_TIMEOUT_SECONDS)
-        raise
-    return NO_TOPIC_ID if text == _ZERO else TopicId(text)
+    if any(error.args[0].name() == "_TIMED_OUT" for error in errors):
+        with suppress(KafkaException):
+            admin.list_topics(timeout=_METADATA_TIMEOUT_SECONDS)

@@ -8,6 +8,7 @@ from typing import Final
 from confluent_kafka import OFFSET_END, Consumer, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from service.entities.partition import Partition
 from service.entities.record import Record
 from service.errors import KafkaRequestFailed
 from service.handler.kafka.client import error_codes
@@ -60,7 +61,8 @@ class TopicReader:
     @translated()
     def commit(self, offsets: Offsets) -> None:
         """Commit for the consumer's group."""
-        targets = offsets_to_commit(self.name, offsets, self._id)
+        positions = {Partition(self.name, partition): offset for partition, offset in offsets.items()}
+        targets = offsets_to_commit(positions, {self.name: self._id})
         call_within(READ_CALL_TIMEOUT_SECONDS, partial(self._consumer.commit, offsets=targets, asynchronous=False))
 
     def read(self, starts: Offsets, should_stop: Callable[[], bool], ends: Offsets | None = None) -> Iterator[Record]:
@@ -74,7 +76,7 @@ class TopicReader:
         if not remaining:
             return
         for message in poll_messages(self._consumer, should_stop):
-            _, partition, offset = position_of(message)
+            (_, partition), offset = position_of(message)
             is_end = self._is_end(message)
             if is_end or offset >= ends[partition] - 1:
                 remaining.discard(partition)
@@ -89,7 +91,7 @@ class TopicReader:
         if error is None:
             return False
         if error.code() == error_codes.BAD_COMPRESSION:
-            _, partition, offset = position_of(message)
+            (_, partition), offset = position_of(message)
             raise KafkaRequestFailed(
                 f"cannot read {self.name}, partition {partition}, offset {offset}: "
                 "the batch cannot be decompressed; set a larger receive.message.max.bytes in ORDERS_KAFKA__PROPERTIES"

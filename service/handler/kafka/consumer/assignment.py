@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
+from service.entities.partition import Partition
+from service.handler.kafka.client.partitions import partition_of, partition_set
 from service.handler.kafka.client.reassign import reassign, seek
 from service.handler.kafka.consumer.flow_control.fetch import FetchControl
 from service.handler.kafka.consumer.partitions.lag import Lag
@@ -17,7 +19,6 @@ from service.handler.kafka.consumer.topic.position_check import PositionCheck
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assignment:
     client: Consumer
-    topic: str
     progress: Progress
     pipeline: BatchPipeline
     position_check: PositionCheck
@@ -26,46 +27,44 @@ class Assignment:
     lag: Lag
 
     @property
-    def partitions(self) -> frozenset[int]:
-        return partition_numbers(self.client.assignment())
+    def partitions(self) -> frozenset[Partition]:
+        return partition_set(self.client.assignment())
 
     def add(self, partitions: list[TopicPartition]) -> None:
         self.client.incremental_assign(partitions)
         self.progress.on_assign()
-        self.position_check.add(partition_numbers(partitions))
+        self.position_check.add([*map(partition_of, partitions)])
         self.fetch.apply(partitions)
 
     def remove(self, partitions: list[TopicPartition]) -> None:
-        self._drop(partition_numbers(partitions))
+        self._drop(partition_set(partitions))
         self.client.incremental_unassign(partitions)
 
     def verify_positions(self) -> None:
         """Move partitions whose position belongs to a deleted topic of the same name, or is out of range."""
-        if topic_id := self.position_check.fetch_new_topic_id():
-            partitions = self.partitions
-            self._drop(partitions)
-            self.position_check.switch_topic(topic_id, partitions)
+        for topic, topic_id in self.position_check.fetch_new_topic_ids().items():
+            partitions = [each for each in sorted(self.partitions) if each.topic == topic]
+            self._drop(frozenset(partitions))
+            self.position_check.switch_topic(topic, topic_id, partitions)
         moved = self.position_check.verify()
         self._restart([each for each in moved if each.offset == OFFSET_BEGINNING])
-        if not self.position_check.awaits_topic_id:
-            moved += self.resets.reset(self.position_check.unverified)
+        moved += self.resets.reset(self.position_check.is_verified)
         if moved:
             self.fetch.apply(moved)
-            self.progress.clear_ends(partition_numbers(moved))
+            self.progress.clear_ends(partition_set(moved))
 
-    def on_out_of_range(self, partition: int) -> None:
+    def on_out_of_range(self, partition: Partition) -> None:
         self.position_check.on_out_of_range(partition)
         self.resets.add(partition)
 
     def on_statistics(self, statistics: Statistics) -> None:
-        assigned, fetched = self.partitions, statistics.fetched(self.topic)
-        committed = statistics.committed(self.topic)
-        self.progress.start_at({p: offset for p, offset in committed.items() if p in assigned})
+        assigned, fetched = self.partitions, statistics.fetched
+        self.progress.start_at({p: offset for p, offset in statistics.committed.items() if p in assigned})
         self.position_check.mark_position_known(fetched)
-        self.lag.ends.on_statistics(statistics.ends(self.topic), unfetched=assigned - fetched)
+        self.lag.ends.on_statistics(statistics.ends, unfetched=assigned - fetched)
 
-    def seek(self, offsets: dict[int, int]) -> None:
-        rejected = seek(self.client, [TopicPartition(self.topic, *position) for position in offsets.items()])
+    def seek(self, offsets: dict[Partition, int]) -> None:
+        rejected = seek(self.client, [TopicPartition(*partition, offset) for partition, offset in offsets.items()])
         if rejected:
             reassign(self.client, rejected)
             self.fetch.apply(rejected)
@@ -76,17 +75,13 @@ class Assignment:
 
     def _restart(self, partitions: list[TopicPartition]) -> None:
         """Ignore the group's offsets in a deleted topic: they are no offsets of the topic that is read now."""
-        restarted = partition_numbers(partitions)
-        self.resets.drop(restarted)
+        restarted = [*map(partition_of, partitions)]
+        self.resets.drop(frozenset(restarted))
         self.progress.restart(restarted)
 
-    def _drop(self, partitions: frozenset[int]) -> None:
+    def _drop(self, partitions: frozenset[Partition]) -> None:
         """Drop partitions that were revoked or recreated."""
         self.pipeline.drop(partitions)
         self.position_check.drop(partitions)
         self.resets.drop(partitions)
         self.lag.remove_gauges(partitions)
-
-
-def partition_numbers(partitions: list[TopicPartition]) -> frozenset[int]:
-    return frozenset(each.partition for each in partitions)

@@ -13,6 +13,7 @@ from service.usecases.batch import Batch, BatchLimits
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from service.entities.partition import Partition
     from service.metrics import ConsumerMetrics
 
 MAX_DECODED_MESSAGES: Final = 200
@@ -49,7 +50,7 @@ class BatchBuilder:
         if messages:
             self._mean_message_bytes = max(1, (self.batch.bytes - bytes_before) // len(messages))
 
-    def take(self, probed_offsets: "Mapping[int, int]") -> Batch:
+    def take(self, probed_offsets: "Mapping[Partition, int]") -> Batch:
         """Count and return the batch, and start an empty one with these `probed_offsets`."""
         batch = self.batch
         self._metrics.ingest.consumed.inc(len(batch))
@@ -58,6 +59,6 @@ class BatchBuilder:
         self.discard(probed_offsets)
         return batch
 
-    def discard(self, probed_offsets: "Mapping[int, int]") -> None:
+    def discard(self, probed_offsets: "Mapping[Partition, int]") -> None:
         """Start an empty batch. The caller reads the discarded messages again."""
         self.batch, self._decode_seconds = Batch(probed_offsets=probed_offsets), 0.0

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from confluent_kafka import Message
 
+from service.entities.partition import Partition
 from service.errors import Stopped
 from service.handler.kafka.client.record import position_of
 from service.handler.kafka.consumer.batch_builder import BatchBuilder
@@ -45,8 +46,8 @@ class BatchPipeline:
         if self.state.breaker_pause is None:
             self.builder.add(messages)
         else:
-            for _, partition, offset in map(position_of, messages):
-                self.state.breaker_pause.skip(partition, offset)
+            for message in messages:
+                self.state.breaker_pause.skip(*position_of(message))
 
     def submit(self) -> None:
         """Start writing the next batch; after a stop, submit nothing: the batch before it may have been abandoned."""
@@ -64,7 +65,7 @@ class BatchPipeline:
             self._on_result(result)
         return result
 
-    def revoke(self, partitions: frozenset[int], timeout: float) -> None:
+    def revoke(self, partitions: frozenset[Partition], timeout: float) -> None:
         """Wait for a running transaction with orders of these partitions, and drop what is not done."""
         self.builder.batch.drop(partitions)
         self.worker.wait_written(partitions, timeout)
@@ -85,7 +86,7 @@ class BatchPipeline:
         """End the writing thread; block for at most `timeout`."""
         self.worker.close(timeout)
 
-    def reach_end(self, partition: int, end: int) -> None:
+    def reach_end(self, partition: Partition, end: int) -> None:
         """Record that the client has read a partition to its end, unless messages before it are read again."""
         if self.state.breaker_pause is None:
             self.progress.reach_end(partition, end)
@@ -95,7 +96,7 @@ class BatchPipeline:
         if not self.state.must_reread:
             self.progress.advance_to_ends(self._batches)
 
-    def drop(self, partitions: frozenset[int]) -> None:
+    def drop(self, partitions: frozenset[Partition]) -> None:
         """Drop partitions that were revoked or recreated."""
         for batch in self._batches:
             batch.drop(partitions)

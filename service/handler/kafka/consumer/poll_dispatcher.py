@@ -44,7 +44,7 @@ class PollDispatcher:
         return bool(messages)
 
     def _on_error(self, message: Message, error: KafkaError) -> None:
-        _, partition, offset = position_of(message)
+        partition, offset = position_of(message)
         if error.code() == error_codes.PARTITION_EOF:
             if not self.position_check.withhold(partition, offset):  # otherwise messages before the end are read again
                 self.pipeline.reach_end(partition, offset)
@@ -56,5 +56,4 @@ class PollDispatcher:
     def _on_statistics(self, statistics: Statistics) -> None:
         self.metrics.dependency_up.labels("kafka").set(statistics.any_broker_is_up)
         self.assignment.on_statistics(statistics)
-        topic, assigned = self.assignment.topic, self.assignment.partitions
-        self.stalled.on_statistics(statistics.ends(topic), assigned, statistics.fetched(topic))
+        self.stalled.on_statistics(statistics.ends, self.assignment.partitions, statistics.fetched)

@@ -1,12 +1,14 @@
 """The callbacks of a rebalance: they run in polls, in the reading thread, and in `close`, while it waits."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from confluent_kafka import Consumer, TopicPartition
 from structlog.typing import FilteringBoundLogger
 
-from service.handler.kafka.consumer.assignment import Assignment, partition_numbers
+from service.handler.kafka.client.partitions import partition_set
+from service.handler.kafka.consumer.assignment import Assignment
 from service.handler.kafka.consumer.partitions.offsets import OffsetCommitter
 from service.handler.kafka.consumer.partitions.statistics import LatestStatistics
 from service.handler.kafka.consumer.pipeline import BatchPipeline
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rebalance:
     client: Consumer
-    topic: str
+    topics: Sequence[str]
     assignment: Assignment
     pipeline: BatchPipeline
     offsets: OffsetCommitter
@@ -30,7 +32,9 @@ class Rebalance:
 
     def subscribe(self) -> None:
         """Join the group at the next poll."""
-        self.client.subscribe([self.topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost)
+        self.client.subscribe(
+            [*self.topics], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
+        )
 
     def _on_assign(self, _client: Consumer, partitions: list[TopicPartition]) -> None:
         self.assignment.add(partitions)
@@ -39,7 +43,7 @@ class Rebalance:
 
     def _on_revoke(self, client: Consumer, partitions: list[TopicPartition]) -> None:
         """Commit finished batches before the partitions are revoked; their next owner reads the rest."""
-        self.pipeline.revoke(partition_numbers(partitions), self.revoke_timeout)
+        self.pipeline.revoke(partition_set(partitions), self.revoke_timeout)
         self.offsets.commit_now(client)
         self.assignment.remove(partitions)
         self._report("revoked", partitions)
@@ -51,4 +55,4 @@ class Rebalance:
 
     def _report(self, kind: str, partitions: list[TopicPartition]) -> None:
         self.metrics.rebalances.labels(kind).inc()
-        self.log.info("partitions changed", kind=kind, partitions=sorted(partition_numbers(partitions)))
+        self.log.info("partitions changed", kind=kind, partitions=[*map(str, sorted(partition_set(partitions)))])

@@ -50,7 +50,7 @@ class UndecodedRecords:
         """Decode the records of owned partitions, in order. Raises SchemaNotLoaded."""
         while batch.undecoded:
             record = batch.undecoded[0]
-            if batch.owns(record.partition):
+            if batch.owns(record.topic_partition):
                 decode_record(record, batch, self._decoder, self._prepare)
             batch.undecoded.popleft()
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import NamedTuple
 
+from service.entities.partition import Partition
 from service.usecases.batch import Batch
 from service.usecases.outcome import Decision, Outcome
 
@@ -65,7 +66,7 @@ class BatchWorker:
         with self._changed:
             return self._changed.wait_for(lambda: isinstance(self._slot, BatchResult), seconds)
 
-    def wait_written(self, partitions: frozenset[int], seconds: float) -> None:
+    def wait_written(self, partitions: frozenset[Partition], seconds: float) -> None:
         """Block while a transaction with orders of these partitions runs, but not while it waits for a retry.
 
         Return at once after `close`, which has waited.

@@ -1,6 +1,6 @@
 """Asks the brokers whether a transaction of dead letters may begin, and whether one was committed."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Final
@@ -8,8 +8,10 @@ from typing import Final
 from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from service.entities.partition import Partition
 from service.errors import GroupChanged
 from service.handler.kafka.client.offset_queries import committed_offsets
+from service.handler.kafka.client.partitions import partition_of
 from service.handler.kafka.client.topic_id import NO_TOPIC_ID, TopicId, fetch_topic_id
 
 TRANSACTION_CALL_TIMEOUT_SECONDS: Final = 5.0
@@ -24,25 +26,25 @@ class TransactionChecks:
     raises KafkaException if the broker does not answer.
     """
 
-    topic: str
-    """The order topic."""
     admin: AdminClient
     connect: Callable[[], Consumer]
 
-    def require_topic(self, topic_id: TopicId | None) -> None:
-        """Raise GroupChanged if the topic was recreated since it had this id."""
-        if topic_id is None or not topic_id.exists:
-            return
-        if fetch_topic_id(self.admin, self.topic, TRANSACTION_CALL_TIMEOUT_SECONDS) != topic_id:
-            raise GroupChanged(f"the topic {self.topic} was deleted and created again: it will be read again")
+    def require_topics(self, topics: Iterable[str], topic_ids: Mapping[str, TopicId]) -> None:
+        """Raise GroupChanged if one of the topics was recreated since it had this id."""
+        for topic in topics:
+            topic_id = topic_ids.get(topic, NO_TOPIC_ID)
+            if topic_id.exists and fetch_topic_id(self.admin, topic, TRANSACTION_CALL_TIMEOUT_SECONDS) != topic_id:
+                raise GroupChanged(f"the topic {topic} was deleted and created again: it will be read again")
 
-    def have_committed(self, offsets: Mapping[int, int], topic_id: TopicId | None) -> bool:
-        """Return whether the group has committed these offsets of the topic with this id.
+    def have_committed(self, offsets: Mapping[Partition, int], topic_ids: Mapping[str, TopicId]) -> bool:
+        """Return whether the group has committed these offsets of the topics with these ids.
 
         Blocks until pending transactions of these partitions have ended.
         """
-        wanted = [TopicPartition(self.topic, partition) for partition in offsets]
+        wanted = [TopicPartition(*partition) for partition in offsets]
         with closing(self.connect()) as client:
             committed = committed_offsets(client, wanted, TRANSACTION_CALL_TIMEOUT_SECONDS)
-        current = topic_id or NO_TOPIC_ID
-        return all(each.offset >= offsets[each.partition] and not current.contradicts(each) for each in committed)
+        return all(
+            each.offset >= offsets[partition_of(each)] and not topic_ids.get(each.topic, NO_TOPIC_ID).contradicts(each)
+            for each in committed
+        )

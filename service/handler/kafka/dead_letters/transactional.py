@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from service.entities.dead_letter import DeadLetter
+from service.entities.partition import Partition
 from service.errors import DeadLettersUnavailable, GroupChanged, KafkaRequestFailed
 from service.handler.kafka.client import error_codes
 from service.handler.kafka.client.consumer_group import ConsumerGroup
 from service.handler.kafka.client.error_codes import TOO_LARGE, is_unrecoverable
 from service.handler.kafka.client.error_phrases import topic_problem
 from service.handler.kafka.client.timeouts import call_within
-from service.handler.kafka.client.topic_id import TopicId
+from service.handler.kafka.client.topic_id import TopicId, offsets_to_commit
 from service.handler.kafka.dead_letters.delivery import DeliveryFailure, Payload, ReplaceableProducer, enqueue, flush
 from service.handler.kafka.dead_letters.encoder import DeadLetterEncoder
 from service.handler.kafka.dead_letters.transaction_checks import TRANSACTION_CALL_TIMEOUT_SECONDS, TransactionChecks
@@ -104,19 +105,19 @@ class TransactionalDeadLetters:
     def _commit(self, producer: Producer, dead_letters: Sequence[DeadLetter], batch: CommittableBatch) -> None:
         # Read before `commit_offsets`. If partitions are revoked in between, the broker rejects this generation; if
         # the topic was recreated, the batch is dropped before the id changes.
-        metadata, topic_id = self._group.metadata, self._group.topic_id
+        metadata, topic_ids = self._group.metadata, self._group.topic_ids
         offsets = batch.commit_offsets
-        if self._initialize(producer, offsets, topic_id) or not offsets:
+        if self._initialize(producer, offsets, topic_ids) or not offsets:
             return
-        owned = [dead_letter for dead_letter in dead_letters if dead_letter.record.partition in offsets]
+        owned = [dead_letter for dead_letter in dead_letters if dead_letter.record.topic_partition in offsets]
         if owned:
             # The reading thread looks the id up once a second: it may have read on in a recreated topic, which it will
             # read again from its beginning.
-            self._checks.require_topic(topic_id)
+            self._checks.require_topics({dead_letter.record.topic for dead_letter in owned}, topic_ids)
         self._state = _State.OPEN
         producer.begin_transaction()
         self._produce(producer, owned)
-        topic_partitions = self._group.offsets_to_commit(offsets, topic_id)
+        topic_partitions = offsets_to_commit(offsets, topic_ids)
         call_within(  # librdkafka#5456: it may exceed its own timeout
             TRANSACTION_CALL_TIMEOUT_SECONDS + 1,
             lambda: producer.send_offsets_to_transaction(topic_partitions, metadata, TRANSACTION_CALL_TIMEOUT_SECONDS),
@@ -124,7 +125,9 @@ class TransactionalDeadLetters:
         _end_transaction(producer.commit_transaction)
         self._state = _State.READY
 
-    def _initialize(self, producer: Producer, offsets: Mapping[int, int], topic_id: TopicId | None) -> bool:
+    def _initialize(
+        self, producer: Producer, offsets: Mapping[Partition, int], topic_ids: Mapping[str, TopicId]
+    ) -> bool:
         """Abort the transaction that the previous producer with this transactional id left open.
 
         Return whether that producer had committed these offsets although Kafka's answer was lost. No other member
@@ -134,7 +137,7 @@ class TransactionalDeadLetters:
             return False
         producer.init_transactions(TRANSACTION_CALL_TIMEOUT_SECONDS)
         is_outcome_unknown = bool(offsets) and self._state is _State.LOST
-        was_committed = is_outcome_unknown and self._checks.have_committed(offsets, topic_id)
+        was_committed = is_outcome_unknown and self._checks.have_committed(offsets, topic_ids)
         self._state = _State.READY
         return was_committed
 

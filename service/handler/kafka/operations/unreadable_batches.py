@@ -87,7 +87,7 @@ class UnreadableRecordBatches:
         consumer = self._large_consumer
         consumer.assign([TopicPartition(self._topic.name, batch.partition, batch.begin)])
         for message in poll_messages(consumer):
-            (_, _, offset), error = position_of(message), message.error()
+            (_, offset), error = position_of(message), message.error()
             if offset >= batch.end:  # compaction removed the batch's last message
                 return
             if error is None:

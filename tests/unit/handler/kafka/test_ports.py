@@ -40,7 +40,7 @@ TIMEOUT_SECONDS = 10.0
 BATCH = UnreadableRecordBatch(0, 0, 1)
 SINCE = datetime(2026, 11, 23, tzinfo=UTC)
 DEAD_LETTER = DeadLetter(Record(TOPIC, 0, 7, 1_000, b"key", b"faulty", []), Reason.INVALID, "sm_id: is missing")
-CHECKS = TransactionChecks(TOPIC, FakeAdmin(), FakeConsumer)  # type: ignore[arg-type]
+CHECKS = TransactionChecks(FakeAdmin(), FakeConsumer)  # type: ignore[arg-type]
 
 
 class Client:
@@ -169,7 +169,7 @@ def test_the_target_of_a_replay(kafka: KafkaSettings) -> None:
     "dead_letters",
     [
         DeadLetterProducer(dict, DEAD_LETTER_TOPIC, DeadLetterEncoder("orders"), ShutdownEvent()),
-        TransactionalDeadLetters(dict, DEAD_LETTER_TOPIC, DeadLetterEncoder("orders"), ConsumerGroup(TOPIC), CHECKS),
+        TransactionalDeadLetters(dict, DEAD_LETTER_TOPIC, DeadLetterEncoder("orders"), ConsumerGroup((TOPIC,)), CHECKS),
     ],
     ids=lambda each: type(each).__name__,
 )

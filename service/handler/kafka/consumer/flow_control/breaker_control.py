@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from structlog.typing import FilteringBoundLogger
 
+from service.entities.partition import Partition
 from service.handler.kafka.consumer.flow_control.breaker_pause import BreakerPause
 from service.handler.kafka.consumer.flow_control.probe import Probe
 from service.handler.kafka.consumer.flow_control.state import ConsumerStateMachine
@@ -42,7 +43,7 @@ class BreakerControl:
         self._metrics = metrics
         self._log = log
         self._probe: Probe | None = None
-        self.probed_offsets: dict[int, int] = {}
+        self.probed_offsets: dict[Partition, int] = {}
         """Offsets by partition. Later orders were stored: if an earlier one is rejected, its data is at fault."""
 
     @property
@@ -80,13 +81,13 @@ class BreakerControl:
         if self._probe is not None:
             self._probe.started_at = monotonic()
 
-    def restart_probe(self) -> dict[int, int]:
+    def restart_probe(self) -> dict[Partition, int]:
         """Return where to probe from if the last probe reached the end of the topic, otherwise nothing."""
         if self._probe is None or not self._probe.is_at_end(monotonic()):
             return {}
         return self._probe.rewind()
 
-    def drop(self, partitions: frozenset[int]) -> None:
+    def drop(self, partitions: frozenset[Partition]) -> None:
         if self._state.breaker_pause is not None:
             self._state.breaker_pause.drop(partitions)
         if self._probe is not None:
@@ -124,7 +125,7 @@ class BreakerControl:
         self._metrics.circuit_breaker_open.set(0)
         self._log.info("the circuit breaker is closed: consumption continues")
 
-    def _open(self, problem: str, hint: str, offsets: dict[int, int]) -> None:
+    def _open(self, problem: str, hint: str, offsets: dict[Partition, int]) -> None:
         """Pause at these offsets: nothing from there on was committed or dead-lettered."""
         retry_after = self._settings.retry_after
         self._metrics.circuit_breaker_open.set(1)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Final, Self
 
+from service.entities.partition import Partition
 from service.usecases.batch import Batch
 
 _END_OF_TOPIC_SECONDS: Final = 2.0
@@ -18,11 +19,11 @@ class Probe:
     """
 
     size: int
-    held_back: dict[int, int]
+    held_back: dict[Partition, int]
     """The first offset, by partition, that is held back."""
-    next: dict[int, int]
+    next: dict[Partition, int]
     """The offset, by partition, at which the next probe starts."""
-    tried_until: dict[int, int] = field(default_factory=dict)
+    tried_until: dict[Partition, int] = field(default_factory=dict)
     """The offset, by partition, before which every message was tried."""
     started_at: float = 0
     """Start of the current probe, as a value of time.monotonic()."""
@@ -49,12 +50,12 @@ class Probe:
     def is_at_end(self, now: float) -> bool:
         return self.next != self.held_back and now - self.started_at > _END_OF_TOPIC_SECONDS
 
-    def rewind(self) -> dict[int, int]:
+    def rewind(self) -> dict[Partition, int]:
         """Restart at the first messages that are held back; return their offsets."""
         self.next, self.starts_over = dict(self.held_back), True
         return self.next
 
-    def drop(self, partitions: frozenset[int]) -> None:
+    def drop(self, partitions: frozenset[Partition]) -> None:
         for partition in partitions:
             for offsets in (self.held_back, self.next, self.tried_until):
                 offsets.pop(partition, None)

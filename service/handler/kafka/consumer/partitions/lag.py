@@ -5,6 +5,7 @@ from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
+from service.entities.partition import Partition
 from service.handler.kafka.consumer.partitions.partition_ends import PartitionEnds
 from service.handler.kafka.consumer.partitions.progress import PartitionProgress, Progress
 
@@ -38,13 +39,13 @@ class Lag:
         )  # fmt: skip
         self._updated_at = 0.0
 
-    def remove_gauges(self, partitions: frozenset[int]) -> None:
+    def remove_gauges(self, partitions: frozenset[Partition]) -> None:
         for partition in partitions:
             for gauge in self._gauges:
                 with suppress(KeyError):
-                    gauge.remove(str(partition))
+                    gauge.remove(partition.topic, str(partition.number))
 
-    def update(self, paused: Collection[int] = ()) -> None:
+    def update(self, paused: Collection[Partition] = ()) -> None:
         """Update the gauges, at most once a second. Blocks for at most half a second if partitions are not fetched."""
         if self._now() - self._updated_at < _UPDATE_INTERVAL_SECONDS:
             return
@@ -53,7 +54,7 @@ class Lag:
         for partition, progress in self._progress.partitions.items():
             self._set(partition, progress)
 
-    def _set(self, partition: int, progress: PartitionProgress) -> None:
+    def _set(self, partition: Partition, progress: PartitionProgress) -> None:
         start, end = self.ends.readable(partition)
         behind = max(end - max(progress.offset, start), 0)
         in_transactions = self.ends.open_transaction_messages(partition)
@@ -61,7 +62,9 @@ class Lag:
             self._progress.mark_caught_up(partition)
         if is_idle := not behind and not in_transactions:
             self._progress.mark_idle(partition)
-        self._metrics.lag_messages.labels(partition).set(behind)
-        self._metrics.lag_seconds.labels(partition).set(self._progress.age_seconds(partition) if behind else 0)
-        self._metrics.open_transaction_messages.labels(partition).set(in_transactions)
-        self._metrics.stalled_seconds.labels(partition).set(0 if is_idle else self._progress.stalled_seconds(partition))
+        self._metrics.lag_messages.labels(*partition).set(behind)
+        self._metrics.lag_seconds.labels(*partition).set(self._progress.age_seconds(partition) if behind else 0)
+        self._metrics.open_transaction_messages.labels(*partition).set(in_transactions)
+        self._metrics.stalled_seconds.labels(*partition).set(
+            0 if is_idle else self._progress.stalled_seconds(partition)
+        )

@@ -9,6 +9,8 @@ from structlog.typing import FilteringBoundLogger
 
 from service.handler.kafka.client.consumer_group import ConsumerGroup
 from service.handler.kafka.client.error_phrases import error_fields
+from service.handler.kafka.client.partitions import partition_of
+from service.handler.kafka.client.topic_id import offsets_to_commit
 from service.handler.kafka.consumer.partitions.progress import Progress
 from service.pkg.log_throttle import LOG_INTERVAL_SECONDS, LogThrottle
 
@@ -61,7 +63,7 @@ class OffsetCommitter:
         self._in_flight = False
         for answer in partitions:
             if error is None and answer.error is None:
-                self._progress.on_committed(answer.partition, answer.offset)
+                self._progress.on_committed(partition_of(answer), answer.offset)
         failed = next((answer for answer in partitions if answer.error is not None), None)
         problem = failed.error if failed else error
         self._retry_at = 0.0 if problem is None else self._now() + _RETRY_INTERVAL_SECONDS
@@ -71,13 +73,12 @@ class OffsetCommitter:
         if self._throttle.is_due(problem.name()):
             self._log.warning(
                 "a commit failed and will be retried",
+                topic=failed and failed.topic,
                 partition=failed and failed.partition,
                 **error_fields(problem),
             )
 
     def _send(self, client: Consumer) -> None:
-        client.commit(offsets=self._to_commit(), asynchronous=True)
+        offsets = offsets_to_commit(self._progress.uncommitted, self._group.topic_ids)
+        client.commit(offsets=offsets, asynchronous=True)
         self._in_flight, self._committed_at = True, self._now()
-
-    def _to_commit(self) -> list[TopicPartition]:
-        return self._group.offsets_to_commit(self._progress.uncommitted, self._group.topic_id)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
+from service.entities.partition import Partition
+
 if TYPE_CHECKING:
     from service.handler.kafka.consumer.partitions.statistics import PartitionEnd
 
@@ -20,21 +22,20 @@ _QUERY_TIMEOUT_SECONDS: Final = 0.5
 class PartitionEnds:
     """The client learns the ends of partitions by fetching, so the ends of the others are queried."""
 
-    def __init__(self, client: Consumer, topic: str, now: Callable[[], float] = monotonic) -> None:
+    def __init__(self, client: Consumer, now: Callable[[], float] = monotonic) -> None:
         self._client = client
-        self._topic = topic
         self._now = now
-        self._ends: Mapping[int, PartitionEnd] = {}
-        self._unfetched: frozenset[int] = frozenset()
-        self._queried: dict[int, tuple[int, int]] = {}
-        self._to_query: deque[int] = deque()
+        self._ends: Mapping[Partition, PartitionEnd] = {}
+        self._unfetched: frozenset[Partition] = frozenset()
+        self._queried: dict[Partition, tuple[int, int]] = {}
+        self._to_query: deque[Partition] = deque()
         self._queried_at = 0.0
 
-    def on_statistics(self, ends: "Mapping[int, PartitionEnd]", unfetched: frozenset[int]) -> None:
+    def on_statistics(self, ends: "Mapping[Partition, PartitionEnd]", unfetched: frozenset[Partition]) -> None:
         """Record the ends of partitions, and the assigned partitions without a position, which are not fetched."""
         self._ends, self._unfetched = ends, unfetched
 
-    def query(self, partitions: Collection[int], paused: Collection[int]) -> None:
+    def query(self, partitions: Collection[Partition], paused: Collection[Partition]) -> None:
         """Query the ends of partitions that are not fetched, such as paused ones.
 
         Blocks for at most half a second; the rest is left for the next call.
@@ -49,25 +50,22 @@ class PartitionEnds:
         while self._to_query and (left := deadline - self._now()) > 0:
             partition = self._to_query.popleft()
             with suppress(KafkaException):
-                self._queried[partition] = self._client.get_watermark_offsets(self._topic_partition(partition), left)
+                self._queried[partition] = self._client.get_watermark_offsets(TopicPartition(*partition), left)
         self._queried_at = self._now()
 
-    def open_transaction_messages(self, partition: int) -> int:
+    def open_transaction_messages(self, partition: Partition) -> int:
         """Return the number of messages from the first open transaction on, which cannot be read yet."""
         ends = self._ends.get(partition)
         return ends.open_transaction_messages if ends else 0
 
-    def readable(self, partition: int) -> tuple[int, int]:
+    def readable(self, partition: Partition) -> tuple[int, int]:
         """Return the first and the last stable offset."""
         if queried := self._queried.get(partition):
             return queried
         start = end = 0
         with suppress(KafkaException):
-            start, end = self._client.get_watermark_offsets(self._topic_partition(partition), cached=True)
+            start, end = self._client.get_watermark_offsets(TopicPartition(*partition), cached=True)
         ends = self._ends.get(partition)
         if ends and ends.open_transaction_messages:
             end = ends.stable  # the client's end includes open transactions
         return start, end
-
-    def _topic_partition(self, partition: int) -> TopicPartition:
-        return TopicPartition(self._topic, partition)

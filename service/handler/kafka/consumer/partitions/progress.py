@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from time import monotonic, time
 from typing import Final
 
+from service.entities.partition import Partition
 from service.usecases.batch import Batch
 
 _MS_PER_SECOND: Final = 1_000
@@ -32,10 +33,10 @@ class Progress:
     def __init__(self, now: Callable[[], float] = monotonic, wall_clock: Callable[[], float] = time) -> None:
         self._now = now
         self._wall_clock = wall_clock
-        self._partitions: dict[int, PartitionProgress] = {}
-        self._uncommitted: dict[int, int] = {}
-        self._abandoned: set[int] = set()
-        self._ends: dict[int, int] = {}
+        self._partitions: dict[Partition, PartitionProgress] = {}
+        self._uncommitted: dict[Partition, int] = {}
+        self._abandoned: set[Partition] = set()
+        self._ends: dict[Partition, int] = {}
         """Ends of partitions that the client has reached.
 
         The last offsets may be transaction markers or aborted messages. No record of a batch leads to them, but they
@@ -43,12 +44,12 @@ class Progress:
         """
 
     @property
-    def partitions(self) -> Mapping[int, PartitionProgress]:
+    def partitions(self) -> Mapping[Partition, PartitionProgress]:
         """The partitions whose next offset is known."""
         return self._partitions
 
     @property
-    def uncommitted(self) -> Mapping[int, int]:
+    def uncommitted(self) -> Mapping[Partition, int]:
         return self._uncommitted
 
     @property
@@ -56,35 +57,35 @@ class Progress:
         """Whether the broker has acknowledged every offset, and none was abandoned."""
         return not self._uncommitted and not self._abandoned
 
-    def next_offset(self, partition: int) -> int | None:
+    def next_offset(self, partition: Partition) -> int | None:
         """Return the offset after the messages that this member has processed; None if there are none."""
         progress = self._partitions.get(partition)
         return progress.offset if progress and progress.is_ours else None
 
-    def age_seconds(self, partition: int) -> float:
+    def age_seconds(self, partition: Partition) -> float:
         """Return the seconds since the `last_ms` of a partition."""
         return max(self._now_ms() - self._partitions[partition].last_ms, 0) / _MS_PER_SECOND
 
-    def stalled_seconds(self, partition: int) -> float:
+    def stalled_seconds(self, partition: Partition) -> float:
         """Return the seconds since the `moved_at` of a partition."""
         return self._now() - self._partitions[partition].moved_at
 
-    def mark_caught_up(self, partition: int) -> None:
+    def mark_caught_up(self, partition: Partition) -> None:
         """Record that nothing is left to read."""
         progress = self._partitions[partition]
         self._partitions[partition] = replace(progress, last_ms=max(progress.last_ms, self._now_ms()))
 
-    def mark_idle(self, partition: int) -> None:
+    def mark_idle(self, partition: Partition) -> None:
         """Record that nothing is left to read or to wait for."""
         self._partitions[partition] = replace(self._partitions[partition], moved_at=self._now())
 
-    def start_at(self, committed: Mapping[int, int]) -> None:
+    def start_at(self, committed: Mapping[Partition, int]) -> None:
         """Record the group's committed offsets, for partitions of which no batch is done yet."""
         for partition, offset in committed.items():
             progress = PartitionProgress(offset, self._now_ms(), self._now(), is_ours=False)
             self._partitions.setdefault(partition, progress)
 
-    def restart(self, partitions: Collection[int]) -> None:
+    def restart(self, partitions: Collection[Partition]) -> None:
         """Record that partitions of a recreated topic are read from offset 0, whatever the group has committed."""
         for partition in partitions:
             self._move(partition, 0, self._now_ms())
@@ -101,7 +102,7 @@ class Progress:
         else:
             self._uncommitted.update(offsets)
 
-    def on_committed(self, partition: int, offset: int) -> None:
+    def on_committed(self, partition: Partition, offset: int) -> None:
         """Record that the broker has acknowledged the commit of an offset. A later offset remains to be committed."""
         if self._uncommitted.get(partition) == offset:
             del self._uncommitted[partition]
@@ -110,7 +111,7 @@ class Progress:
         """Clear the abandoned partitions: their new owner reads uncommitted messages again."""
         self._abandoned.clear()
 
-    def reach_end(self, partition: int, end: int) -> None:
+    def reach_end(self, partition: Partition, end: int) -> None:
         """Record that the client has read everything before the end of a partition."""
         self._ends[partition] = end
 
@@ -122,14 +123,14 @@ class Progress:
         if not self._ends:
             return
         pending = {partition for batch in unfinished for partition in batch.next_offsets}
-        for partition in self._ends.keys() & self._partitions.keys():
+        for partition in sorted(self._ends.keys() & self._partitions.keys()):
             if partition not in pending:
                 end = self._ends.pop(partition)
                 if end > self._partitions[partition].offset:
                     self._move(partition, end, self._now_ms())
                     self._uncommitted[partition] = end
 
-    def clear_ends(self, partitions: Collection[int]) -> None:
+    def clear_ends(self, partitions: Collection[Partition]) -> None:
         """Ignore the ends of partitions that are read from an earlier offset."""
         for partition in partitions:
             self._ends.pop(partition, None)
@@ -142,7 +143,7 @@ class Progress:
         self._abandoned |= self._uncommitted.keys()
         self._uncommitted.clear()
 
-    def drop(self, partitions: frozenset[int]) -> None:
+    def drop(self, partitions: frozenset[Partition]) -> None:
         """Drop partitions that were revoked or recreated."""
         for partition in partitions:
             self._partitions.pop(partition, None)
@@ -150,7 +151,7 @@ class Progress:
                 self._abandoned.add(partition)
         self.clear_ends(partitions)
 
-    def _move(self, partition: int, offset: int, last_ms: int) -> None:
+    def _move(self, partition: Partition, offset: int, last_ms: int) -> None:
         self._partitions[partition] = PartitionProgress(offset, last_ms, self._now(), is_ours=True)
 
     def _now_ms(self) -> int:

@@ -1,8 +1,11 @@
 """The fields of librdkafka's statistics that the consumer uses."""
 
+from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 import msgspec
+
+from service.entities.partition import Partition
 
 _FETCHING: Final = "active"
 
@@ -66,26 +69,27 @@ class Statistics(msgspec.Struct, frozen=True):
     def any_broker_is_up(self) -> bool:
         return any(broker.state == "UP" for broker in self.brokers.values())
 
-    def fetched(self, topic: str) -> set[int]:
-        """Return the partitions that the client fetches."""
-        return {number for number, partition in self._partitions(topic) if partition.fetch_state == _FETCHING}
+    @property
+    def fetched(self) -> set[Partition]:
+        """The partitions that the client fetches."""
+        return {partition for partition, each in self._partitions if each.fetch_state == _FETCHING}
 
-    def committed(self, topic: str) -> dict[int, int]:
-        """Return the committed offset of each partition, or its first one if the group never committed."""
+    @property
+    def committed(self) -> dict[Partition, int]:
+        """The committed offset of each partition, or its first one if the group never committed."""
+        return {partition: max(each.committed_offset, each.lo_offset, 0) for partition, each in self._partitions}
+
+    @property
+    def ends(self) -> dict[Partition, PartitionEnd]:
+        """The end of each partition, as of its last fetch."""
         return {
-            number: max(partition.committed_offset, partition.lo_offset, 0)
-            for number, partition in self._partitions(topic)
+            partition: PartitionEnd(each.hi_offset, each.ls_offset)
+            for partition, each in self._partitions
+            if each.ls_offset >= 0
         }
 
-    def ends(self, topic: str) -> dict[int, PartitionEnd]:
-        """Return the end of each partition, as of its last fetch."""
-        return {
-            number: PartitionEnd(partition.hi_offset, partition.ls_offset)
-            for number, partition in self._partitions(topic)
-            if partition.ls_offset >= 0
-        }
-
-    def _partitions(self, topic: str) -> list[tuple[int, _Partition]]:
-        """Return the partitions of a topic; none if the client does not know it."""
-        known = self.topics.get(topic)
-        return [(int(number), partition) for number, partition in known.partitions.items()] if known else []
+    @property
+    def _partitions(self) -> Iterator[tuple[Partition, _Partition]]:
+        for topic, known in self.topics.items():
+            for number, each in known.partitions.items():
+                yield Partition(topic, int(number)), each

@@ -18,12 +18,10 @@ from service.pkg.log_throttle import LOG_INTERVAL_SECONDS, LogThrottle
 class ClientErrors:
     def __init__(
         self,
-        topic: str,
         failure: ClientFailure,
         log: FilteringBoundLogger,
         now: Callable[[], float] = monotonic,
     ) -> None:
-        self._topic = topic
         self._failure = failure
         self._log = log
         self._throttle = LogThrottle(LOG_INTERVAL_SECONDS, now)
@@ -37,31 +35,33 @@ class ClientErrors:
 
     def on_message_error(self, message: Message, error: KafkaError) -> None:
         """Handle an error that the client returned instead of a message."""
+        topic = position_of(message)[0].topic
         if is_fatal(error):
             self._failure.record(error)
         elif error.code() == error_codes.BAD_COMPRESSION:
             self._on_bad_compression(message)
         elif error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
-            if self._throttle.is_due(error.name()):
-                log_missing_topic(self._log, self._topic)
+            if self._throttle.is_due(f"{error.name()} {topic}"):
+                log_missing_topic(self._log, topic)
         elif problem := explanation(error):
             if self._throttle.is_due(error.name()):
                 self._log.error("the group refuses this member", code=error.name(), problem=problem)
         else:
-            self._warn(error)
+            self._warn(error, topic)
 
-    def _warn(self, error: KafkaError) -> None:
-        if self._throttle.is_due(error.name()):
-            self._log.warning("Kafka reports a problem", topic=self._topic, **error_fields(error))
+    def _warn(self, error: KafkaError, topic: str | None = None) -> None:
+        if self._throttle.is_due(f"{error.name()} {topic}"):
+            self._log.warning("Kafka reports a problem", topic=topic, **error_fields(error))
 
     def _on_bad_compression(self, message: Message) -> None:
         # The client retries twice a second, and never skips the batch.
         if self._throttle.is_due("a batch that cannot be decompressed"):
-            _, partition, offset = position_of(message)
+            partition, offset = position_of(message)
             self._log.error(
                 "a batch of messages cannot be decompressed: its partition is stalled",
-                partition=partition,
+                topic=partition.topic,
+                partition=partition.number,
                 offset=offset,
                 hint="set a larger receive.message.max.bytes in ORDERS_KAFKA__PROPERTIES, with memory for it; or "
-                f"stop the consumers and save the batch with `orders skip-batch {partition} {offset} --to FILE`",
+                f"stop the consumers and save the batch with `orders skip-batch {partition.number} {offset} --to FILE`",
             )

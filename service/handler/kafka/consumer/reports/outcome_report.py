@@ -30,10 +30,11 @@ class OutcomeReport:
         self.metrics.batches.seconds.labels("write").observe(write_seconds)
         self.metrics.ingest.tombstones.inc(batch.tombstones)
         for dead_letter in outcome.dead_letters:
+            record = dead_letter.record
             self.metrics.dead_letters.sent.labels(dead_letter.reason).inc()
             self.log.warning(
                 "a message was dead-lettered", reason=dead_letter.reason, detail=dead_letter.detail,
-                partition=dead_letter.record.partition, offset=dead_letter.record.offset,
+                topic=record.topic, partition=record.partition, offset=record.offset,
             )  # fmt: skip
 
     def _count_orders(self, counts: StoreCounts) -> None:

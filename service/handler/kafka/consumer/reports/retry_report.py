@@ -77,6 +77,7 @@ class RetryReport:
         self._log.error(
             "PostgreSQL fails with an internal error on one order: this consumer is stalled",
             order_uid=found.order.order_uid,
+            topic=found.source.topic,
             partition=found.source.partition,
             offset=found.source.offset,
             hint=_CORRECT_OR_ERASE,

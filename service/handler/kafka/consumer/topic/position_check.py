@@ -1,6 +1,6 @@
 """Verifies that the position of each partition belongs to the current topic, and not to a deleted one of its name."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 from time import monotonic
@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Final
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 from structlog.typing import FilteringBoundLogger
 
+from service.entities.partition import Partition, by_topic
 from service.handler.kafka.client.error_phrases import error_fields
 from service.handler.kafka.client.offset_queries import committed_offsets
+from service.handler.kafka.client.partitions import partition_of
 from service.handler.kafka.client.reassign import reassign, seek
 from service.handler.kafka.client.record import position_of
 from service.handler.kafka.client.topic_id import TopicId
-from service.handler.kafka.consumer.topic.identity import TopicIdentity
+from service.handler.kafka.consumer.topic.identity import TopicIdentities
 from service.pkg.log_throttle import LOG_INTERVAL_SECONDS, LogThrottle
 
 if TYPE_CHECKING:
@@ -55,60 +57,59 @@ class PositionCheck:
         self,
         *,
         client: Consumer,
-        topic: str,
-        identity: TopicIdentity,
+        identities: TopicIdentities,
         metrics: "ConsumptionMetrics",
         log: FilteringBoundLogger,
         now: Callable[[], float] = monotonic,
     ) -> None:
         self._client = client
-        self._topic = topic
-        self._identity = identity
+        self._identities = identities
         self._metrics = metrics
         self._log = log
         self._now = now
         self._throttle = LogThrottle(LOG_INTERVAL_SECONDS, now)
         self._next_query_at = 0.0
-        self._unverified: dict[int, _Unverified] = {}
+        self._unverified: dict[Partition, _Unverified] = {}
 
     @property
-    def unverified(self) -> Collection[int]:
+    def unverified(self) -> Collection[Partition]:
         return self._unverified.keys()
 
-    @property
-    def awaits_topic_id(self) -> bool:
-        """Whether a position was out of range, and the topic id has not been fetched since."""
-        return self._identity.is_awaited
+    def is_verified(self, partition: Partition) -> bool:
+        """Return whether the position belongs to the current topic. False while its id is fetched again."""
+        return partition not in self._unverified and not self._identities.of(partition.topic).is_awaited
 
-    def on_out_of_range(self, partition: int) -> None:
+    def on_out_of_range(self, partition: Partition) -> None:
         """Fetch the topic id immediately: a position out of range may belong to a deleted topic."""
         self.mark_position_known([partition])
-        self._identity.refetch()
+        self._identities.refetch(partition.topic)
 
-    def fetch_new_topic_id(self) -> TopicId | None:
-        """Return the id of a recreated topic, for `switch_topic`; None if the topic is still the same. Never blocks."""
-        is_delivering = any(each.position is _Position.FOUND for each in self._unverified.values())
-        return self._identity.fetch_new(is_delivering=is_delivering)
+    def fetch_new_topic_ids(self) -> Mapping[str, TopicId]:
+        """Return the ids of recreated topics, for `switch_topic`. Never blocks."""
+        delivering = {
+            partition.topic for partition, each in self._unverified.items() if each.position is _Position.FOUND
+        }
+        return self._identities.fetch_new(delivering)
 
-    def switch_topic(self, topic_id: TopicId, partitions: Collection[int]) -> None:
+    def switch_topic(self, topic: str, topic_id: TopicId, partitions: Collection[Partition]) -> None:
         """Read the recreated topic. The caller has dropped every message and offset of the deleted one."""
-        self._identity.switch(topic_id)
+        self._identities.of(topic).switch(topic_id)
         self._unverified |= {partition: _Unverified(_Position.IN_DELETED_TOPIC) for partition in partitions}
 
-    def add(self, partitions: Collection[int]) -> None:
+    def add(self, partitions: Collection[Partition]) -> None:
         """Verify newly assigned partitions, later: a callback of the client must not wait for Kafka."""
         self._unverified |= {partition: _Unverified() for partition in partitions}
 
-    def drop(self, partitions: Collection[int]) -> None:
+    def drop(self, partitions: Collection[Partition]) -> None:
         for partition in partitions:
             self._unverified.pop(partition, None)
 
-    def mark_position_known(self, partitions: Collection[int]) -> None:
+    def mark_position_known(self, partitions: Collection[Partition]) -> None:
         """Record that the client has positions in these partitions."""
         for partition in self._unverified.keys() & partitions:
             self._unverified[partition].on_position_found()
 
-    def withhold(self, partition: int, offset: int) -> bool:
+    def withhold(self, partition: Partition, offset: int) -> bool:
         """Return whether a message must be withheld. If so, its partition is read again from it once it is verified."""
         unverified = self._unverified.get(partition)
         if unverified is None:
@@ -121,26 +122,20 @@ class PositionCheck:
         """Withhold the messages of unverified partitions; return the others."""
         if not self._unverified:
             return messages
-        return [each for each in messages if not self._withhold(each)]
-
-    def _withhold(self, message: Message) -> bool:
-        _, partition, offset = position_of(message)
-        return self.withhold(partition, offset)
+        return [each for each in messages if not self.withhold(*position_of(each))]
 
     def verify(self) -> list[TopicPartition]:
         """Resume verified partitions; return the partitions that moved. Blocks for seconds if Kafka is slow."""
         if not self._unverified:
             return []
-        if not self._identity.is_known:
-            return []
         return self._move(self._seek(self._verify_offsets()) | self._restart_offsets())
 
-    def _verify_offsets(self) -> dict[int, int]:
+    def _verify_offsets(self) -> dict[Partition, int]:
         """Query to which topic the committed offsets belong.
 
         Returns the offsets of the first withheld messages of partitions that belong to the current topic.
         """
-        queried = [number for number, each in self._unverified.items() if self._can_be_queried(each)]
+        queried = [partition for partition, each in self._unverified.items() if self._can_be_queried(partition, each)]
         if not queried or self._now() < self._next_query_at:
             return {}
         try:
@@ -151,51 +146,57 @@ class PositionCheck:
             return {}
         positions = {}
         for answer in answers:
-            unverified = self._unverified[answer.partition]
-            if self._identity.contradicts(answer):
+            partition = partition_of(answer)
+            unverified = self._unverified[partition]
+            if self._identities.of(partition.topic).contradicts(answer):
                 unverified.position = _Position.IN_DELETED_TOPIC
                 continue
-            del self._unverified[answer.partition]
+            del self._unverified[partition]
             if unverified.resume_at is not None:
-                positions[answer.partition] = unverified.resume_at
+                positions[partition] = unverified.resume_at
         return positions
 
-    def _log_failed_query(self, partitions: list[int], error: KafkaError) -> None:
+    def _log_failed_query(self, partitions: list[Partition], error: KafkaError) -> None:
         if self._throttle.is_due(error.name()):
-            self._log.warning("cannot find the group's offsets yet", partitions=partitions, **error_fields(error))
+            self._log.warning(
+                "cannot find the group's offsets yet", partitions=[*map(str, partitions)], **error_fields(error)
+            )
 
-    def _can_be_queried(self, unverified: _Unverified) -> bool:
-        return unverified.position is _Position.FOUND or (
-            unverified.position is _Position.UNKNOWN and not self._identity.exists
+    def _can_be_queried(self, partition: Partition, unverified: _Unverified) -> bool:
+        identity = self._identities.of(partition.topic)
+        return identity.is_known and (
+            unverified.position is _Position.FOUND or (unverified.position is _Position.UNKNOWN and not identity.exists)
         )
 
-    def _restart_offsets(self) -> dict[int, int]:
+    def _restart_offsets(self) -> dict[Partition, int]:
         """Return the beginning of each partition whose position belongs to a deleted topic."""
-        if not self._identity.is_settled:
-            return {}
-        restarted = [number for number, each in self._unverified.items() if each.position is _Position.IN_DELETED_TOPIC]
-        if restarted:
-            self.drop(restarted)
+        restarted = [
+            partition
+            for partition, each in self._unverified.items()
+            if each.position is _Position.IN_DELETED_TOPIC and self._identities.of(partition.topic).is_settled
+        ]
+        self.drop(restarted)
+        for topic, numbers in by_topic(restarted).items():
             self._metrics.topic_recreations.inc()
             self._log.error(
                 "the topic was deleted and created again: it is read from its beginning",
-                topic=self._topic, topic_id=str(self._identity), partitions=sorted(restarted),
+                topic=topic, topic_id=str(self._identities.of(topic)), partitions=numbers,
             )  # fmt: skip
         return dict.fromkeys(restarted, OFFSET_BEGINNING)
 
-    def _seek(self, positions: dict[int, int]) -> dict[int, int]:
+    def _seek(self, positions: dict[Partition, int]) -> dict[Partition, int]:
         """Seek; return the positions at which the client rejected it."""
-        rejected = seek(self._client, [TopicPartition(self._topic, *position) for position in positions.items()])
-        return {each.partition: each.offset for each in rejected}
+        rejected = seek(self._client, [TopicPartition(*each, offset) for each, offset in positions.items()])
+        return {partition_of(each): each.offset for each in rejected}
 
-    def _move(self, positions: dict[int, int]) -> list[TopicPartition]:
-        moved = [TopicPartition(self._topic, partition, offset) for partition, offset in positions.items()]
+    def _move(self, positions: dict[Partition, int]) -> list[TopicPartition]:
+        moved = [TopicPartition(*partition, offset) for partition, offset in positions.items()]
         if moved:
             reassign(self._client, moved)
         return moved
 
-    def _committed(self, partitions: list[int]) -> list[TopicPartition]:
-        topic_partitions = [TopicPartition(self._topic, partition) for partition in partitions]
-        if not self._identity.exists:
-            return topic_partitions
-        return committed_offsets(self._client, topic_partitions, _COMMITTED_TIMEOUT_SECONDS)
+    def _committed(self, partitions: list[Partition]) -> list[TopicPartition]:
+        """Return the group's offsets. Those in topics without an id contradict none: they are not queried."""
+        with_id = [TopicPartition(*each) for each in partitions if self._identities.of(each.topic).exists]
+        others = [TopicPartition(*each) for each in partitions if not self._identities.of(each.topic).exists]
+        return others + (committed_offsets(self._client, with_id, _COMMITTED_TIMEOUT_SECONDS) if with_id else [])

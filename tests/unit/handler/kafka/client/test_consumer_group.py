@@ -7,7 +7,6 @@ from confluent_kafka import Consumer
 
 from service.errors import GroupChanged
 from service.handler.kafka.client.consumer_group import ConsumerGroup, has_generation
-from service.handler.kafka.client.topic_id import NO_TOPIC_ID, TopicId
 
 
 def written(generation: int) -> bytes:
@@ -24,15 +23,9 @@ def test_group_metadata_with_a_generation_is_that_of_a_member() -> None:
 def test_a_client_that_has_joined_no_group_is_no_member() -> None:
     consumer = Consumer({"bootstrap.servers": "127.0.0.1:1", "group.id": "orders", "log_level": 0})
     assert consumer.consumer_group_metadata()[:11] == written(-1)[:11]
-    member = ConsumerGroup("orders", is_transactional=True)
+    member = ConsumerGroup(("orders",), is_transactional=True)
     for _ in range(2):
         with pytest.raises(GroupChanged, match="not a member"):
             _ = member.metadata
         member.refresh(consumer)
     consumer.close()
-
-
-@pytest.mark.parametrize(("topic_id", "metadata"), [(TopicId("abc"), "topic-id=abc"), (NO_TOPIC_ID, ""), (None, "")])
-def test_offsets_to_commit_name_their_topic_where_it_has_an_id(topic_id: TopicId | None, metadata: str) -> None:
-    (topic_partition,) = ConsumerGroup("orders").offsets_to_commit({3: 7}, topic_id)
-    assert (topic_partition.partition, topic_partition.offset, topic_partition.metadata or "") == (3, 7, metadata)

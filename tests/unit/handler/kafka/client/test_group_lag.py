@@ -10,8 +10,9 @@ from confluent_kafka.admin import AdminClient
 
 from local import broker
 from service.handler.kafka.client.group_lag import GroupLag
-from service.handler.kafka.client.topic_id import NO_TOPIC_ID, offsets_to_commit
+from service.handler.kafka.client.topic_id import offsets_to_commit
 from service.usecases.ports.stats import PartitionDepth
+from tests.kit.order_partitions import keyed
 
 TOPIC = "orders"
 
@@ -39,7 +40,7 @@ def commit(client: dict[str, Any], offsets: list[TopicPartition]) -> None:
 def test_commits_without_a_topic_id_count_although_the_broker_does_not_return_the_id(client: dict[str, Any]) -> None:
     produce(client, TOPIC, 5)
     produce(client, "orders.dlq", 2)
-    commit(client, offsets_to_commit(TOPIC, {0: 3}, NO_TOPIC_ID))
+    commit(client, offsets_to_commit(keyed({0: 3}), {}))
     group = partial(Consumer, client | {"group.id": "orders", "enable.auto.commit": False})
     lag = GroupLag(partial(AdminClient, client), group, topic=TOPIC, dead_letter_topic="orders.dlq")
     depths = lag.read()

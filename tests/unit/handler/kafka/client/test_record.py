@@ -9,12 +9,12 @@ from tests.kit.fake_consumer import TIMESTAMP_MS, TOPIC, message
 
 @pytest.mark.parametrize(("partition", "offset"), [(0, 0), (3, 7)])
 def test_a_message_has_a_position(partition: int, offset: int) -> None:
-    assert position_of(message(partition, offset)) == (TOPIC, partition, offset)
+    assert position_of(message(partition, offset)) == ((TOPIC, partition), offset)
 
 
 def test_an_error_of_no_partition_has_neither_partition_nor_offset() -> None:
     failed = Message(None, NO_PARTITION, OFFSET_INVALID, error=KafkaError(KafkaError._ALL_BROKERS_DOWN))
-    assert position_of(failed) == ("", NO_PARTITION, OFFSET_INVALID)
+    assert position_of(failed) == (("", NO_PARTITION), OFFSET_INVALID)
 
 
 def test_a_record_has_the_fields_of_its_message() -> None:

@@ -3,7 +3,8 @@
 import pytest
 from confluent_kafka import TopicPartition
 
-from service.handler.kafka.client.topic_id import NO_TOPIC_ID, TopicId
+from service.entities.partition import Partition
+from service.handler.kafka.client.topic_id import NO_TOPIC_ID, TopicId, offsets_to_commit
 
 CURRENT = TopicId("03khuBS4QPyPcMhe5ZSsuQ")
 
@@ -27,3 +28,11 @@ def test_a_commit_is_of_another_topic_only_if_it_names_its_id(metadata: str | No
 def test_a_broker_without_topic_ids_has_none_to_commit() -> None:
     assert (NO_TOPIC_ID.exists, NO_TOPIC_ID.commit_metadata) == (False, "")
     assert (CURRENT.exists, CURRENT.commit_metadata) == (True, "topic-id=03khuBS4QPyPcMhe5ZSsuQ")
+
+
+def test_offsets_to_commit_name_their_topic_where_it_has_an_id() -> None:
+    offsets = {Partition("orders", 3): 7, Partition("orders.eu", 3): 9, Partition("orders.us", 0): 1}
+    targets = offsets_to_commit(offsets, {"orders": CURRENT, "orders.eu": NO_TOPIC_ID})
+    assert [(each.topic, each.partition, each.offset, each.metadata or "") for each in targets] == [
+        ("orders", 3, 7, CURRENT.commit_metadata), ("orders.eu", 3, 9, ""), ("orders.us", 0, 1, ""),
+    ]  # fmt: skip

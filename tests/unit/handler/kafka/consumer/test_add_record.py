@@ -14,6 +14,7 @@ from service.repo.writer.rows import PreparedOrder, copy_rows
 from service.usecases.batch import Batch
 from tests.kit.decoding import message_decoder
 from tests.kit.factories import order_document
+from tests.kit.order_partitions import P0
 
 DECODER = message_decoder()
 
@@ -38,7 +39,7 @@ def test_key_value_and_headers_count_towards_the_bytes_of_a_batch(
 def test_no_value_and_the_text_null_are_tombstones(value: bytes) -> None:
     batch = Batch()
     add_record(Record("orders", 0, 0, 0, b"key", value, None), batch, DECODER, PostgresOrderStore.prepare)
-    assert (batch.tombstones, batch.dead_letters, batch.orders, batch.next_offsets) == (1, [], [], {0: 1})
+    assert (batch.tombstones, batch.dead_letters, batch.orders, batch.next_offsets) == (1, [], [], {P0: 1})
 
 
 @pytest.mark.parametrize(

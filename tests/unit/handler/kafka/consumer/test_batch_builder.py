@@ -12,6 +12,7 @@ from tests.kit.decoding import message_decoder
 from tests.kit.factories import order_document
 from tests.kit.fake_consumer import message
 from tests.kit.fakes import FakeStore
+from tests.kit.order_partitions import P0
 from tests.kit.policies import batch_limits
 
 ORDER = encode(order_document())
@@ -44,14 +45,14 @@ def sample(metrics: ConsumerMetrics, name: str, **labels: str) -> float | None:
 def test_messages_become_orders_dead_letters_and_tombstones(builder: BatchBuilder) -> None:
     add(builder, ORDER, b"{", None)
     assert (len(builder.batch.orders), len(builder.batch.dead_letters), builder.batch.tombstones) == (1, 1, 1)
-    assert builder.batch.commit_offsets == {0: 3}
+    assert builder.batch.commit_offsets == {P0: 3}
 
 
 def test_taking_a_batch_counts_it_and_starts_the_next_one(builder: BatchBuilder, metrics: ConsumerMetrics) -> None:
     add(builder, ORDER, b"{")
     filled = builder.batch
-    assert builder.take({0: 7}) is filled
-    assert (len(builder.batch), builder.batch.probed_offsets, filled.probed_offsets) == (0, {0: 7}, {})
+    assert builder.take({P0: 7}) is filled
+    assert (len(builder.batch), builder.batch.probed_offsets, filled.probed_offsets) == (0, {P0: 7}, {})
     assert sample(metrics, "consumed_total") == 2
     assert sample(metrics, "batch_messages_sum") == 2
     assert sample(metrics, "batch_seconds_count", stage="decode") == 1
@@ -60,8 +61,8 @@ def test_taking_a_batch_counts_it_and_starts_the_next_one(builder: BatchBuilder,
 
 def test_a_discarded_batch_is_not_counted(builder: BatchBuilder, metrics: ConsumerMetrics) -> None:
     add(builder, ORDER)
-    builder.discard({0: 7})
-    assert (len(builder.batch), builder.batch.probed_offsets) == (0, {0: 7})
+    builder.discard({P0: 7})
+    assert (len(builder.batch), builder.batch.probed_offsets) == (0, {P0: 7})
     assert (sample(metrics, "consumed_total"), sample(metrics, "batch_messages_count")) == (0, 0)
 
 

@@ -9,6 +9,7 @@ from tests.kit.consumer_loop import BAD, OPEN_AFTER_TWO, ORDER, SECONDS, LoopSet
 from tests.kit.factories import order_document
 from tests.kit.fake_consumer import TOPIC
 from tests.kit.fakes import FakeDeadLetters
+from tests.kit.order_partitions import P0
 
 
 def test_offsets_are_committed_after_their_messages_are_stored(setup: LoopSetup) -> None:
@@ -152,7 +153,7 @@ def test_offsets_that_were_committed_with_the_dead_letters_are_not_committed_aga
         yield lambda: setup.sample("stored_total") == 1
 
     setup.run(script())
-    assert (setup.dead_letters.committed, setup.committed) == ([{0: 1}], {0: 0, 1: 0})
+    assert (setup.dead_letters.committed, setup.committed) == ([{P0: 1}], {0: 0, 1: 0})
 
 
 def test_dead_letters_and_tombstones_are_counted_and_logged(setup: LoopSetup) -> None:

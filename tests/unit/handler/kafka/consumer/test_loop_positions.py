@@ -5,6 +5,7 @@ from confluent_kafka import KafkaError, TopicPartition
 from service.handler.kafka.client.topic_id import TopicId
 from tests.kit.consumer_loop import ORDER, LoopSetup, Make, Script
 from tests.kit.fake_consumer import TOPIC
+from tests.kit.order_partitions import P0
 
 END_OF_PARTITION = KafkaError(KafkaError._PARTITION_EOF)
 
@@ -40,7 +41,7 @@ def test_an_offset_that_was_deleted_from_the_topic_is_reset_and_counted(make: Ma
 def test_messages_of_a_deleted_topic_are_dropped_when_it_is_recreated(make: Make) -> None:
     setup = make()
     setup.kafka.committed_offsets[0] = TopicPartition(TOPIC, 0, 0, "topic-id=old")
-    setup.group.topic_id = TopicId("old")
+    setup.group.set_topic_id(TOPIC, TopicId("old"))
 
     def script() -> Script:
         setup.kafka.rebalance("on_assign", 0)
@@ -51,7 +52,7 @@ def test_messages_of_a_deleted_topic_are_dropped_when_it_is_recreated(make: Make
         yield lambda: len(setup.batches.started) == 2
         setup.admin.answers.append("new")
         setup.kafka.logs[0].values = [ORDER]
-        yield lambda: setup.group.topic_id == TopicId("new")
+        yield lambda: setup.group.topic_ids[TOPIC] == TopicId("new")
         setup.batches.gate.set()
         yield lambda: setup.kafka.committed_offsets[0].metadata == "topic-id=new"
 
@@ -64,7 +65,7 @@ def test_messages_of_a_deleted_topic_are_dropped_when_it_is_recreated(make: Make
 def test_an_offset_in_a_deleted_topic_counts_neither_as_skipped_nor_as_done(make: Make) -> None:
     setup = make()
     setup.kafka.committed_offsets[0] = TopicPartition(TOPIC, 0, 99, "topic-id=old")
-    setup.group.topic_id = TopicId("new")
+    setup.group.set_topic_id(TOPIC, TopicId("new"))
     setup.admin.topic_id = "new"
 
     def script() -> Script:
@@ -72,8 +73,8 @@ def test_an_offset_in_a_deleted_topic_counts_neither_as_skipped_nor_as_done(make
         setup.kafka.append(0, *[ORDER] * 5)
         setup.kafka.rebalance("on_assign", 0)
         yield lambda: 0 in setup.kafka.positions
-        setup.consumer.assignment.progress.start_at({0: 99})  # reported by the client's statistics
-        yield lambda: setup.sample("lag_messages", partition="0") == 5
+        setup.consumer.assignment.progress.start_at({P0: 99})  # reported by the client's statistics
+        yield lambda: setup.sample("lag_messages", topic=TOPIC, partition="0") == 5
         setup.batches.gate.set()
         yield setup.is_committed({0: 5})
 

@@ -23,6 +23,7 @@ from service.usecases.ports.ingest import StoreCounts
 from tests.kit.decoding import message_decoder
 from tests.kit.fake_consumer import FakeConsumer, message
 from tests.kit.fakes import FakeStore
+from tests.kit.order_partitions import P0, P1
 from tests.kit.policies import batch_limits, circuit_breaker_policy
 
 
@@ -30,8 +31,8 @@ from tests.kit.policies import batch_limits, circuit_breaker_policy
 def pipeline(kafka: FakeConsumer, metrics: ConsumerMetrics, progress: Progress) -> BatchPipeline:
     """The pipeline of a consumer that has read partition 0 up to 10. Its writing thread is not started."""
     log = structlog.get_logger()
-    progress.start_at({0: 3})
-    progress.reach_end(0, 10)
+    progress.start_at({P0: 3})
+    progress.reach_end(P0, 10)
     state = ConsumerStateMachine(FetchControl(kafka, metrics.consumption, log))  # type: ignore[arg-type]
     return BatchPipeline(
         builder=BatchBuilder(message_decoder(), FakeStore.prepare, metrics),
@@ -62,8 +63,8 @@ def test_a_revoked_partition_is_dropped_from_the_batch(
     pipeline: BatchPipeline, begin: Callable[[BatchPipeline], Batch]
 ) -> None:
     batch = begin(pipeline)
-    pipeline.drop(frozenset({0}))
-    assert (batch.commit_offsets, {*pipeline.progress.partitions}) == ({1: 5}, set())
+    pipeline.drop(frozenset({P0}))
+    assert (batch.commit_offsets, {*pipeline.progress.partitions}) == ({P1: 5}, set())
 
 
 @pytest.mark.parametrize("begin", [fill, submit])
@@ -77,23 +78,23 @@ def test_the_end_of_a_partition_waits_for_its_messages(
 
 def test_the_end_of_a_partition_without_messages_is_committed(pipeline: BatchPipeline) -> None:
     pipeline.advance_to_ends()
-    assert pipeline.progress.uncommitted == {0: 10}
+    assert pipeline.progress.uncommitted == {P0: 10}
 
 
 def test_ends_that_are_reached_while_the_circuit_breaker_pauses_do_not_count(pipeline: BatchPipeline) -> None:
     pipeline.state.open_breaker(BreakerPause(0, {}))
-    pipeline.reach_end(0, 20)
+    pipeline.reach_end(P0, 20)
     pipeline.state.end_pause()
     pipeline.state.on_commit()
     pipeline.advance_to_ends()
-    assert pipeline.progress.uncommitted == {0: 10}
+    assert pipeline.progress.uncommitted == {P0: 10}
 
 
 def test_messages_that_arrive_while_the_circuit_breaker_pauses_are_read_again(pipeline: BatchPipeline) -> None:
     pipeline.state.open_breaker(BreakerPause(0, {}))
     pipeline.add([message(0, 7), message(0, 8)])
     assert pipeline.state.breaker_pause is not None
-    assert (len(pipeline.builder.batch), pipeline.state.breaker_pause.reread_offsets) == (0, {0: 7})
+    assert (len(pipeline.builder.batch), pipeline.state.breaker_pause.reread_offsets) == (0, {P0: 7})
 
 
 def test_nothing_is_submitted_after_a_stop(pipeline: BatchPipeline) -> None:

@@ -20,6 +20,7 @@ from service.usecases.batch import Batch
 from tests.kit.decoding import message_decoder
 from tests.kit.factories import order_document
 from tests.kit.fakes import FakeStore
+from tests.kit.order_partitions import P0, P1
 from tests.kit.policies import batch_limits
 
 SCHEMAS: dict[Any, RegisteredSchema] = {1: RegisteredSchema("AVRO", schema_text("avro"))}
@@ -73,7 +74,7 @@ def uids(batch: Batch) -> list[str]:
 def test_records_from_the_first_one_without_a_schema_stay_undecoded(setup: Setup) -> None:
     setup.add(batch := Batch(), plain("a"), avro("b"), plain("c"), b"{")
     assert (uids(batch), len(batch.undecoded), batch.dead_letters) == (["a"], 3, [])
-    assert (len(batch), batch.next_offsets) == (4, {0: 4})
+    assert (len(batch), batch.next_offsets) == (4, {P0: 4})
 
 
 def test_a_batch_with_an_undecoded_record_is_submitted(setup: Setup) -> None:
@@ -124,7 +125,7 @@ def test_records_of_a_revoked_partition_are_not_decoded(setup: Setup) -> None:
     batch = Batch()
     setup.add(batch, avro("a"), partition=0)
     setup.add(batch, b"{", partition=1)
-    batch.drop(frozenset({0, 1}))
+    batch.drop(frozenset({P0, P1}))
     setup.problem = RegistryUnavailable("connection refused")
     setup.decode(batch)
     assert (uids(batch), len(batch.undecoded), batch.dead_letters) == ([], 0, [])
@@ -136,7 +137,7 @@ def test_a_revoked_partition_no_longer_waits_for_the_registry(setup: Setup) -> N
     setup.problem = RegistryUnavailable("connection refused")
     with pytest.raises(RegistryUnavailable):
         setup.decode(batch)
-    batch.drop(frozenset({0}))
+    batch.drop(frozenset({P0}))
     setup.decode(batch)
     assert setup.registry_up == [False, None]
     setup.decode(batch)

@@ -12,6 +12,7 @@ from service.usecases.batch import Batch
 from service.usecases.outcome import Outcome
 from service.usecases.ports.ingest import StoreCounts
 from tests.kit.factories import record
+from tests.kit.order_partitions import P0
 
 SECONDS = 10.0
 WRITTEN = Outcome(StoreCounts())
@@ -119,7 +120,7 @@ def test_a_revocation_does_not_wait_for_a_worker_whose_close_timed_out() -> None
         writer.submit(batch)
         writer.close(0)
         began = monotonic()
-        writer.wait_written(frozenset({0}), SECONDS)
+        writer.wait_written(frozenset({P0}), SECONDS)
         assert monotonic() - began < SECONDS / 2
         proceed.set()
 

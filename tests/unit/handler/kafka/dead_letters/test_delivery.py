@@ -18,7 +18,7 @@ from service.usecases.batch import Batch
 from tests.kit.factories import record
 from tests.kit.fake_consumer import FakeAdmin, FakeConsumer
 
-CHECKS = TransactionChecks("orders", FakeAdmin(), FakeConsumer)  # type: ignore[arg-type]
+CHECKS = TransactionChecks(FakeAdmin(), FakeConsumer)  # type: ignore[arg-type]
 FIRST, SECOND = ("shop", "first"), ("shop", "second")
 
 
@@ -69,7 +69,7 @@ def at_least_once(properties: Any) -> DeadLetterProducer:
 
 
 def exactly_once(properties: Any) -> TransactionalDeadLetters:
-    group = ConsumerGroup("orders")
+    group = ConsumerGroup(("orders",))
     return TransactionalDeadLetters(properties, "orders.dlq", DeadLetterEncoder("orders"), group, CHECKS)
 
 

@@ -10,6 +10,7 @@ from service.errors import GroupChanged
 from service.handler.kafka.client.topic_id import NO_TOPIC_ID, TopicId, offsets_to_commit
 from service.handler.kafka.dead_letters.transaction_checks import TransactionChecks
 from tests.kit.fake_consumer import TOPIC, FakeAdmin, FakeConsumer
+from tests.kit.order_partitions import P0, P1, keyed
 
 CURRENT = TopicId("current")
 
@@ -26,21 +27,21 @@ def make_checks(kafka: FakeConsumer) -> MakeChecks:
     def make(topic_id: str | None) -> TransactionChecks:
         admin: Any = FakeAdmin(topic_id)
         client: Any = kafka
-        return TransactionChecks(TOPIC, admin, lambda: client)
+        return TransactionChecks(admin, lambda: client)
 
     return make
 
 
 def test_the_topic_is_required_to_have_its_id(make_checks: MakeChecks) -> None:
-    make_checks("current").require_topic(CURRENT)
+    make_checks("current").require_topics([TOPIC], {TOPIC: CURRENT})
     with pytest.raises(GroupChanged, match="the topic orders was deleted and created again"):
-        make_checks("recreated").require_topic(CURRENT)
+        make_checks("recreated").require_topics([TOPIC], {TOPIC: CURRENT})
 
 
-@pytest.mark.parametrize("topic_id", [None, NO_TOPIC_ID])
-def test_a_topic_without_a_known_id_is_not_looked_up(make_checks: MakeChecks, topic_id: TopicId | None) -> None:
+@pytest.mark.parametrize("topic_ids", [{}, {TOPIC: NO_TOPIC_ID}])
+def test_a_topic_without_a_known_id_is_not_looked_up(make_checks: MakeChecks, topic_ids: dict[str, TopicId]) -> None:
     checks: Any = make_checks("recreated")
-    checks.require_topic(topic_id)
+    checks.require_topics([TOPIC], topic_ids)
     assert checks.admin.lookups == 0
 
 
@@ -49,7 +50,7 @@ def test_an_offset_that_kafka_cannot_return_is_not_taken_as_uncommitted(
 ) -> None:
     kafka.committed_errors[1] = KafkaError(KafkaError.NOT_COORDINATOR)
     with pytest.raises(KafkaException, match="NOT_COORDINATOR"):
-        make_checks("current").have_committed({0: 8, 1: 8}, CURRENT)
+        make_checks("current").have_committed({P0: 8, P1: 8}, {TOPIC: CURRENT})
 
 
 @pytest.mark.parametrize(
@@ -66,6 +67,6 @@ def test_an_offset_that_kafka_cannot_return_is_not_taken_as_uncommitted(
 def test_offsets_are_committed_if_the_group_has_committed_all_of_them_in_this_topic(
     kafka: FakeConsumer, make_checks: MakeChecks, committed: dict[int, int], topic_id: TopicId, *, expected: bool
 ) -> None:
-    kafka.committed_offsets = {each.partition: each for each in offsets_to_commit(TOPIC, committed, topic_id)}
-    assert make_checks(None).have_committed({0: 8, 1: 8}, CURRENT) is expected
+    kafka.committed_offsets = {each.partition: each for each in offsets_to_commit(keyed(committed), {TOPIC: topic_id})}
+    assert make_checks(None).have_committed({P0: 8, P1: 8}, {TOPIC: CURRENT}) is expected
     assert kafka.is_closed

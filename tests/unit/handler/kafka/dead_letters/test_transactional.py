@@ -19,6 +19,7 @@ from service.handler.kafka.dead_letters.transactional import TransactionalDeadLe
 from service.usecases.batch import Batch
 from tests.kit.fake_consumer import TOPIC, FakeAdmin, FakeConsumer
 from tests.kit.fake_producer import UNANSWERED, FakeKafka, FakeProducer
+from tests.kit.order_partitions import P0, P1
 
 TOPIC_ID = "03khuBS4QPyPcMhe5ZSsuQ"
 
@@ -40,10 +41,10 @@ class ObservedGroup(ConsumerGroup):
     """The group of a member, and the fake's clients. `on_metadata` is called whenever the metadata is read."""
 
     def __init__(self, kafka: FakeKafka) -> None:
-        super().__init__(TOPIC, is_transactional=True)
+        super().__init__([TOPIC], is_transactional=True)
         self.client = GroupClient(kafka)
         self.admin = FakeAdmin(TOPIC_ID)
-        self.topic_id = TopicId(TOPIC_ID)
+        self.set_topic_id(TOPIC, TopicId(TOPIC_ID))
         self.on_metadata: Callable[[], None] = lambda: None
         self.join(1)
 
@@ -73,7 +74,7 @@ def group(kafka: FakeKafka) -> ObservedGroup:
 def dead_letters(kafka: FakeKafka, group: ObservedGroup, monkeypatch: pytest.MonkeyPatch) -> TransactionalDeadLetters:
     monkeypatch.setattr(delivery, "Producer", lambda *_, **__: FakeProducer(kafka))
     clients: Any = group
-    checks = TransactionChecks(TOPIC, clients.admin, lambda: clients.client)
+    checks = TransactionChecks(clients.admin, lambda: clients.client)
     return TransactionalDeadLetters(dict, "orders.dlq", DeadLetterEncoder("orders"), group, checks)
 
 
@@ -119,7 +120,7 @@ def test_dead_letters_of_a_recreated_topic_are_not_sent_until_it_is_read_again(
     with pytest.raises(DeadLettersUnavailable, match="was deleted and created again"):
         dead_letters.send_and_commit(of, of.dead_letters)
     assert (kafka.visible, committed(kafka), kafka.calls) == ([], {}, ["init"])
-    of.drop(frozenset({0}))
+    of.drop(frozenset({P0}))
     send(dead_letters, of)
     assert (kafka.visible, committed(kafka)) == ([], {})
 
@@ -162,7 +163,7 @@ def test_a_lost_commit_of_revoked_partitions_is_not_looked_up(
     revoked = batch(0)
     with pytest.raises(DeadLettersUnavailable, match="timed out"):
         dead_letters.send_and_commit(revoked, revoked.dead_letters)
-    revoked.drop(frozenset({0}))
+    revoked.drop(frozenset({P0}))
     dead_letters.send_and_commit(revoked, revoked.dead_letters)
     assert kafka.calls[-1] == "init"
 
@@ -227,10 +228,10 @@ def test_messages_of_revoked_partitions_are_left_to_their_next_owner(
     kafka: FakeKafka, dead_letters: TransactionalDeadLetters
 ) -> None:
     both = batch(0, 1)
-    both.drop(frozenset({1}))
+    both.drop(frozenset({P1}))
     send(dead_letters, both)
     assert (kafka.visible, committed(kafka)) == ([(b"key-0", b"faulty")], {0: 8})
-    both.drop(frozenset({0}))
+    both.drop(frozenset({P0}))
     send(dead_letters, both)
     assert kafka.calls.count("begin") == 1
 
@@ -240,7 +241,7 @@ def test_group_metadata_is_read_before_the_partitions(
 ) -> None:
     """A partition revoked in between belongs to the older generation. In the other order it would be committed."""
     taken = batch(0, 1)
-    group.on_metadata = lambda: taken.drop(frozenset({1}))
+    group.on_metadata = lambda: taken.drop(frozenset({P1}))
     send(dead_letters, taken)
     assert committed(kafka) == {0: 8}
 

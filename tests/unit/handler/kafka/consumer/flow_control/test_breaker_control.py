@@ -8,6 +8,7 @@ import structlog
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
+from service.entities.partition import Partition
 from service.handler.kafka.consumer.flow_control.breaker_control import BreakerControl
 from service.handler.kafka.consumer.flow_control.fetch import FetchControl
 from service.handler.kafka.consumer.flow_control.state import ConsumerStateMachine
@@ -18,6 +19,7 @@ from service.usecases.outcome import Decision, Outcome
 from service.usecases.ports.ingest import StoreCounts
 from tests.kit.factories import record
 from tests.kit.fake_consumer import FakeConsumer
+from tests.kit.order_partitions import P0, P1
 from tests.kit.policies import batch_limits, circuit_breaker_policy
 
 if TYPE_CHECKING:
@@ -54,7 +56,7 @@ def control(state: ConsumerStateMachine, metrics: ConsumerMetrics) -> BreakerCon
     )
 
 
-def end_pause(state: ConsumerStateMachine) -> dict[int, int]:
+def end_pause(state: ConsumerStateMachine) -> dict[Partition, int]:
     """Continue to read; return where."""
     assert state.breaker_pause is not None
     offsets = state.breaker_pause.reread_offsets
@@ -81,7 +83,7 @@ def test_a_flood_is_read_again_from_where_it_began(
     with capture_logs() as logged:
         control.on_outcome(batch_of(5, 6), FLOOD, batch_of(7))
     assert state.breaker_pause is not None
-    assert state.breaker_pause.reread_offsets == {0: 5}
+    assert state.breaker_pause.reread_offsets == {P0: 5}
     assert RETRY_AFTER_SECONDS - 1 < state.breaker_pause.until - monotonic() <= RETRY_AFTER_SECONDS
     assert (state.is_breaker_open, state.must_reread, control.limits.messages) == (True, True, 10)
     assert metrics.consumption.circuit_breaker_open._value.get() == 1
@@ -90,7 +92,7 @@ def test_a_flood_is_read_again_from_where_it_began(
 
 def test_messages_of_the_next_batch_are_read_again_too(control: BreakerControl, state: ConsumerStateMachine) -> None:
     control.on_outcome(batch_of(5), FLOOD, batch_of(3, partition=1))
-    assert end_pause(state) == {0: 5, 1: 3}
+    assert end_pause(state) == {P0: 5, P1: 3}
     assert state.breaker_pause is None
 
 
@@ -99,7 +101,7 @@ def test_after_a_bad_probe_the_next_one_begins_behind_it(control: BreakerControl
     end_pause(state)
     control.on_outcome(batch_of(5), PROBE_IS_BAD, batch_of(6))
     assert state.breaker_pause is not None
-    assert state.breaker_pause.reread_offsets == {0: 6}
+    assert state.breaker_pause.reread_offsets == {P0: 6}
 
 
 def test_a_good_probe_ends_a_flood(
@@ -119,9 +121,9 @@ def test_probes_of_orders_go_on_behind_the_last_one_and_grow(
     control: BreakerControl, state: ConsumerStateMachine
 ) -> None:
     control.on_outcome(batch_of(0, 1), REJECTING, batch_of(2))
-    assert end_pause(state) == {0: 0}
+    assert end_pause(state) == {P0: 0}
     control.on_outcome(batch_of(0, 1), REJECTING, batch_of(2, 3))
-    assert end_pause(state) == {0: 2}
+    assert end_pause(state) == {P0: 2}
     assert control.limits.messages == 20
 
 
@@ -134,8 +136,8 @@ def test_once_an_order_is_stored_everything_is_read_again_at_once(
     end_pause(state)
     control.on_outcome(batch_of(2, 3), STORED_AGAIN, batch_of(4))
     assert state.breaker_pause is not None
-    assert (state.breaker_pause.reread_offsets, state.breaker_pause.is_over) == ({0: 0}, True)
-    assert control.probed_offsets == {0: 4}
+    assert (state.breaker_pause.reread_offsets, state.breaker_pause.is_over) == ({P0: 0}, True)
+    assert control.probed_offsets == {P0: 4}
     assert (state.is_breaker_open, metrics.consumption.circuit_breaker_open._value.get()) == (False, 0)
     assert state.must_reread
     end_pause(state)
@@ -148,7 +150,7 @@ def test_probed_offsets_are_kept_until_they_are_committed(control: BreakerContro
     control.on_outcome(batch_of(0, 1), STORED_AGAIN, batch_of(2))
     end_pause(state)
     control.on_outcome(batch_of(0), DONE, batch_of(1))
-    assert control.probed_offsets == {0: 2}
+    assert control.probed_offsets == {P0: 2}
     control.on_outcome(batch_of(1), DONE, batch_of(2))
     assert control.probed_offsets == {}
 
@@ -157,8 +159,8 @@ def test_a_revoked_partition_is_neither_probed_nor_read_again(
     control: BreakerControl, state: ConsumerStateMachine
 ) -> None:
     control.on_outcome(batch_of(5), REJECTING, batch_of(3, partition=1))
-    control.drop(frozenset({0}))
-    assert end_pause(state) == {1: 3}
+    control.drop(frozenset({P0}))
+    assert end_pause(state) == {P1: 3}
     control.on_outcome(Batch(), STORED_AGAIN, Batch())
-    assert end_pause(state) == {1: 3}
-    assert 0 not in control.probed_offsets
+    assert end_pause(state) == {P1: 3}
+    assert P0 not in control.probed_offsets

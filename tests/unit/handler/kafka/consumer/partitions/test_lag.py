@@ -11,6 +11,7 @@ from service.metrics import ConsumerMetrics
 from service.usecases.batch import Batch
 from tests.kit.fake_consumer import TOPIC, FakeConsumer
 from tests.kit.fakes import FakeClock
+from tests.kit.order_partitions import P0, P1, P2, keyed, numbered
 
 NO_TIMESTAMP = -1
 GAUGES = ("lag_messages", "lag_seconds", "open_transaction_messages", "partition_stalled_seconds")
@@ -35,13 +36,13 @@ class ObservedLag(Lag):
     """The lag of a consumer, together with its progress."""
 
     def __init__(self, kafka: FakeConsumer, progress: Progress, metrics: ConsumerMetrics, clock: FakeClock) -> None:
-        ends = PartitionEnds(kafka, TOPIC, clock)  # type: ignore[arg-type]
+        ends = PartitionEnds(kafka, clock)  # type: ignore[arg-type]
         super().__init__(ends, progress, metrics.partitions, clock)
         self.progress = progress
 
     def advance(self, offsets: dict[int, int], last_ms: dict[int, int] | None = None) -> None:
         timestamps = dict.fromkeys(offsets, NO_TIMESTAMP) | (last_ms or {})
-        self.progress.advance(Batch(next_offsets=offsets, last_timestamps_ms=timestamps))
+        self.progress.advance(Batch(next_offsets=keyed(offsets), last_timestamps_ms=keyed(timestamps)))
 
 
 @pytest.fixture
@@ -55,7 +56,7 @@ def lag(kafka: FakeConsumer, progress: Progress, metrics: ConsumerMetrics, clock
 
 
 def gauge(metrics: ConsumerMetrics, name: str, partition: int = 0) -> float | None:
-    return metrics.registry.get_sample_value(f"orders_{name}", {"partition": str(partition)})
+    return metrics.registry.get_sample_value(f"orders_{name}", {"topic": TOPIC, "partition": str(partition)})
 
 
 def now_ms(clock: FakeClock) -> int:
@@ -98,14 +99,14 @@ def test_deleted_records_are_no_lag(lag: ObservedLag, kafka: FakeConsumer, metri
 
 
 def test_before_a_batch_is_written_the_committed_offset_counts(lag: ObservedLag, metrics: ConsumerMetrics) -> None:
-    lag.progress.start_at({0: 4})
+    lag.progress.start_at({P0: 4})
     lag.update()
     assert gauge(metrics, "lag_messages") == 6
 
 
 def test_messages_of_an_open_transaction_are_counted_apart(lag: ObservedLag, metrics: ConsumerMetrics) -> None:
-    lag.progress.start_at({0: 4})
-    lag.ends.on_statistics({0: PartitionEnd(10, 7)}, unfetched=frozenset())
+    lag.progress.start_at({P0: 4})
+    lag.ends.on_statistics({P0: PartitionEnd(10, 7)}, unfetched=frozenset())
     lag.update()
     assert (gauge(metrics, "lag_messages"), gauge(metrics, "open_transaction_messages")) == (3, 3)
 
@@ -126,8 +127,8 @@ def test_a_partition_stalls_while_it_has_a_lag_and_is_not_written(
 def test_a_partition_stalls_behind_an_open_transaction(
     lag: ObservedLag, metrics: ConsumerMetrics, clock: FakeClock
 ) -> None:
-    lag.progress.start_at({0: 7})
-    lag.ends.on_statistics({0: PartitionEnd(10, 7)}, unfetched=frozenset())
+    lag.progress.start_at({P0: 7})
+    lag.ends.on_statistics({P0: PartitionEnd(10, 7)}, unfetched=frozenset())
     clock.advance(30)
     lag.update()
     assert (gauge(metrics, "lag_messages"), gauge(metrics, "partition_stalled_seconds")) == (0, 30)
@@ -148,7 +149,7 @@ def test_the_gauges_are_updated_once_a_second(lag: ObservedLag, metrics: Consume
 def test_a_revoked_partition_has_no_gauges(lag: ObservedLag, metrics: ConsumerMetrics) -> None:
     lag.advance({0: 7, 1: 5})
     lag.update()
-    for revoked in ({0, 2}, {1}):
+    for revoked in ({P0, P2}, {P1}):
         lag.progress.drop(frozenset(revoked))
         lag.remove_gauges(frozenset(revoked))
         lag.update()
@@ -160,20 +161,20 @@ def test_the_end_of_a_partition_that_is_not_fetched_is_queried(
 ) -> None:
     lag.advance({0: 10, 1: 5})
     kafka.append(0, b"new", b"new")
-    lag.update([0])
+    lag.update([P0])
     assert (gauge(metrics, "lag_messages"), kafka.queries) == (2, [0])
     kafka.append(0, b"new")
     clock.advance(4)
-    lag.update([0])
+    lag.update([P0])
     assert (gauge(metrics, "lag_messages"), kafka.queries) == (2, [0])
     clock.advance(1)
-    lag.update([0])
+    lag.update([P0])
     assert (gauge(metrics, "lag_messages"), kafka.queries) == (3, [0, 0])
 
 
 def test_the_end_of_a_partition_without_a_position_is_queried(lag: ObservedLag, kafka: FakeConsumer) -> None:
     lag.advance({0: 10, 1: 5})
-    lag.ends.on_statistics({}, unfetched=frozenset({1}))
+    lag.ends.on_statistics({}, unfetched=frozenset({P1}))
     lag.update()
     assert kafka.queries == [1]
 
@@ -183,7 +184,7 @@ def test_a_partition_that_is_fetched_again_needs_no_query(
 ) -> None:
     lag.advance({0: 10})
     kafka.append(0, b"new")
-    lag.update([0])
+    lag.update([P0])
     kafka.append(0, b"new")
     kafka.consume(10, 0)
     clock.advance(1)
@@ -196,7 +197,7 @@ def test_a_failed_query_leaves_the_last_known_end(
 ) -> None:
     lag.advance({0: 7})
     kafka.failures["get_watermark_offsets"] = KafkaError(KafkaError._TIMED_OUT)
-    lag.update([0])
+    lag.update([P0])
     assert gauge(metrics, "lag_messages") == 3
 
 
@@ -205,8 +206,8 @@ def test_queries_take_half_a_second_at_most_and_the_next_ones_continue(
 ) -> None:
     kafka = SlowConsumer(clock, 0.2)
     lag = ObservedLag(kafka, progress, metrics, clock)
-    everything = range(5)
-    lag.advance(dict.fromkeys(everything, 0))
+    everything = keyed(dict.fromkeys(range(5), 0))
+    lag.advance(numbered(everything))
     lag.update(everything)
     assert kafka.queries == [0, 1, 2]
     clock.advance(5)

@@ -15,6 +15,7 @@ from service.metrics import ConsumerMetrics
 from service.usecases.batch import Batch
 from tests.kit.fake_consumer import TOPIC, FakeConsumer
 from tests.kit.fakes import FakeClock
+from tests.kit.order_partitions import P0, P1, P2, keyed
 
 FAILED = KafkaError(KafkaError.REBALANCE_IN_PROGRESS)
 PROBLEM = "group rebalance in progress (REBALANCE_IN_PROGRESS)"
@@ -31,7 +32,7 @@ class Committer:
 
     def __init__(self, progress: Progress, metrics: ConsumerMetrics, clock: FakeClock) -> None:
         self.progress = progress
-        self.group = ConsumerGroup(TOPIC)
+        self.group = ConsumerGroup((TOPIC,))
         self.metrics = metrics
         self.offsets = OffsetCommitter(
             group=self.group, progress=progress, metrics=metrics, log=structlog.get_logger(), now=clock
@@ -48,7 +49,7 @@ class Committer:
         self.logged += [each["event"] for each in logged]
 
     def advance(self, offsets: dict[int, int]) -> None:
-        self.progress.advance(Batch(next_offsets=offsets, last_timestamps_ms=offsets))
+        self.progress.advance(Batch(next_offsets=keyed(offsets), last_timestamps_ms=keyed(offsets)))
 
     def commit(self) -> None:
         self.offsets.commit(self.kafka)  # type: ignore[arg-type]
@@ -83,7 +84,7 @@ def test_offsets_are_pending_until_the_broker_has_acknowledged_them(committer: C
 
 
 def test_a_commit_names_the_topic_that_was_read(committer: Committer) -> None:
-    committer.group.topic_id = TopicId("abc")
+    committer.group.set_topic_id(TOPIC, TopicId("abc"))
     committer.advance({0: 5})
     committer.commit()
     committer.poll()
@@ -104,7 +105,7 @@ def test_only_one_commit_is_in_flight(committer: Committer) -> None:
     committer.commit()
     committer.poll()
     assert committer.committed == {0: 5}
-    assert committer.progress.uncommitted == {0: 9}
+    assert committer.progress.uncommitted == {P0: 9}
     committer.commit()
     committer.poll()
     assert (committer.committed, committer.progress.is_committed) == ({0: 9}, True)
@@ -183,7 +184,7 @@ def test_a_commit_that_the_client_rejects_before_a_revocation_is_counted_and_log
 
 def test_offsets_of_a_revoked_partition_are_not_committed(committer: Committer) -> None:
     committer.advance({0: 5, 1: 7})
-    committer.progress.drop(frozenset({1, 2}))
+    committer.progress.drop(frozenset({P1, P2}))
     committer.commit()
     committer.poll()
     assert committer.committed == {0: 5}

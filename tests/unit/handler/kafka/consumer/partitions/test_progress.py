@@ -4,19 +4,20 @@ import pytest
 
 from service.handler.kafka.consumer.partitions.progress import Progress
 from service.usecases.batch import Batch
+from tests.kit.order_partitions import P0, P1, P2, keyed
 
 
 def batch(**next_offsets: int) -> Batch:
     """Return a batch whose last records precede these offsets, by partition: `p0=5`."""
-    offsets = {int(name[1:]): offset for name, offset in next_offsets.items()}
+    offsets = keyed({int(name[1:]): offset for name, offset in next_offsets.items()})
     return Batch(next_offsets=offsets, last_timestamps_ms=dict.fromkeys(offsets, 0))
 
 
 @pytest.fixture
 def read(progress: Progress) -> Progress:
     """The progress of a consumer that has read partition 0 up to 10 and partition 1 up to 20."""
-    progress.reach_end(0, 10)
-    progress.reach_end(1, 20)
+    progress.reach_end(P0, 10)
+    progress.reach_end(P1, 20)
     return progress
 
 
@@ -28,39 +29,39 @@ def done_until(progress: Progress, **next_offsets: int) -> None:
 def test_offsets_are_uncommitted_until_the_broker_acknowledges_the_last_ones(progress: Progress) -> None:
     progress.advance(batch(p0=5, p1=7))
     progress.advance(batch(p0=9))
-    progress.on_committed(0, 5)
-    progress.on_committed(1, 7)
-    assert (progress.uncommitted, progress.is_committed) == ({0: 9}, False)
-    progress.on_committed(0, 9)
+    progress.on_committed(P0, 5)
+    progress.on_committed(P1, 7)
+    assert (progress.uncommitted, progress.is_committed) == ({P0: 9}, False)
+    progress.on_committed(P0, 9)
     assert (progress.uncommitted, progress.is_committed) == ({}, True)
 
 
 def test_offsets_that_were_committed_with_the_dead_letters_are_done_and_committed(progress: Progress) -> None:
     progress.advance(batch(p0=5), is_committed=True)
-    assert (progress.next_offset(0), progress.is_committed) == (5, True)
+    assert (progress.next_offset(P0), progress.is_committed) == (5, True)
 
 
 def test_an_earlier_offset_is_not_committed_after_one_that_was_committed_with_dead_letters(progress: Progress) -> None:
     progress.advance(batch(p0=5, p1=7))
     progress.advance(batch(p0=9), is_committed=True)
-    assert progress.uncommitted == {1: 7}
+    assert progress.uncommitted == {P1: 7}
 
 
 def test_the_committed_offset_counts_until_a_batch_is_done(progress: Progress) -> None:
-    progress.start_at({0: 4})
-    assert (progress.partitions[0].offset, progress.next_offset(0)) == (4, None)
+    progress.start_at({P0: 4})
+    assert (progress.partitions[P0].offset, progress.next_offset(P0)) == (4, None)
     progress.advance(batch(p0=9))
-    progress.start_at({0: 4})
-    assert (progress.partitions[0].offset, progress.next_offset(0)) == (9, 9)
+    progress.start_at({P0: 4})
+    assert (progress.partitions[P0].offset, progress.next_offset(P0)) == (9, 9)
 
 
 def test_an_uncommitted_offset_of_a_revoked_partition_is_abandoned_until_the_next_assignment(
     progress: Progress,
 ) -> None:
     progress.advance(batch(p0=5, p1=7))
-    progress.drop(frozenset({1, 2}))
-    progress.on_committed(0, 5)
-    assert (progress.uncommitted, progress.is_committed, progress.next_offset(1)) == ({}, False, None)
+    progress.drop(frozenset({P1, P2}))
+    progress.on_committed(P0, 5)
+    assert (progress.uncommitted, progress.is_committed, progress.next_offset(P1)) == ({}, False, None)
     progress.on_assign()
     assert progress.is_committed
 
@@ -68,8 +69,8 @@ def test_an_uncommitted_offset_of_a_revoked_partition_is_abandoned_until_the_nex
 def test_an_end_after_the_last_record_is_committed_once(read: Progress) -> None:
     done_until(read, p0=8, p1=20)
     read.advance_to_ends([])
-    assert (read.uncommitted, read.next_offset(0)) == ({0: 10}, 10)
-    read.on_committed(0, 10)
+    assert (read.uncommitted, read.next_offset(P0)) == ({P0: 10}, 10)
+    read.on_committed(P0, 10)
     read.advance_to_ends([])
     assert read.uncommitted == {}
 
@@ -77,32 +78,32 @@ def test_an_end_after_the_last_record_is_committed_once(read: Progress) -> None:
 def test_a_partition_with_messages_in_an_unfinished_batch_waits_for_them(read: Progress) -> None:
     done_until(read, p0=8, p1=15)
     read.advance_to_ends([Batch(), batch(p0=9)])
-    assert read.uncommitted == {1: 20}
+    assert read.uncommitted == {P1: 20}
     read.advance_to_ends([Batch()])
-    assert read.uncommitted == {0: 10, 1: 20}
+    assert read.uncommitted == {P0: 10, P1: 20}
 
 
 def test_a_partition_without_a_known_offset_waits_for_it(read: Progress) -> None:
     done_until(read, p1=15)
     read.advance_to_ends([])
-    assert read.uncommitted == {1: 20}
-    read.start_at({0: 3})
+    assert read.uncommitted == {P1: 20}
+    read.start_at({P0: 3})
     read.advance_to_ends([])
-    assert read.uncommitted == {0: 10, 1: 20}
+    assert read.uncommitted == {P0: 10, P1: 20}
 
 
 def test_the_last_end_of_a_partition_counts(read: Progress) -> None:
     done_until(read, p0=8)
-    read.reach_end(0, 12)
+    read.reach_end(P0, 12)
     read.advance_to_ends([])
-    assert read.uncommitted == {0: 12}
+    assert read.uncommitted == {P0: 12}
 
 
 def test_the_end_of_a_partition_that_moved_is_ignored(read: Progress) -> None:
     done_until(read, p0=8, p1=15)
-    read.clear_ends([0, 7])
+    read.clear_ends([P0, P2])
     read.advance_to_ends([])
-    assert read.uncommitted == {1: 20}
+    assert read.uncommitted == {P1: 20}
 
 
 def test_all_ends_are_ignored_when_messages_are_read_again(read: Progress) -> None:

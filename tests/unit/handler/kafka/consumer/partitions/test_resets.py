@@ -12,6 +12,7 @@ from service.handler.kafka.consumer.partitions.resets import OffsetResets
 from service.metrics import ConsumerMetrics
 from service.usecases.batch import Batch
 from tests.kit.fake_consumer import TOPIC, FakeConsumer
+from tests.kit.order_partitions import P0, P1
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer
@@ -26,7 +27,6 @@ def resets(kafka: FakeConsumer, progress: Progress, metrics: ConsumerMetrics) ->
         kafka.incremental_assign([TopicPartition(TOPIC, partition, 99)])
     return OffsetResets(
         client=cast("Consumer", kafka),
-        topic=TOPIC,
         progress=progress,
         metrics=metrics.consumption,
         log=structlog.get_logger(),
@@ -34,7 +34,7 @@ def resets(kafka: FakeConsumer, progress: Progress, metrics: ConsumerMetrics) ->
 
 
 def moved(resets: OffsetResets, *unverified: int) -> list[tuple[int, int]]:
-    return [(each.partition, each.offset) for each in resets.reset(unverified)]
+    return [(each.partition, each.offset) for each in resets.reset(lambda each: each.number not in unverified)]
 
 
 def skipped(metrics: ConsumerMetrics) -> float | None:
@@ -44,15 +44,15 @@ def skipped(metrics: ConsumerMetrics) -> float | None:
 def test_a_position_out_of_range_is_moved_to_the_earliest_offset_once(
     resets: OffsetResets, kafka: FakeConsumer
 ) -> None:
-    resets.add(1)
+    resets.add(P1)
     assert (moved(resets), moved(resets)) == ([(1, 5)], [])
     assert kafka.positions == {0: 99, 1: 5}
 
 
 def test_a_partition_that_was_revoked_meanwhile_blocks_no_other(resets: OffsetResets, kafka: FakeConsumer) -> None:
     kafka.incremental_unassign([TopicPartition(TOPIC, 0)])
-    resets.add(0)
-    resets.add(1)
+    resets.add(P0)
+    resets.add(P1)
     assert (moved(resets), moved(resets)) == ([(1, 5)], [])
 
 
@@ -60,8 +60,8 @@ def test_a_partition_that_was_revoked_meanwhile_blocks_no_other(resets: OffsetRe
 def test_offsets_between_the_expected_one_and_the_topic_are_counted_and_logged(
     resets: OffsetResets, progress: Progress, metrics: ConsumerMetrics, offset: int, count: int
 ) -> None:
-    progress.advance(Batch(next_offsets={0: offset}, last_timestamps_ms={0: 0}))
-    resets.add(0)
+    progress.advance(Batch(next_offsets={P0: offset}, last_timestamps_ms={P0: 0}))
+    resets.add(P0)
     with capture_logs() as logs:
         assert moved(resets) == [(0, 5)]
     assert skipped(metrics) == count
@@ -74,7 +74,7 @@ def test_before_a_batch_is_written_the_committed_offset_is_expected(
     resets: OffsetResets, kafka: FakeConsumer, metrics: ConsumerMetrics
 ) -> None:
     kafka.committed_offsets[0] = TopicPartition(TOPIC, 0, 1)
-    resets.add(0)
+    resets.add(P0)
     assert (moved(resets), skipped(metrics)) == ([(0, 5)], 4)
 
 
@@ -83,36 +83,36 @@ def test_a_partition_whose_committed_offset_is_unavailable_is_reset_later(
 ) -> None:
     kafka.committed_offsets[0] = TopicPartition(TOPIC, 0, 1)
     kafka.committed_errors[0] = KafkaError(KafkaError.NOT_COORDINATOR)
-    resets.add(0)
+    resets.add(P0)
     assert [(moved(resets), skipped(metrics)) for _ in range(2)] == [([], 0), ([(0, 5)], 4)]
 
 
 def test_a_group_that_never_committed_skips_nothing(
     resets: OffsetResets, progress: Progress, metrics: ConsumerMetrics
 ) -> None:
-    progress.start_at({0: 2})  # the beginning of the topic, at the last statistics
-    resets.add(0)
+    progress.start_at({P0: 2})  # the beginning of the topic, at the last statistics
+    resets.add(P0)
     with capture_logs() as logs:
         assert moved(resets) == [(0, 5)]
     assert (skipped(metrics), logs) == (0, [])
 
 
 def test_a_revoked_partition_is_dropped(resets: OffsetResets, kafka: FakeConsumer) -> None:
-    resets.add(0)
-    resets.drop(frozenset({0}))
+    resets.add(P0)
+    resets.drop(frozenset({P0}))
     assert moved(resets) == []
     assert kafka.positions == {0: 99, 1: 99}
 
 
 def test_an_unverified_partition_waits(resets: OffsetResets) -> None:
-    resets.add(0)
-    resets.add(1)
+    resets.add(P0)
+    resets.add(P1)
     assert (moved(resets, 0), moved(resets)) == ([(1, 5)], [(0, 5)])
 
 
 def test_an_unreachable_broker_is_queried_once_per_call(resets: OffsetResets, kafka: FakeConsumer) -> None:
-    resets.add(0)
-    resets.add(1)
+    resets.add(P0)
+    resets.add(P1)
     kafka.failures["get_watermark_offsets"] = KafkaError(KafkaError._TIMED_OUT)
     with capture_logs() as logs:
         assert moved(resets) == []
@@ -123,7 +123,7 @@ def test_an_unreachable_broker_is_queried_once_per_call(resets: OffsetResets, ka
 
 
 def test_a_broker_that_stays_unreachable_is_logged_once_in_a_while(resets: OffsetResets, kafka: FakeConsumer) -> None:
-    resets.add(0)
+    resets.add(P0)
     with capture_logs() as logs:
         for _ in range(3):
             kafka.failures["get_watermark_offsets"] = KafkaError(KafkaError._TIMED_OUT)

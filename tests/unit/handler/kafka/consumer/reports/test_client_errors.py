@@ -23,7 +23,7 @@ def failure() -> ClientFailure:
 
 @pytest.fixture
 def errors(failure: ClientFailure, clock: FakeClock) -> ClientErrors:
-    return ClientErrors(TOPIC, failure, structlog.get_logger(), clock)
+    return ClientErrors(failure, structlog.get_logger(), clock)
 
 
 def on_message_error(errors: ClientErrors, error: KafkaError, partition: int = 0, offset: int = 0) -> list[EventDict]:

@@ -54,7 +54,7 @@ def test_a_dead_letter_is_counted_and_logged_with_its_coordinates_but_without_it
     (logged,) = report(metrics, Outcome(STORED, [DEAD_LETTER]))
     assert logged == {
         "event": "a message was dead-lettered", "log_level": "warning", "reason": "invalid",
-        "detail": "sm_id: is missing", "partition": 2, "offset": 7,
+        "detail": "sm_id: is missing", "topic": "orders", "partition": 2, "offset": 7,
     }  # fmt: skip
     assert sample(metrics, "dead_letters_total", reason="invalid") == 1
 

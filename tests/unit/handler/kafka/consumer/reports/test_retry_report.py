@@ -92,6 +92,7 @@ def test_of_an_order_that_causes_an_internal_error_only_the_uid_is_logged(report
         "event": "PostgreSQL fails with an internal error on one order: this consumer is stalled",
         "log_level": "error",
         "order_uid": "uid",
+        "topic": "orders",
         "partition": 2,
         "offset": 7,
     }

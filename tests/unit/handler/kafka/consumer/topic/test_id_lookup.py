@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
+from service.handler.kafka.client.topic_id import TopicId
 from service.handler.kafka.consumer.topic.id_lookup import TopicIdLookup
 from tests.kit.fake_consumer import TOPIC, FakeAdmin
 from tests.kit.fakes import FakeClock
@@ -21,10 +22,10 @@ def test_a_lookup_that_timed_out_makes_the_client_look_for_another_controller(
 ) -> None:
     admin = FakeAdmin("topic-id")
     admin.answers.append(KafkaError(code))
-    lookup = TopicIdLookup(cast("AdminClient", admin), TOPIC, clock)
-    assert lookup.take_answer() is None
-    with pytest.raises(KafkaException):
-        lookup.take_answer()
+    lookup = TopicIdLookup(cast("AdminClient", admin), clock)
+    assert lookup.take_answers([TOPIC]) == {}
+    (failure,) = lookup.take_answers([TOPIC]).values()
+    assert isinstance(failure, KafkaException)
     assert admin.metadata_requests == metadata_requests
     clock.advance(1)
-    assert [lookup.take_answer(), str(lookup.take_answer())] == [None, "topic-id"]
+    assert [lookup.take_answers([TOPIC]) for _ in range(2)] == [{}, {TOPIC: TopicId("topic-id")}]

@@ -10,11 +10,12 @@ from structlog.testing import capture_logs
 from service.handler.kafka.client.consumer_group import ConsumerGroup
 from service.handler.kafka.client.topic_id import NO_TOPIC_ID, TopicId
 from service.handler.kafka.consumer.topic.id_lookup import TopicIdLookup
-from service.handler.kafka.consumer.topic.identity import TopicIdentity
+from service.handler.kafka.consumer.topic.identity import TopicIdentities, TopicIdentity
 from service.handler.kafka.consumer.topic.position_check import PositionCheck
 from service.metrics import ConsumerMetrics
 from tests.kit.fake_consumer import TOPIC, FakeAdmin, FakeConsumer
 from tests.kit.fakes import FakeClock
+from tests.kit.order_partitions import P0, P1, P2, keyed
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer
@@ -34,12 +35,15 @@ class Setup:
         self.admin = admin
         self.metrics = metrics
         self.clock = clock
-        self.group = ConsumerGroup(TOPIC)
+        self.group = ConsumerGroup((TOPIC,))
         consumer, log = cast("Consumer", kafka), structlog.get_logger()
-        lookup = TopicIdLookup(cast("AdminClient", admin), TOPIC, clock)
-        identity = TopicIdentity(lookup, self.group, log, timeout=ID_TIMEOUT_SECONDS, now=clock)
+        identities = TopicIdentities(
+            TopicIdLookup(cast("AdminClient", admin), clock),
+            lambda topic: TopicIdentity(topic, self.group, log, timeout=ID_TIMEOUT_SECONDS, now=clock),
+            [TOPIC],
+        )
         self.check = PositionCheck(
-            client=consumer, topic=TOPIC, identity=identity, metrics=metrics.consumption, log=log, now=clock
+            client=consumer, identities=identities, metrics=metrics.consumption, log=log, now=clock
         )
         for partition in (0, 1):
             kafka.append(partition, *[b""] * 10)
@@ -50,19 +54,23 @@ class Setup:
 
     def assign(self, *partitions: int) -> None:
         self.kafka.incremental_assign([TopicPartition(TOPIC, each) for each in partitions])
-        self.check.add(partitions)
+        self.check.add(keyed(dict.fromkeys(partitions)))
 
     def know(self, topic_id: str) -> None:
         """Fetch the topic's id for the first time."""
         self.admin.answers.append(topic_id)
         assert self.look_up() is None
-        assert self.group.topic_id == (NO_TOPIC_ID if topic_id == NO_ID else TopicId(topic_id))
+        assert self.topic_id == (NO_TOPIC_ID if topic_id == NO_ID else TopicId(topic_id))
 
     def look_up(self) -> TopicId | None:
         """Start a lookup and read its answer, as two polls do."""
         self.clock.advance(1)
-        assert self.check.fetch_new_topic_id() is None
-        return self.check.fetch_new_topic_id()
+        assert self.check.fetch_new_topic_ids() == {}
+        return self.check.fetch_new_topic_ids().get(TOPIC)
+
+    @property
+    def topic_id(self) -> TopicId | None:
+        return self.group.topic_ids.get(TOPIC)
 
     def receive(self, count: int = 100) -> list[tuple[int, int]]:
         """Return partition and offset of the messages that are not withheld."""
@@ -88,7 +96,7 @@ def test_messages_are_withheld_until_their_position_is_verified_and_then_read_ag
     setup.know(NEW)
     assert setup.check.verify() == []
     assert setup.receive() == [(0, 7), (0, 8), (0, 9)]
-    assert [*setup.check.unverified] == []
+    assert setup.check.is_verified(P0)
 
 
 @pytest.mark.parametrize("topic_id", [None, NEW])
@@ -96,7 +104,7 @@ def test_a_commit_without_an_id_is_trusted_like_one_with_the_current_id(setup: S
     setup.commit(7, topic_id, 0)
     setup.know(NEW)
     setup.assign(0)
-    setup.check.mark_position_known([0])
+    setup.check.mark_position_known([P0])
     setup.clock.advance(SETTLED_SECONDS)
     assert setup.check.verify() == []
     assert (setup.receive(1), setup.recreations) == ([(0, 7)], 0)
@@ -126,7 +134,7 @@ def test_offsets_are_queried_only_once_the_client_has_a_position(setup: Setup) -
     setup.assign(0)
     setup.clock.advance(SETTLED_SECONDS)
     assert setup.check.verify() == []
-    setup.check.mark_position_known([0, 1])
+    setup.check.mark_position_known([P0, P1])
     assert [each.partition for each in setup.check.verify()] == [0]
 
 
@@ -134,13 +142,13 @@ def test_a_recreated_topic_is_noticed_while_it_is_read(setup: Setup) -> None:
     setup.know(OLD)
     setup.commit(3, OLD, 0)
     setup.assign(0)
-    setup.check.mark_position_known([0])
+    setup.check.mark_position_known([P0])
     setup.check.verify()
     assert setup.receive(2) == [(0, 3), (0, 4)]
     setup.admin.answers.append(NEW)
     assert setup.look_up() == TopicId(NEW)
-    setup.check.switch_topic(TopicId(NEW), [0])
-    assert (setup.group.topic_id, setup.receive()) == (TopicId(NEW), [])
+    setup.check.switch_topic(TOPIC, TopicId(NEW), [P0])
+    assert (setup.topic_id, setup.receive()) == (TopicId(NEW), [])
     assert setup.check.verify() == []
     setup.clock.advance(SETTLED_SECONDS)
     assert [each.offset for each in setup.check.verify()] == [OFFSET_BEGINNING]
@@ -152,12 +160,12 @@ def test_an_unchanged_topic_is_looked_up_once_a_second(setup: Setup) -> None:
     setup.admin.answers.append(NEW)
     assert setup.look_up() is None
     setup.clock.advance(0.9)
-    assert setup.check.fetch_new_topic_id() is None
+    assert setup.check.fetch_new_topic_ids() == {}
     assert setup.admin.lookups == 2
     setup.clock.advance(0.1)
-    assert setup.check.fetch_new_topic_id() is None
+    assert setup.check.fetch_new_topic_ids() == {}
     assert setup.admin.lookups == 3
-    assert setup.check.fetch_new_topic_id() is None  # a lookup without an answer
+    assert setup.check.fetch_new_topic_ids() == {}  # a lookup without an answer
     assert setup.admin.lookups == 3
 
 
@@ -165,11 +173,11 @@ def test_a_position_out_of_range_is_looked_up_at_once(setup: Setup) -> None:
     setup.know(NEW)
     setup.assign(0)
     setup.admin.answers.append(NEW)
-    setup.check.on_out_of_range(0)
-    assert setup.check.awaits_topic_id
-    setup.check.fetch_new_topic_id()
-    setup.check.fetch_new_topic_id()
-    assert (setup.admin.lookups, setup.check.awaits_topic_id) == (2, False)
+    setup.check.on_out_of_range(P0)
+    assert not setup.check.is_verified(P1)
+    setup.check.fetch_new_topic_ids()
+    setup.check.fetch_new_topic_ids()
+    assert (setup.admin.lookups, setup.check.is_verified(P1)) == (2, True)
 
 
 def test_a_position_out_of_range_may_belong_to_a_deleted_topic(setup: Setup) -> None:
@@ -177,7 +185,7 @@ def test_a_position_out_of_range_may_belong_to_a_deleted_topic(setup: Setup) -> 
     setup.commit(99, OLD, 0)
     setup.assign(0)
     setup.clock.advance(SETTLED_SECONDS)
-    setup.check.on_out_of_range(0)
+    setup.check.on_out_of_range(P0)
     assert [(each.partition, each.offset) for each in setup.check.verify()] == [(0, OFFSET_BEGINNING)]
 
 
@@ -186,8 +194,8 @@ def test_without_topic_ids_nothing_is_awaited_or_withheld(setup: Setup) -> None:
     setup.assign(0)
     assert setup.receive(1) == []
     setup.know(NO_ID)
-    setup.check.on_out_of_range(1)
-    assert not setup.check.awaits_topic_id
+    setup.check.on_out_of_range(P1)
+    assert setup.check.is_verified(P1)
     assert setup.check.verify() == []
     assert (setup.receive(1), setup.recreations) == ([(0, 7)], 0)
 
@@ -196,15 +204,15 @@ def test_a_broker_that_delivers_messages_but_never_its_topic_id_is_read_without(
     refused = KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED)
     setup.commit(7, OLD, 0)
     setup.assign(0)
-    setup.check.mark_position_known([0])
+    setup.check.mark_position_known([P0])
     with capture_logs() as logs:
         for _ in range(ID_TIMEOUT_SECONDS):
             setup.admin.answers.append(refused)
             setup.look_up()
-        before = setup.group.topic_id
+        before = setup.topic_id
         setup.admin.answers.append(refused)
         setup.look_up()
-    assert (before, setup.group.topic_id) == (None, NO_TOPIC_ID)
+    assert (before, setup.topic_id) == (None, NO_TOPIC_ID)
     assert setup.check.verify() == []
     assert (setup.receive(1), setup.recreations) == ([(0, 7)], 0)
     (logged,) = logs
@@ -217,32 +225,32 @@ def test_lookups_of_an_unreachable_broker_never_end(setup: Setup) -> None:
     for _ in range(20):
         setup.admin.answers.append(KafkaError(KafkaError._TIMED_OUT))
         setup.look_up()
-    assert setup.group.topic_id is None
+    assert setup.topic_id is None
 
 
 def test_a_failed_query_of_offsets_is_repeated_after_a_second(setup: Setup) -> None:
     setup.know(NEW)
     setup.commit(7, NEW, 0)
     setup.assign(0)
-    setup.check.mark_position_known([0])
+    setup.check.mark_position_known([P0])
     setup.kafka.failures["committed"] = KafkaError(KafkaError._TIMED_OUT)
     with capture_logs() as logs:
         setup.check.verify()
         setup.check.verify()
     assert [(each["event"], each["partitions"], each["problem"]) for each in logs] == [
-        ("cannot find the group's offsets yet", [0], "timed out (_TIMED_OUT)")
+        ("cannot find the group's offsets yet", ["orders-0"], "timed out (_TIMED_OUT)")
     ]
-    assert [*setup.check.unverified] == [0]
+    assert not setup.check.is_verified(P0)
     setup.clock.advance(1)
     setup.check.verify()
-    assert [*setup.check.unverified] == []
+    assert setup.check.is_verified(P0)
 
 
 def test_failed_queries_of_offsets_are_logged_once_in_a_while(setup: Setup) -> None:
     setup.know(NEW)
     setup.commit(7, NEW, 0)
     setup.assign(0)
-    setup.check.mark_position_known([0])
+    setup.check.mark_position_known([P0])
     with capture_logs() as logs:
         for _ in range(3):
             setup.kafka.failures["committed"] = KafkaError(KafkaError._TIMED_OUT)
@@ -265,12 +273,12 @@ def test_the_earliest_withheld_message_is_where_reading_continues(setup: Setup) 
     setup.know(NEW)
     setup.commit(2, NEW, 0)
     setup.assign(0)
-    assert [setup.check.withhold(0, offset) for offset in (6, 4, 5)] == [True] * 3
+    assert [setup.check.withhold(P0, offset) for offset in (6, 4, 5)] == [True] * 3
     setup.check.verify()
     assert setup.kafka.positions == {0: 4}
 
 
 def test_a_revoked_partition_is_not_withheld_when_it_is_no_longer_known(setup: Setup) -> None:
     setup.assign(0, 1)
-    setup.check.drop([1, 2])
-    assert [setup.check.withhold(partition, 5) for partition in (0, 1)] == [True, False]
+    setup.check.drop([P1, P2])
+    assert [setup.check.withhold(partition, 5) for partition in (P0, P1)] == [True, False]
