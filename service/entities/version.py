@@ -7,7 +7,7 @@ from msgspec import Struct
 from service.entities.order import Order
 
 CompareBy = Literal["timestamp", "offset"]
-"""What decides between two versions: the records' timestamps, or offsets first within a partition."""
+"""What decides between two versions: the records' timestamps, or offsets first within a partition of a topic."""
 
 MAX_TOPIC_LENGTH: Final = 249
 """Kafka's limit of a topic name, in characters."""
@@ -22,7 +22,7 @@ Version = tuple[int, int, int]
 
 
 class RecordCoordinates(NamedTuple):
-    """The coordinates of a record. Its version is all fields except the topic."""
+    """The coordinates of a record, which are the version of its order."""
 
     timestamp_ms: int
     partition: int
@@ -31,6 +31,7 @@ class RecordCoordinates(NamedTuple):
 
     @property
     def version(self) -> Version:
+        """The version as readers of notifications and events see it, without the topic."""
         return self[:3]
 
     @classmethod
@@ -39,10 +40,17 @@ class RecordCoordinates(NamedTuple):
         return cls(min(max(timestamp_ms, 0), MAX_TIMESTAMP_MS), partition, offset, topic)
 
     def is_newer_than(self, other: "RecordCoordinates", compare_by: CompareBy = "timestamp") -> bool:
-        """Compare versions. `offset` ignores the producers' clocks within a partition."""
-        if compare_by == "offset" and self.partition == other.partition:
+        """Compare timestamps, then topics by name, then partitions, then offsets: never those of different topics.
+
+        `offset` ignores the producers' clocks within a partition.
+        """
+        if compare_by == "offset" and (self.topic, self.partition) == (other.topic, other.partition):
             return self.offset > other.offset
-        return self.version > other.version
+        return _sort_key(self) > _sort_key(other)
+
+
+def _sort_key(record: RecordCoordinates) -> tuple[int, str, int, int]:
+    return record.timestamp_ms, record.topic, record.partition, record.offset
 
 
 class VersionedOrder(Struct, frozen=True):

@@ -1,6 +1,7 @@
 """The contract of OrderStore, on PostgreSQL, on the fake of the unit tests and on the store of the simulation."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import psycopg
 import pytest
@@ -71,10 +72,30 @@ def test_another_document_in_a_greater_version_replaces_the_order(store: OrderSt
     ],
 )
 def test_a_smaller_version_is_stale_by_timestamp_then_partition_then_offset(
-    store: OrderStore, older: dict[str, int]
+    store: OrderStore, older: dict[str, Any]
 ) -> None:
     store.store([versioned(5, timestamp_ms=1_000, partition=1, order_uid="a")])
     assert store.store([versioned(**older, order_uid="a", entry="other")]) == StoreCounts(stale=1)
+
+
+@pytest.mark.parametrize("is_one_batch", [True, False])
+@pytest.mark.parametrize(
+    ("older", "newer"),
+    [
+        ({"topic": "b", "timestamp_ms": 1_000, "offset": 9}, {"topic": "a", "timestamp_ms": 1_001, "offset": 2}),
+        ({"topic": "a", "timestamp_ms": 1_000, "offset": 9}, {"topic": "b", "timestamp_ms": 1_000, "offset": 2}),
+        ({"topic": "a", "timestamp_ms": 1_000, "offset": 5}, {"topic": "b", "timestamp_ms": 1_000, "offset": 5}),
+    ],
+)
+def test_of_an_order_in_two_topics_the_later_timestamp_wins_then_the_topic_by_name(
+    store: OrderStore, older: dict[str, Any], newer: dict[str, Any], *, is_one_batch: bool
+) -> None:
+    for uid, arriving in (("a", (older, newer)), ("b", (newer, older))):
+        versions = [versioned(**each, order_uid=uid, entry=each["topic"]) for each in arriving]
+        for batch in [versions] if is_one_batch else [[each] for each in versions]:
+            store.store(batch)
+        assert store.store([versioned(**newer, order_uid=uid, entry=newer["topic"])]) == StoreCounts(unchanged=1)
+        assert store.store([versioned(**older, order_uid=uid, entry=older["topic"])]) == StoreCounts(stale=1)
 
 
 def test_the_greatest_version_in_a_batch_wins_in_any_order(store: OrderStore) -> None:

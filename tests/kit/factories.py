@@ -88,9 +88,11 @@ def record(offset: int = 0, *, partition: int = 0) -> Record:
     return Record("orders", partition, offset, 1_000 + offset, b"key", b"message", [])
 
 
-def versioned(offset: int = 0, *, timestamp_ms: int = 1_000, partition: int = 0, **overrides: Any) -> VersionedOrder:
+def versioned(
+    offset: int = 0, *, timestamp_ms: int = 1_000, partition: int = 0, topic: str = "orders", **overrides: Any
+) -> VersionedOrder:
     """Return `order(…)` with the version of a record at that offset."""
-    return VersionedOrder(order(**overrides), RecordCoordinates(timestamp_ms, partition, offset, "orders"))
+    return VersionedOrder(order(**overrides), RecordCoordinates(timestamp_ms, partition, offset, topic))
 
 
 def connection_settings(dsn: str, application: str, **overrides: Any) -> ConnectionSettings:

@@ -143,7 +143,7 @@ class PostgresOrderStore:
         new = [versioned for versioned in absent if versioned.order.date_created >= cutoff]
         redelivered, updates = 0, list[Update]()
         for uid, found in stored.items():
-            if found.source.version == newest[uid].source.version:
+            if found.source == newest[uid].source:
                 redelivered += 1
             elif self._is_newer(newest[uid], found):
                 updates.append(Update(newest[uid], found))

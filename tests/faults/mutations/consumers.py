@@ -72,7 +72,10 @@ MUTATIONS: Final = (
     Mutation(
         "the greater version wins",
         Replacement(
-            "service/entities/version.py", "RecordCoordinates.is_newer_than", "self.version > other.version", "True"
+            "service/entities/version.py",
+            "RecordCoordinates.is_newer_than",
+            "_sort_key(self) > _sort_key(other)",
+            "True",
         ),
         (
             "test_consumers.py::test_two_members_without_a_fault[seed-1]",

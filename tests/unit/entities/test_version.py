@@ -15,7 +15,9 @@ def at(timestamp_ms: int, partition: int, offset: int, topic: str = "orders") ->
 
 
 @pytest.mark.parametrize(("older", "newer"), list(pairwise(ASCENDING)))
-def test_timestamp_then_partition_then_offset_decide(older: tuple[int, int, int], newer: tuple[int, int, int]) -> None:
+def test_in_a_topic_timestamp_then_partition_then_offset_decide(
+    older: tuple[int, int, int], newer: tuple[int, int, int]
+) -> None:
     assert at(*newer).is_newer_than(at(*older))
     assert not at(*older).is_newer_than(at(*newer))
 
@@ -24,8 +26,12 @@ def test_nothing_is_newer_than_itself() -> None:
     assert not any(at(*version).is_newer_than(at(*version)) for version in ASCENDING)
 
 
-def test_the_topic_does_not_affect_which_version_is_newer() -> None:
-    assert not at(1, 0, 0, "z").is_newer_than(at(1, 0, 0, "a"))
+@pytest.mark.parametrize("compare_by", ["timestamp", "offset"])
+def test_offsets_of_different_topics_are_never_compared(compare_by: CompareBy) -> None:
+    ascending = [at(1, 0, 9, "b"), at(2, 7, 99, "a"), at(2, 0, 0, "b"), at(3, 0, 0, "a")]
+    for older, newer in pairwise(ascending):
+        assert newer.is_newer_than(older, compare_by)
+        assert not older.is_newer_than(newer, compare_by)
 
 
 @pytest.mark.parametrize(
