@@ -232,11 +232,15 @@ class FakeConsumer:
 
 
 class FakeAdmin:
-    """Answers lookups of TOPIC with `answers`, in order, then with `topic_id`; without one, not at all."""
+    """Answers lookups of TOPIC with `answers`, in order, then with `topic_id`; without one, not at all.
+
+    `other_ids` are those of other topics.
+    """
 
     def __init__(self, topic_id: str | None = None) -> None:
         self.topic_id = topic_id
         self.answers: deque[str | KafkaError] = deque()
+        self.other_ids: dict[str, str] = {}
         self.lookups = 0
         self.metadata_requests = 0
 
@@ -247,14 +251,18 @@ class FakeAdmin:
     def describe_topics(self, topics: TopicCollection, request_timeout: float) -> dict[str, Future[Any]]:
         assert request_timeout > 0
         self.lookups += 1
-        future: Future[Any] = Future()
-        (name,) = topics.topic_names
-        answer = self._answer() if name == TOPIC else KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART)
-        if isinstance(answer, KafkaError):
-            future.set_exception(KafkaException(answer))
-        elif answer is not None:
-            future.set_result(SimpleNamespace(topic_id=answer))
-        return {name: future}
+        return {name: _description(self._answer(name)) for name in topics.topic_names}
 
-    def _answer(self) -> str | KafkaError | None:
+    def _answer(self, name: str) -> str | KafkaError | None:
+        if name != TOPIC:
+            return self.other_ids.get(name, KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART))
         return self.answers.popleft() if self.answers else self.topic_id
+
+
+def _description(answer: str | KafkaError | None) -> Future[Any]:
+    future: Future[Any] = Future()
+    if isinstance(answer, KafkaError):
+        future.set_exception(KafkaException(answer))
+    elif answer is not None:
+        future.set_result(SimpleNamespace(topic_id=answer))
+    return future

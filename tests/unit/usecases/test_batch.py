@@ -3,6 +3,7 @@
 import pytest
 
 from service.entities.dead_letter import DeadLetter, Reason
+from service.entities.partition import Partition
 from service.usecases.batch import Batch, BatchLimits, ConsumedOrder
 from tests.kit.factories import SAMPLE, record, versioned
 from tests.kit.order_partitions import P0, P1
@@ -36,6 +37,18 @@ def test_offsets_run_from_the_first_record_to_after_the_last_of_each_partition()
     assert batch.start_offsets == {P0: 5, P1: 100}
     assert batch.commit_offsets == {P0: 8, P1: 101}
     assert batch.last_timestamps_ms == {P0: 1_007, P1: 1_100}
+
+
+def test_partitions_of_the_same_number_in_two_topics_are_told_apart() -> None:
+    batch, other = Batch(), Partition("orders.eu", 0)
+    take(batch, 5)
+    for offset in (90, 91):
+        batch.track(record(offset)._replace(topic=other.topic))
+    take(batch, 6)
+    assert (batch.start_offsets, batch.commit_offsets) == ({P0: 5, other: 90}, {P0: 7, other: 92})
+    batch.drop(frozenset({other}))
+    assert batch.commit_offsets == {P0: 7}
+    assert batch.owned(batch.orders) == batch.orders
 
 
 def test_message_flags_are_in_order_of_consumption_without_tombstones() -> None:

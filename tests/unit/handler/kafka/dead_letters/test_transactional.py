@@ -41,7 +41,7 @@ class ObservedGroup(ConsumerGroup):
     """The group of a member, and the fake's clients. `on_metadata` is called whenever the metadata is read."""
 
     def __init__(self, kafka: FakeKafka) -> None:
-        super().__init__([TOPIC], is_transactional=True)
+        super().__init__((TOPIC,), is_transactional=True)
         self.client = GroupClient(kafka)
         self.admin = FakeAdmin(TOPIC_ID)
         self.set_topic_id(TOPIC, TopicId(TOPIC_ID))
