@@ -10,12 +10,14 @@ from tests.cluster.release import Release
 from tests.kit.waiting import eventually
 
 COUNT = 5_000
+SMALL_REQUESTS = "kafka.resources.requests.cpu=50m,api.resources.requests.cpu=10m,consumer.resources.requests.cpu=10m"
+"""So that a node of two cores has room for two releases beside another test."""
 
 
 @pytest.fixture
 def servers(release: Release) -> Release:
     """Another release, whose Kafka and PostgreSQL serve as the external ones, with a second database."""
-    release.install("--set", "api.replicas=1")
+    release.install("--set", f"api.replicas=1,{SMALL_REQUESTS}")
     add_database(release)
     return release
 

@@ -5,6 +5,8 @@ from tests.cluster.release import Release
 from tests.kit.waiting import eventually
 
 RATE = 400
+SMALL_CONSUMERS = "consumer.resources.requests.cpu=10m"
+"""So that a node of two cores has room for three of them beside another test, while orders still arrive."""
 
 
 def test_killing_each_pod_in_turn_under_load_loses_no_order(release: Release) -> None:
@@ -21,7 +23,7 @@ def test_killing_each_pod_in_turn_under_load_loses_no_order(release: Release) ->
 
 def test_scaling_the_consumer_under_load_loses_and_duplicates_nothing(release: Release) -> None:
     count = 90 * RATE
-    release.install()
+    release.install("--set", SMALL_CONSUMERS)
     release.generate(count, "--rate", str(RATE))
     for replicas in (3, 1):
         release.upgrade("--reuse-values", "--no-hooks", "--set", f"consumer.replicas={replicas}")
