@@ -7,6 +7,8 @@ from tests.cluster.release import ROOT, Release, run
 ASSIGNED_ID = "1000730000"
 """A user id that no image knows, as OpenShift assigns it; the group is then 0."""
 COMPONENTS = {"api", "consumer", "kafka", "postgresql"}
+PERMISSIONS_OF_EVERY_ACCOUNT = ("selfsubject", "clustertrustbundles.certificates.k8s.io")
+"""Starts of resources. Since Kubernetes 1.37 every service account may read the certificates of authorities."""
 PROBE_COMMAND = "test -e /var/run/secrets/kubernetes.io && echo a token || echo none"
 
 
@@ -20,7 +22,7 @@ def test_pods_with_assigned_ids_have_no_token_and_their_account_has_no_permissio
     run("kubectl", "--namespace", other_namespace, "create", "serviceaccount", "unprivileged")
     allowed = permissions(release.namespace, release.name)
     assert allowed == permissions(other_namespace, "unprivileged")
-    assert all(resource.startswith("selfsubject") for resource in resources(allowed)), allowed
+    assert all(resource.startswith(PERMISSIONS_OF_EVERY_ACCOUNT) for resource in resources(allowed)), allowed
 
 
 def assigned_ids(*contexts: str) -> list[str]:
