@@ -23,24 +23,14 @@ class Fault(NamedTuple):
     """Block until the fault has ended."""
 
 
-def _kafka_is_killed(servers: Servers, _: Members) -> None:
-    servers.kafka.kill()
-    servers.kafka.start()
+def _kill(server: Broker | Postgres) -> None:
+    server.kill()
+    server.start()
 
 
-def _kafka_is_restarted(servers: Servers, _: Members) -> None:
-    servers.kafka.stop()
-    servers.kafka.start()
-
-
-def _postgres_is_killed(servers: Servers, _: Members) -> None:
-    servers.postgres.kill()
-    servers.postgres.start()
-
-
-def _postgres_is_restarted(servers: Servers, _: Members) -> None:
-    servers.postgres.stop()
-    servers.postgres.start()
+def _restart(server: Broker | Postgres) -> None:
+    server.stop()
+    server.start()
 
 
 def _postgres_does_not_respond(servers: Servers, members: Members) -> None:
@@ -53,12 +43,12 @@ def _postgres_does_not_respond(servers: Servers, members: Members) -> None:
 
 FAULTS: Final = (
     Fault("a consumer is killed", lambda _, members: members.kill_one()),
-    Fault("Kafka is killed", _kafka_is_killed),
+    Fault("Kafka is killed", lambda servers, _: _kill(servers.kafka)),
     Fault("a consumer is restarted", lambda _, members: members.restart_one()),
-    Fault("PostgreSQL is killed", _postgres_is_killed),
+    Fault("PostgreSQL is killed", lambda servers, _: _kill(servers.postgres)),
     Fault("a consumer is suspended", lambda _, members: members.suspend_one(OUTAGE_SECONDS)),
-    Fault("Kafka is restarted", _kafka_is_restarted),
-    Fault("PostgreSQL is restarted", _postgres_is_restarted),
+    Fault("Kafka is restarted", lambda servers, _: _restart(servers.kafka)),
+    Fault("PostgreSQL is restarted", lambda servers, _: _restart(servers.postgres)),
     Fault("PostgreSQL does not respond", _postgres_does_not_respond),
 )
 

@@ -60,7 +60,7 @@ def test_bad_messages(orders: FormattedOrders) -> None:
 
 @every_format
 def test_the_registry_is_restarted(orders: FormattedOrders) -> None:
-    """Whoever has cached the schema goes on. Whoever needs it waits, also until a registry that lags behind has it.
+    """A member that has cached the schema goes on. One that needs it waits, even for a registry that lags.
 
     Without faults, some of which begin like a message with a schema.
     """

@@ -188,5 +188,5 @@ class Scheduler:
             times.append(deadline)
         if not times:
             waiting = ", ".join(f"{task.process.name} {task.name}" for task in self._tasks)
-            raise Deadlock(f"nothing can happen anymore; waiting: {waiting or 'nobody'}")
+            raise Deadlock(f"nothing can happen anymore; waiting: {waiting or 'no thread'}")
         self.now = max(self.now, min(times))

@@ -53,7 +53,7 @@ def test_a_condition_wakes_only_those_that_are_notified(scheduler: Scheduler) ->
             done.append(condition.wait_for(lambda: scheduler.now >= START_SECONDS + 1, 10))
 
     scheduler.spawn("waiting", process, wait)
-    assert not scheduler.wait(lambda: bool(done), 5)  # the predicate is true, but nobody has said so
+    assert not scheduler.wait(lambda: bool(done), 5)  # the predicate is true, but no thread has been notified
 
     def notify() -> None:
         with condition:
