@@ -32,6 +32,7 @@ schemas = SchemaCache(
     reader_of,
     max_entries=10,
     unknown_id_attempts=1,
+    now=lambda: 0.0,
 )
 for number in range(1, len(ENCODINGS) + 2):
     schemas.load(number)

@@ -33,7 +33,7 @@ class Setup:
     def __init__(self) -> None:
         self.problem: RegistryUnavailable | None = None
         self.registry_up: list[bool | None] = []
-        schemas = SchemaCache(self._fetch, reader_of, max_entries=10, unknown_id_attempts=2)
+        schemas = SchemaCache(self._fetch, reader_of, max_entries=10, unknown_id_attempts=2, now=lambda: 0.0)
         self._reading = message_decoder(schemas=schemas)
         self.decode = UndecodedRecords(
             lambda count: message_decoder(schemas=schemas, count=count),
