@@ -27,8 +27,10 @@ class Record(NamedTuple):
     @property
     def size(self) -> int:
         """Size in memory: a message with many small headers takes many times its size on the wire."""
-        headers = sum(HEADER_BYTES + len(name) + len(value or b"") for name, value in self.headers or ())
-        return len(self.value or b"") + len(self.key or b"") + headers
+        size = len(self.value or b"") + len(self.key or b"")
+        if self.headers:
+            size += sum(HEADER_BYTES + len(name) + len(value or b"") for name, value in self.headers)
+        return size
 
     @property
     def topic_partition(self) -> Partition:
@@ -42,5 +44,5 @@ class Record(NamedTuple):
     @property
     def source(self) -> RecordCoordinates:
         """The coordinates that are the order's version. A replayed message has those of its original record."""
-        origin = read_origin(self.headers)
+        origin = read_origin(self.headers) if self.headers else None
         return self.coordinates if origin is None else RecordCoordinates.of(*origin)

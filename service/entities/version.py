@@ -37,7 +37,9 @@ class RecordCoordinates(NamedTuple):
     @classmethod
     def of(cls, timestamp_ms: int, partition: int, offset: int, topic: str) -> Self:
         """Return coordinates with the timestamp clamped to PostgreSQL's range; 0 if the record has none."""
-        return cls(min(max(timestamp_ms, 0), MAX_TIMESTAMP_MS), partition, offset, topic)
+        if not 0 <= timestamp_ms <= MAX_TIMESTAMP_MS:
+            timestamp_ms = max(0, min(timestamp_ms, MAX_TIMESTAMP_MS))
+        return cls(timestamp_ms, partition, offset, topic)
 
     def is_newer_than(self, other: "RecordCoordinates", compare_by: CompareBy = "timestamp") -> bool:
         """Compare timestamps, then topics by name, then partitions, then offsets: never those of different topics.
