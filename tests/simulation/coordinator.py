@@ -45,6 +45,8 @@ class Coordinator:
     offsets: dict[Key, Offset] = field(default_factory=dict)
     pending: dict[str, dict[Key, Offset]] = field(default_factory=dict)
     """Offsets of open transactions, by transactional id."""
+    _acknowledged: dict[tuple[Key, str], int] = field(default_factory=dict)
+    """The last committed offset of each partition and metadata. A deletion of the topic does not change it."""
     _members: dict[str, _Member] = field(default_factory=dict)
     _rebalancing_since: float | None = None
     _assigned: Sequence[Key] = ()
@@ -115,6 +117,14 @@ class Coordinator:
     def commit(self, offsets: Iterable[TopicPartition]) -> None:
         self._apply({(each.topic, each.partition): Offset(each.offset, each.metadata or "") for each in offsets})
 
+    def has_acknowledged(self, commit: TopicPartition) -> bool:
+        """Return whether this offset, or a later one, was the last one committed in the same topic.
+
+        An earlier commit may lack the topic id, because the member did not know it yet.
+        """
+        key = commit.topic, commit.partition
+        return any(self._acknowledged.get((key, each), -1) >= commit.offset for each in (commit.metadata or "", ""))
+
     def add_to_transaction(self, transaction: str, offsets: Iterable[TopicPartition]) -> None:
         added = {(each.topic, each.partition): Offset(each.offset, each.metadata or "") for each in offsets}
         self.pending.setdefault(transaction, {}).update(added)
@@ -127,6 +137,7 @@ class Coordinator:
     def _apply(self, offsets: Mapping[Key, Offset]) -> None:
         self.on_commit(offsets)
         self.offsets |= offsets
+        self._acknowledged |= {(key, each.metadata): each.offset for key, each in offsets.items()}
 
     def _start_rebalance(self, now: float) -> None:
         if self._rebalancing_since is None:

@@ -11,6 +11,7 @@ from service.config.settings import BatchSettings, KafkaSettings, Settings
 from service.entities.dead_letter import DeadLetter
 from service.handler.kafka.client import properties
 from service.handler.kafka.client.consumer_group import ConsumerGroup
+from service.handler.kafka.client.topic_id import offsets_to_commit
 from service.handler.kafka.consumer.batch_builder import BatchBuilder
 from service.handler.kafka.consumer.flow_control.state import ConsumerState
 from service.handler.kafka.consumer.reports.retry_report import RetryReport
@@ -129,11 +130,17 @@ class Member:
             self._verify_committed()
 
     def _verify_committed(self) -> None:
-        """Verify that the group has committed what this member has processed, as its log says."""
-        for partition, progress in self.consumer.pipeline.progress.partitions.items():
-            committed = self._broker.coordinator.offsets.get(partition)
-            if progress.is_ours and progress.offset and (committed is None or committed.offset < progress.offset):
-                raise Violation(f"the log says that offset {progress.offset} of partition {partition} was committed")
+        """Verify that Kafka has acknowledged the offsets of what this member has processed, as its log says.
+
+        The topic may have been deleted since then, together with its offsets.
+        """
+        partitions = self.consumer.pipeline.progress.partitions
+        processed = {key: each.offset for key, each in partitions.items() if each.is_ours and each.offset}
+        for commit in offsets_to_commit(processed, self._group.topic_ids):
+            if not self._broker.coordinator.has_acknowledged(commit):
+                raise Violation(
+                    f"the log says that {commit.topic} {commit.partition} was committed up to {commit.offset}"
+                )
 
     def _run(self) -> None:
         try:
