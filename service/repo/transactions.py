@@ -24,6 +24,9 @@ WHERE datname = current_database() AND usename = current_user AND application_na
   AND state = 'active' AND wait_event = 'ClientRead' AND query_start < now() - %s * interval '1 second'"""
 """Terminates this role's sessions of an application whose client stopped sending in the middle of a COPY."""
 
+NO_TRANSACTION_TIMEOUT: Final = "SELECT set_config(name, '0', true) FROM pg_settings WHERE name = 'transaction_timeout'"
+"""For changes of the schema: since PostgreSQL 17, operators can limit how long other transactions take."""
+
 TransactionEnd = Literal["COMMIT", "ROLLBACK"]
 
 _ROLLBACK_POSSIBLE: Final = (TransactionStatus.IDLE, TransactionStatus.INTRANS, TransactionStatus.INERROR)

@@ -23,7 +23,8 @@ from service.errors import (
 from service.repo.columns import ORDER_UID_KEY, ORDERS, TABLES
 from service.repo.connection_errors import CONNECTION_FAILED, describe
 
-QUERY_CANCELED: Final = "57014"
+_TIMEOUTS: Final = {"57014": "the statement timed out", "25P04": "the transaction timed out"}
+"""By SQLSTATE. Since PostgreSQL 17, operators can limit how long a transaction takes."""
 UNIQUE_VIOLATION: Final = "23505"
 _REJECTIONS: Final = frozenset({"23502", "23514", "P0001"})
 _DATA_EXCEPTION_CLASS: Final = "22"
@@ -61,7 +62,8 @@ PROBLEMS: Final = {
     "23001": "a foreign key of another table still references the row",
     "23503": "a foreign key is violated: a row is missing, or a row to delete is still referenced",
     UNIQUE_VIOLATION: "another writer inserted the same key first",
-    "25": "PostgreSQL is read-only",
+    "25": "the state of the transaction does not allow the statement",
+    "25006": "PostgreSQL is read-only",
     "25P03": "the client stalled in a transaction, so PostgreSQL ended the session",
     "26": _WRONG_CONNECTION,
     "40": "the transaction was rolled back (deadlock or serialization failure)",
@@ -71,6 +73,7 @@ PROBLEMS: Final = {
     "54": "a PostgreSQL limit is exceeded",
     "55": "an object is locked or not in the required state",
     "57": "PostgreSQL is shutting down or canceled the statement",
+    "57P05": "the session was idle for too long, so PostgreSQL ended it",
     "XX": "PostgreSQL reported an internal error",
 }
 """Problems by SQLSTATE or its class."""
@@ -83,7 +86,8 @@ class Failure(Enum):
     """The error has no SQLSTATE: PostgreSQL is unreachable, or the client failed before it sent anything."""
     DATA_REJECTED = auto()
     """The data violates a type or a constraint: the same data fails again."""
-    STATEMENT_TIMEOUT = auto()
+    TIMEOUT = auto()
+    """A statement or a transaction took too long."""
     TEMPORARY = auto()
     """The server or its load is the cause: the same statement succeeds later."""
     OTHER = auto()
@@ -96,8 +100,8 @@ def classify(error: psycopg.Error) -> Failure:
         return Failure.NO_RESPONSE
     if _rejects_data(state, error):
         return Failure.DATA_REJECTED
-    if state == QUERY_CANCELED:
-        return Failure.STATEMENT_TIMEOUT
+    if state in _TIMEOUTS:
+        return Failure.TIMEOUT
     return Failure.TEMPORARY if state.startswith(_TEMPORARY) else Failure.OTHER
 
 
@@ -112,8 +116,8 @@ def translate(error: psycopg.Error, rejected: int | None = None) -> StorageError
             return StorageUnavailable(describe(error))
         case Failure.DATA_REJECTED:
             return OrderRejected("PostgreSQL rejected the data", sqlstate=state, where=location(error), index=rejected)
-        case Failure.STATEMENT_TIMEOUT:
-            return StatementTimedOut("the statement timed out", sqlstate=state)
+        case Failure.TIMEOUT:
+            return StatementTimedOut(_TIMEOUTS[state], sqlstate=state)
     kind = _KINDS.get(state) or _KINDS.get(state[:2], StorageUnavailable)
     return kind(PROBLEMS.get(state) or PROBLEMS.get(state[:2], "PostgreSQL reported an error"), sqlstate=state)
 

@@ -157,6 +157,17 @@ def test_a_slow_statement_ends_at_the_statement_timeout(database: str) -> None:
         assert writer.store([versioned(1)]) == StoreCounts(new=1)
 
 
+def test_a_transaction_that_takes_longer_than_the_operator_allows_is_retried_in_halves(database: str) -> None:
+    limited = f"{database}?options=-ctransaction_timeout%3D200"
+    with writing(limited, lock_timeout=10) as writer, psycopg.connect(database) as other:
+        other.execute("LOCK TABLE orders IN ACCESS EXCLUSIVE MODE")
+        timed_out = failure(writer, versioned(1))
+        assert isinstance(timed_out, StatementTimedOut)
+        assert timed_out.sqlstate == "25P04"
+        other.rollback()
+        eventually(lambda: try_to_store(writer, [versioned(1)]))
+
+
 def test_timeouts_apply_to_the_transaction_only(database: str) -> None:
     transactions = Transactions(connection_settings(database, WRITER, statement_timeout=7, lock_timeout=3))
     with transactions.begin() as connection:

@@ -25,6 +25,7 @@ from service.repo.schema.migrate import (
     head_number,
     migrate,
     schema_number,
+    take_lock,
     wait_for_migrations,
 )
 from service.repo.schema.tables import metadata
@@ -270,3 +271,12 @@ def test_every_transaction_of_a_migration_has_timeouts(database: str) -> None:
         assert shown == ["250ms", "7s"]
         connection.rollback()
         assert connection.exec_driver_sql("SHOW lock_timeout").scalar() == "250ms"
+
+
+def test_a_migration_may_take_longer_than_other_transactions(empty: str) -> None:
+    limited = f"{empty}?options=-ctransaction_timeout%3D30s"
+    with psycopg.connect(limited) as locking:
+        take_lock(locking)
+        assert locking.execute("SHOW transaction_timeout").fetchone() == ("0",)
+    with engine(Conninfo(limited), LIMITS).connect() as connection:
+        assert connection.exec_driver_sql("SHOW transaction_timeout").scalar() == "0"

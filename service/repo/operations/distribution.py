@@ -14,7 +14,7 @@ from service.errors import StorageUnavailable
 from service.repo.connection import ConnectionSettings
 from service.repo.schema.migrate import head_number, schema_number
 from service.repo.schema.tables import metadata, orders
-from service.repo.transactions import Transactions
+from service.repo.transactions import NO_TRANSACTION_TIMEOUT, Transactions
 from service.repo.translate import translated
 from service.usecases.ports.operations import Placement, TableDistribution
 
@@ -130,7 +130,7 @@ class PostgresTableDistributor:
         return _Citus.NOT_INSTALLED
 
     def _query(self, statement: str) -> list[tuple[Any, ...]]:
-        with translated(), self._transactions.begin() as connection:
+        with translated(), self._transactions.begin(NO_TRANSACTION_TIMEOUT) as connection:
             return connection.execute(statement, self._parameters).fetchall()
 
 

@@ -21,6 +21,7 @@ from service.repo.connection import require_utf8
 from service.repo.connection_errors import describe_with_address
 from service.repo.conninfo import Conninfo
 from service.repo.schema.missing_columns import MISSING_COLUMNS_HINT, missing_columns
+from service.repo.transactions import NO_TRANSACTION_TIMEOUT
 from service.repo.translate import Failure, classify, translate, translated
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ def engine(conninfo: Conninfo, limits: "MigrationSettings") -> Engine:
 
     @event.listens_for(new_engine, "begin")
     def set_timeouts(connection: Connection) -> None:
+        connection.exec_driver_sql(NO_TRANSACTION_TIMEOUT)
         connection.exec_driver_sql(f"SET LOCAL lock_timeout = {limits.lock_timeout * 1000:.0f}")
         connection.exec_driver_sql(f"SET LOCAL statement_timeout = {limits.statement_timeout * 1000:.0f}")
 
@@ -109,7 +111,7 @@ def _migrate_once(conninfo: Conninfo, limits: "MigrationSettings", echo: Echo) -
 def _upgrade(conninfo: Conninfo, limits: "MigrationSettings", head: int) -> int:
     """Upgrade the schema if it is older than the head; return its number before."""
     with _connect(conninfo) as locking:
-        _lock(locking)
+        take_lock(locking)
         before = _number(locking)
         if before < head:
             with engine(conninfo, limits).connect() as connection:
@@ -131,9 +133,10 @@ def _require_columns(connection: psycopg.Connection[TupleRow]) -> None:
         raise CommandFailed(f"columns are missing: {', '.join(missing)} ({MISSING_COLUMNS_HINT})")
 
 
-def _lock(connection: psycopg.Connection[TupleRow]) -> None:
+def take_lock(connection: psycopg.Connection[TupleRow]) -> None:
     """Take the lock until the end of the transaction: a session's lock would stay on a pooler's connection."""
     connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+    connection.execute(NO_TRANSACTION_TIMEOUT)
     if connection.execute(TRY_LOCK).fetchone() != (True,):
         raise TryAgain("another migration to finish")
 

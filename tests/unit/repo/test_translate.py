@@ -123,7 +123,7 @@ def test_a_constraint_that_someone_added_is_not_reported_as_a_lost_race(state: s
         ("53300", Failure.TEMPORARY),
         ("55P03", Failure.TEMPORARY),
         ("57P01", Failure.TEMPORARY),
-        ("57014", Failure.STATEMENT_TIMEOUT),
+        ("57014", Failure.TIMEOUT),
         ("23514", Failure.DATA_REJECTED),
         ("28P01", Failure.OTHER),
         ("42501", Failure.OTHER),
@@ -180,8 +180,13 @@ def test_a_reset_tls_connection_is_not_a_tls_error(text: str) -> None:
     assert str(translate(psycopg.OperationalError(text))) == "the connection to PostgreSQL failed"
 
 
-def test_a_canceled_statement_is_a_timeout() -> None:
-    assert type(translate(error("57014"))) is StatementTimedOut
+@pytest.mark.parametrize(
+    ("sqlstate", "text"), [("57014", "the statement timed out"), ("25P04", "the transaction timed out")]
+)
+def test_a_timeout_of_a_statement_or_a_transaction_is_a_timeout(sqlstate: str, text: str) -> None:
+    timed_out = translate(error(sqlstate))
+    assert type(timed_out) is StatementTimedOut
+    assert timed_out.problem == text
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,10 @@ import psycopg
 import pytest
 
 from service.config import MigrationSettings, PostgresSettings
-from service.errors import CommandFailed, StorageUnavailable
+from service.errors import Stopped, StorageUnavailable
+from service.pkg.shutdown_event import ShutdownEvent
 from service.repo.conninfo import Conninfo, conninfo_of
 from service.repo.schema.migrate import migrate, schema_number, wait_for_migrations
-
-LIMITS = MigrationSettings(timeout=0.001)
 
 
 @pytest.fixture
@@ -30,8 +29,8 @@ def timeouts(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     ("call", "error"),
     [
         (schema_number, StorageUnavailable),
-        (lambda conninfo: migrate(conninfo, LIMITS), CommandFailed),
-        (lambda conninfo: wait_for_migrations(conninfo, LIMITS), CommandFailed),
+        (lambda conninfo: until_it_waits(migrate, conninfo), Stopped),
+        (lambda conninfo: until_it_waits(wait_for_migrations, conninfo), Stopped),
     ],
 )
 def test_the_timeout_for_connecting_is_that_of_the_settings(
@@ -40,3 +39,9 @@ def test_the_timeout_for_connecting_is_that_of_the_settings(
     with pytest.raises(error, match="connection refused"):
         call(conninfo_of(PostgresSettings(connect_timeout=7)))
     assert set(timeouts) == {7}
+
+
+def until_it_waits(call: Callable[..., None], conninfo: Conninfo) -> None:
+    """Stop the call when it reports that it waits."""
+    stop = ShutdownEvent()
+    call(conninfo, MigrationSettings(), echo=lambda _: stop.set(), stop=stop)

@@ -11,8 +11,9 @@ if TYPE_CHECKING:
     from service.metrics import ConsumerMetrics
 
 _HINTS: Final = {
-    "25": "point ORDERS_POSTGRES__DSN to the primary",
+    "25006": "point ORDERS_POSTGRES__DSN to the primary",
     "25P03": "if it repeats, give the consumer more CPU: it sent nothing for five seconds",
+    "25P04": "if it repeats, raise PostgreSQL's transaction_timeout for the consumer's role",
     "42": "run `orders migrate`, then grant the role its privileges with roles.sql",
     "53": "give PostgreSQL more disk space, memory or connections",
     "55P03": "if it repeats, find the session that holds the lock with pg_blocking_pids()",

@@ -71,6 +71,7 @@ def test_a_lost_race_is_no_outage(report: RetryReport, metrics: ConsumerMetrics)
         (StorageUnavailable("", sqlstate="25006"), "primary"),
         (StorageUnavailable("", sqlstate="25P03"), "more CPU"),
         (StatementTimedOut("", sqlstate="57014"), "ORDERS_POSTGRES__STATEMENT_TIMEOUT"),
+        (StatementTimedOut("", sqlstate="25P04"), "transaction_timeout"),
         (StorageUnavailable("", sqlstate="55P03"), "pg_blocking_pids"),
         (StorageUnavailable("", sqlstate="57P03"), "`orders doctor`"),
         (StorageUnavailable("", sqlstate="XX000"), "PostgreSQL's log"),
