@@ -61,7 +61,9 @@ def test_message_flags_are_in_order_of_consumption_without_tombstones() -> None:
     assert (bytes(batch.message_flags), len(batch)) == (b"\0\1\1\0", 5)
 
 
-@pytest.mark.parametrize("limits", [batch_limits(messages=3), batch_limits(bytes=21), batch_limits(items=5)])
+@pytest.mark.parametrize(
+    "limits", [batch_limits(messages=3), batch_limits(bytes=3 * record(0).size), batch_limits(items=6)]
+)
 def test_a_batch_is_full_when_it_reaches_one_of_its_limits(limits: BatchLimits) -> None:
     batch = Batch()
     for offset in range(2):
@@ -74,8 +76,17 @@ def test_a_batch_is_full_when_it_reaches_one_of_its_limits(limits: BatchLimits) 
 def test_tombstones_and_bad_messages_count_towards_the_limit() -> None:
     batch = Batch()
     skip(batch, 1)
-    reject(batch, 2)
-    assert batch.must_submit(batch_limits(messages=2))
+    skip(batch, 2)
+    reject(batch, 3)
+    assert not batch.must_submit(batch_limits(messages=4))
+    assert batch.must_submit(batch_limits(messages=3))
+
+
+def test_records_that_are_decoded_later_are_part_of_the_batch() -> None:
+    batch = Batch()
+    take(batch, 1)
+    batch.undecoded.append(record(2))
+    assert len(batch) == 2
 
 
 def test_a_dropped_partition_is_neither_committed_nor_reread() -> None:
@@ -85,6 +96,15 @@ def test_a_dropped_partition_is_neither_committed_nor_reread() -> None:
     batch.drop(frozenset({P0}))
     assert (batch.owns(P0), batch.owns(P1)) == (False, True)
     assert (batch.start_offsets, batch.commit_offsets) == ({P1: 100}, {P1: 101})
+
+
+def test_partitions_that_are_dropped_one_after_the_other_stay_dropped() -> None:
+    batch = Batch()
+    take(batch, 5)
+    take(batch, 100, partition=1)
+    batch.drop(frozenset({P0}))
+    batch.drop(frozenset({P1}))
+    assert batch.commit_offsets == {}
 
 
 def test_a_batch_that_dropped_a_partition_must_be_submitted() -> None:

@@ -1,6 +1,8 @@
 """What a notification does to the cache, the event streams and the readiness of the API."""
 
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from time import monotonic
 
 import pytest
 
@@ -17,16 +19,22 @@ class Setup:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.calls: list[object] = []
+        self.reset_since: datetime | None = None
         cached = CachedOrders(Lru(10, 2**20), TTLSet(10, 1), Staleness())
         for name in ("invalidate", "invalidate_all", "suspend"):
-            monkeypatch.setattr(cached, name, lambda *_, name=name, **__: self.calls.append(name))
+            monkeypatch.setattr(cached, name, partial(self._on_call, name))
+        monkeypatch.setattr(cached.staleness, "mark_verified", partial(self._on_call, "verified"))
         self.changes = ChangePropagation(cached, self, self, lambda: self.calls.append("counted"))
+
+    def _on_call(self, name: str, *values: object, **named: object) -> None:
+        self.calls.append((name, *values, *named.values()))
 
     def publish(self, notification: Notification) -> None:
         self.calls.append(notification)
 
     def reset(self, since: datetime | None) -> None:
-        self.calls.append(("reset", since is not None))
+        self.calls.append("reset")
+        self.reset_since = since
 
     def mark_unreachable(self) -> None:
         self.calls.append("unreachable")
@@ -40,22 +48,28 @@ def setup(monkeypatch: pytest.MonkeyPatch) -> Setup:
 def test_changes_are_invalidated_before_they_are_published(setup: Setup) -> None:
     notification = Notification(new=["a"], changed=["b"])
     setup.changes.on_notify(notification)
-    assert setup.calls == ["invalidate", "invalidate", notification]
+    assert setup.calls == [("invalidate", ["a"]), ("invalidate", ["b"]), notification]
 
 
 def test_a_new_listener_invalidates_everything_and_resets_the_event_streams(setup: Setup) -> None:
     setup.changes.on_listen(7)
-    assert setup.calls == ["invalidate_all", "counted", ("reset", False)]
+    assert setup.calls == [("invalidate_all", 7), "counted", "reset"]
+    assert setup.reset_since is None
     assert setup.changes.listening.is_set()
 
 
 def test_a_reset_gives_the_time_of_the_last_verified_notification(setup: Setup) -> None:
-    setup.changes.on_verified(1.0)
+    verified = monotonic() - 3_600
+    setup.changes.on_verified(verified)
     setup.changes.on_listen(7)
-    assert setup.calls[-1] == ("reset", True)
+    assert ("verified", verified) in setup.calls
+    assert setup.reset_since
+    assert abs(datetime.now(UTC) - setup.reset_since - timedelta(hours=1)) < timedelta(minutes=5)
 
 
-@pytest.mark.parametrize(("can_read", "calls"), [(True, ["suspend"]), (False, ["unreachable", "suspend"])])
+@pytest.mark.parametrize(
+    ("can_read", "calls"), [(True, [("suspend", True)]), (False, ["unreachable", ("suspend", False)])]
+)
 def test_a_lost_listener_suspends_caching(setup: Setup, *, can_read: bool, calls: list[object]) -> None:
     setup.changes.on_listen(7)
     setup.calls.clear()
