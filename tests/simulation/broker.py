@@ -2,13 +2,14 @@
 
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, auto
 from random import Random
 from typing import Final, NamedTuple, TypeVar
 
 from confluent_kafka import KafkaError, KafkaException
 
+from service.handler.kafka.client.topic_id import TopicId
 from tests.simulation.coordinator import Coordinator, Key
 from tests.simulation.partition_log import PartitionLog
 from tests.simulation.scheduler import Scheduler
@@ -61,6 +62,11 @@ class Topic:
     id: str
     logs: list[PartitionLog]
     max_message_bytes: int
+    commit_metadata: str = field(init=False)
+    """What commits of its offsets have as metadata."""
+
+    def __post_init__(self) -> None:
+        self.commit_metadata = TopicId(self.id).commit_metadata
 
 
 class _Epoch(NamedTuple):

@@ -1,7 +1,7 @@
 """The invariants: what must be true at every commit, and at the end."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from service.entities.dead_letter_headers import read_origin
@@ -91,21 +91,29 @@ class Checker:
         logs = self._broker.topics[self._dead_letter_topic].logs
         return [entry.payload.timestamp_ms / 1_000 - START_SECONDS for log in logs for entry in log.visible()]
 
+    @property
     def lag(self) -> dict[int, int]:
-        """Return what is left to commit, by partition."""
-        lags = {}
-        for key in self._broker.keys(self._topic):
-            log, committed = self._broker.log(key), self._broker.coordinator.offsets.get(key)
-            assert log is not None
+        """What is left to commit, by partition."""
+        return dict(self._lags())
+
+    @property
+    def is_processed(self) -> bool:
+        """Whether nothing is left to commit."""
+        return next(self._lags(), None) is None
+
+    def _lags(self) -> Iterator[tuple[int, int]]:
+        topic = self._broker.topics.get(self._topic)
+        for partition, log in enumerate(topic.logs if topic else ()):
+            key = self._topic, partition
+            committed = self._broker.coordinator.offsets.get(key)
             done = committed.offset if committed and self._is_current(key, committed) else log.start
             if done < log.end:
-                lags[key[1]] = log.end - done
-        return lags
+                yield partition, log.end - done
 
     @property
     def holds_back_rejected(self) -> bool:
         """Whether an order that the database always rejects is among the records that are left to commit."""
-        for partition, count in self.lag().items():
+        for partition, count in self._lags():
             log = self._broker.log((self._topic, partition))
             assert log is not None
             if any(self._is_poison(entry) for entry in log.entries[-count:]):
@@ -132,7 +140,7 @@ class Checker:
     def _is_current(self, key: Key, committed: Offset) -> bool:
         """Return whether an offset is not one of a deleted topic of the same name."""
         topic = self._broker.topics.get(key[0])
-        return topic is not None and committed.metadata in {"", f"topic-id={topic.id}"}
+        return topic is not None and committed.metadata in {"", topic.commit_metadata}
 
     def _verify_done(self, log: PartitionLog, end: int, dead_letters: Counter[int], what: str) -> None:
         for entry in log.entries[: max(end - log.start, 0)]:

@@ -1,6 +1,6 @@
 """A consumer process: the product's loop, threads and use cases, with simulated clients and a simulated store."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cache, partial
 from typing import Any, Final, cast
 
@@ -73,7 +73,6 @@ class Member:
         self.store = SimulatedStore(database)
         self.dead_letters = self._dead_letters()
         self.is_dead_lettering = False
-        self.error: BaseException | None = None
         self.is_finished = False
         self.loop = self._wiring()
         self.consumer = self.loop.consumer
@@ -97,26 +96,24 @@ class Member:
     @property
     def stage(self) -> Stage:
         """What the member is doing now."""
-        return next(self._stages())
-
-    def _stages(self) -> Iterator[Stage]:
-        """Yield the stages that apply, lazily: this runs at every step of a simulation."""
         if not self.is_running or self.process.suspended_until > self._scheduler.now:
-            yield Stage.DOWN
+            return Stage.DOWN
         if self.stop.is_set():
-            yield Stage.DRAINING
+            return Stage.DRAINING
+        return self._groups_stage() or _STAGES.get(self.consumer.pipeline.state.current) or self._batchs_stage()
+
+    def _groups_stage(self) -> Stage | None:
         if self.client.is_in_callback:
-            yield Stage.REBALANCING
+            return Stage.REBALANCING
         if not self.client.owned:
-            yield Stage.JOINING
-        if self.consumer.assignment.position_check.unverified:
-            yield Stage.VERIFYING
+            return Stage.JOINING
+        return Stage.VERIFYING if self.consumer.assignment.position_check.unverified else None
+
+    def _batchs_stage(self) -> Stage:
         pipeline = self.consumer.pipeline
-        if stage := _STAGES.get(pipeline.state.current):
-            yield stage
         if not pipeline.worker.is_free:
-            yield self._writers_stage()
-        yield Stage.COMMITTING if pipeline.progress.uncommitted else Stage.IDLE
+            return self._writers_stage()
+        return Stage.COMMITTING if pipeline.progress.uncommitted else Stage.IDLE
 
     def _writers_stage(self) -> Stage:
         if self.loop.ingest.is_waiting_to_retry.is_set():
@@ -145,9 +142,11 @@ class Member:
     def _run(self) -> None:
         try:
             self.consumer.run()
-        except Exception as error:  # noqa: BLE001 - the checker judges it
-            self.error = error
+        except Exception as error:
             self._timeline.add(f"the process ends: {error!r}")
+            if isinstance(error, Violation):
+                raise
+            raise Violation(f"{self.process.name} ended with {error!r}") from error  # no fault should end it
         finally:
             self.dead_letters.close()
             self.is_finished = True

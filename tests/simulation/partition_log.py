@@ -32,7 +32,6 @@ class Entry:
     offset: int
     payload: Payload
     state: State
-    transaction: str | None = None
 
 
 class Fetched(NamedTuple):
@@ -48,6 +47,8 @@ _MARKER = Payload(None, None, None, -1)
 class PartitionLog:
     start: int = 0
     entries: list[Entry] = field(default_factory=list)
+    _open: dict[str, list[Entry]] = field(default_factory=dict)
+    """The records of open transactions."""
 
     @property
     def end(self) -> int:
@@ -56,16 +57,18 @@ class PartitionLog:
     @property
     def last_stable(self) -> int:
         """The offset of the first record of an open transaction, or the end."""
-        return next((entry.offset for entry in self.entries if entry.state is State.OPEN), self.end)
+        return min(entries[0].offset for entries in self._open.values()) if self._open else self.end
 
     def append(self, payload: Payload, transaction: str | None = None) -> Entry:
-        entry = Entry(self.end, payload, State.OPEN if transaction else State.VISIBLE, transaction)
+        entry = Entry(self.end, payload, State.OPEN if transaction else State.VISIBLE)
         self.entries.append(entry)
+        if transaction:
+            self._open.setdefault(transaction, []).append(entry)
         return entry
 
     def end_transaction(self, transaction: str, *, commit: bool) -> None:
         """Append the marker of a transaction that has records here."""
-        ended = [each for each in self.entries if each.state is State.OPEN and each.transaction == transaction]
+        ended = self._open.pop(transaction, [])
         for entry in ended:
             entry.state = State.VISIBLE if commit else State.INVISIBLE
         if ended:

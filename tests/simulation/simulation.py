@@ -108,7 +108,7 @@ class Simulation:
         with virtual(self.scheduler, {confluent_kafka.Producer: partial(SimulatedProducer, self.broker)}):
             for _ in range(self.plan.members):
                 self._start_member()
-            self.scheduler.on_step = self._on_step
+            self.scheduler.on_step = self.nemesis.on_step
             self.scheduler.wait(lambda: self.producer.is_done and self.nemesis.is_done, SECONDS + RECOVERY_SECONDS)
             self._wait_until_processed()
             self._verify_breakers()
@@ -123,25 +123,13 @@ class Simulation:
         self.members.append(member)
         member.start()
 
-    def _on_step(self) -> None:
-        self.nemesis.on_step()
-        self._verify_errors()
-
-    def _verify_errors(self) -> None:
-        """Verify that no error ends a member: no fault is one of those that should."""
-        for member in self.members:
-            if isinstance(member.error, Violation):
-                raise member.error
-            if member.error is not None:
-                raise Violation(f"{member.process.name} ended with {member.error!r}") from member.error
-
     def _wait_until_processed(self) -> None:
         """Wait until the lag is 0. The circuit breaker may hold rejected orders back until another one is stored."""
         seconds = RECOVERY_SECONDS + sum(map(delay_seconds, self.plan.faults))
-        if not self.scheduler.wait(self._is_processed, seconds) and self.checker.holds_back_rejected:
+        if not self._is_processed_within(seconds) and self.checker.holds_back_rejected:
             self.producer.produce_one_each()
-            self.scheduler.wait(self._is_processed, seconds)
-        if lag := self.checker.lag():
+            self._is_processed_within(seconds)
+        if lag := self.checker.lag:
             raise Violation(f"{seconds:g} s after the last fault, the lag is {lag}")
 
     def _verify_breakers(self) -> None:
@@ -156,8 +144,8 @@ class Simulation:
             self.scheduler.delay(JOIN_SECONDS)
         raise Violation(f"the circuit breakers of {still_open} are still open")
 
-    def _is_processed(self) -> bool:
-        return not self.checker.lag()
+    def _is_processed_within(self, seconds: float) -> bool:
+        return self.scheduler.wait(lambda: self.checker.is_processed, seconds)
 
     def _stop_kafka_during_a_write(self) -> None:
         """Produce an order that is stored, and whose offset is not committed in time."""
@@ -171,4 +159,3 @@ class Simulation:
         if not self.scheduler.wait(lambda: not any(each.is_running for each in self.members), SHUTDOWN_SECONDS):
             running = [each.process.name for each in self.members if each.is_running]
             raise Violation(f"{running} did not stop within {SHUTDOWN_SECONDS:g} s")
-        self._verify_errors()
