@@ -93,8 +93,8 @@ class BatchPipeline:
 
     def advance_to_ends(self) -> None:
         """Advance partitions that were read to the end, unless messages before it are read again."""
-        if not self.state.must_reread:
-            self.progress.advance_to_ends(self._batches)
+        if self.state.breaker_pause is None:
+            self.progress.advance_to_ends(self._batches, self.breaker.held_back)
 
     def drop(self, partitions: frozenset[Partition]) -> None:
         """Drop partitions that were revoked or recreated."""

@@ -1,5 +1,6 @@
 """The reading thread's side of the circuit breaker: where to pause, what to probe, and where to read again."""
 
+from collections.abc import Collection
 from dataclasses import replace
 from time import monotonic
 from typing import TYPE_CHECKING, Final
@@ -52,6 +53,11 @@ class BreakerControl:
             return self._limits
         size = self._probe.size if self._probe else self._settings.probe_messages
         return replace(self._limits, messages=size)
+
+    @property
+    def held_back(self) -> Collection[Partition]:
+        """The partitions of which messages are held back while probes are tried."""
+        return self._probe.held_back if self._probe is not None else ()
 
     @property
     def starts_over(self) -> bool:

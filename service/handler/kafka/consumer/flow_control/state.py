@@ -95,11 +95,6 @@ class ConsumerStateMachine:
     def is_breaker_open(self) -> bool:
         return self.current in BREAKER_IS_OPEN
 
-    @property
-    def must_reread(self) -> bool:
-        """Whether messages before the position of a partition have yet to be read again."""
-        return self.is_breaker_open or self.current is ConsumerState.REREADING
-
     def on_submit(self) -> None:
         """Record that a batch is written: the next one can be filled."""
         self._on(ConsumerEvent.SUBMIT)

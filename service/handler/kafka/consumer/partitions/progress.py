@@ -115,14 +115,14 @@ class Progress:
         """Record that the client has read everything before the end of a partition."""
         self._ends[partition] = end
 
-    def advance_to_ends(self, unfinished: Iterable[Batch]) -> None:
-        """Advance partitions that were read to the end and have no messages in an unfinished batch.
+    def advance_to_ends(self, unfinished: Iterable[Batch], held_back: Collection[Partition] = ()) -> None:
+        """Advance partitions that were read to the end, and of which no message is held back or in an unfinished batch.
 
         The end of a partition whose committed offset is not known yet is kept for later.
         """
         if not self._ends:
             return
-        pending = {partition for batch in unfinished for partition in batch.next_offsets}
+        pending = {*held_back, *(partition for batch in unfinished for partition in batch.next_offsets)}
         for partition in sorted(self._ends.keys() & self._partitions.keys()):
             if partition not in pending:
                 end = self._ends.pop(partition)

@@ -18,7 +18,8 @@ from service.handler.kafka.consumer.worker import BatchWorker
 from service.metrics import ConsumerMetrics
 from service.pkg.shutdown_event import ShutdownEvent
 from service.usecases.batch import Batch
-from service.usecases.outcome import Outcome
+from service.usecases.circuit_breaker import BreakerState
+from service.usecases.outcome import Decision, Outcome
 from service.usecases.ports.ingest import StoreCounts
 from tests.kit.decoding import message_decoder
 from tests.kit.fake_consumer import FakeConsumer, message
@@ -86,6 +87,22 @@ def test_ends_that_are_reached_while_the_circuit_breaker_pauses_do_not_count(pip
     pipeline.reach_end(P0, 20)
     pipeline.state.end_pause()
     pipeline.state.on_commit()
+    pipeline.advance_to_ends()
+    assert pipeline.progress.uncommitted == {P0: 10}
+
+
+def test_only_partitions_of_which_messages_are_held_back_wait_for_probes(pipeline: BatchPipeline) -> None:
+    rejected = Outcome(
+        StoreCounts(), decision=Decision.HOLD_BACK, breaker=BreakerState.OPEN_FOR_ALL_ORDERS, problem="rejected"
+    )
+    pipeline.progress.start_at({P1: 4})
+    pipeline.breaker.on_outcome(fill(pipeline), rejected, Batch())
+    pipeline.builder.discard({})
+    pipeline.state.end_pause()
+    pipeline.reach_end(P1, 5)
+    pipeline.advance_to_ends()
+    assert pipeline.progress.uncommitted == {}
+    pipeline.breaker.drop(frozenset({P0}))
     pipeline.advance_to_ends()
     assert pipeline.progress.uncommitted == {P0: 10}
 

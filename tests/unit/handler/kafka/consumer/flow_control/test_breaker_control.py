@@ -74,7 +74,7 @@ def batch_of(*offsets: int, partition: int = 0) -> Batch:
 def test_a_batch_that_is_done_pauses_nothing(control: BreakerControl, state: ConsumerStateMachine) -> None:
     control.on_outcome(batch_of(0, 1), DONE, batch_of(2))
     assert state.breaker_pause is None
-    assert (state.is_breaker_open, state.must_reread, control.limits.messages) == (False, False, 1_000)
+    assert (state.is_breaker_open, control.limits.messages) == (False, 1_000)
 
 
 def test_a_flood_is_read_again_from_where_it_began(
@@ -85,7 +85,7 @@ def test_a_flood_is_read_again_from_where_it_began(
     assert state.breaker_pause is not None
     assert state.breaker_pause.reread_offsets == {P0: 5}
     assert RETRY_AFTER_SECONDS - 1 < state.breaker_pause.until - monotonic() <= RETRY_AFTER_SECONDS
-    assert (state.is_breaker_open, state.must_reread, control.limits.messages) == (True, True, 10)
+    assert (state.is_breaker_open, control.limits.messages) == (True, 10)
     assert metrics.consumption.circuit_breaker_open._value.get() == 1
     assert "fix the producer" in logged[0]["hint"]
 
@@ -112,7 +112,7 @@ def test_a_good_probe_ends_a_flood(
     with capture_logs() as logged:
         control.on_outcome(batch_of(5), DONE, batch_of(6))
         control.on_outcome(batch_of(6), DONE, batch_of(7))
-    assert (state.breaker_pause, state.is_breaker_open, state.must_reread) == (None, False, False)
+    assert (state.breaker_pause, state.is_breaker_open) == (None, False)
     assert [each["event"] for each in logged] == ["the circuit breaker is closed: consumption continues"]
     assert metrics.consumption.circuit_breaker_open._value.get() == 0
 
@@ -124,6 +124,7 @@ def test_probes_of_orders_go_on_behind_the_last_one_and_grow(
     assert end_pause(state) == {P0: 0}
     control.on_outcome(batch_of(0, 1), REJECTING, batch_of(2, 3))
     assert end_pause(state) == {P0: 2}
+    assert {*control.held_back} == {P0}
     assert control.limits.messages == 20
 
 
@@ -139,9 +140,7 @@ def test_once_an_order_is_stored_everything_is_read_again_at_once(
     assert (state.breaker_pause.reread_offsets, state.breaker_pause.is_over) == ({P0: 0}, True)
     assert control.probed_offsets == {P0: 4}
     assert (state.is_breaker_open, metrics.consumption.circuit_breaker_open._value.get()) == (False, 0)
-    assert state.must_reread
-    end_pause(state)
-    assert not state.must_reread
+    assert control.held_back == ()
 
 
 def test_probed_offsets_are_kept_until_they_are_committed(control: BreakerControl, state: ConsumerStateMachine) -> None:
