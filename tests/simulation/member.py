@@ -45,6 +45,12 @@ KAFKA: Final = KafkaSettings(topic=TOPIC, dead_letter_topic=DEAD_LETTER_TOPIC)
 MAX_POLL_SECONDS: Final = 20.0
 """Instead of five minutes, so that an outage can be longer."""
 MAX_BATCH_BYTES: Final = 2**14
+_BREAKER: Final = circuit_breaker_policy(
+    max_consecutive=MAX_CONSECUTIVE,
+    min_rejected=MIN_REJECTED,
+    retry_after=RETRY_AFTER_SECONDS,
+    probe_messages=PROBE_MESSAGES,
+)
 _STAGES: Final = {
     ConsumerState.BREAKER_OPEN: Stage.BREAKER_OPEN,
     ConsumerState.REREADING: Stage.BREAKER_OPEN,
@@ -58,6 +64,15 @@ _STAGES: Final = {
 def _metrics() -> ConsumerMetrics:
     """Return metrics that all members of all simulations share: creating them takes longer than a simulation."""
     return ConsumerMetrics(CollectorRegistry())
+
+
+@cache
+def _settings(max_messages: int) -> Settings:
+    return Settings(
+        kafka=KAFKA,
+        batch=BatchSettings(max_messages=max_messages, max_bytes=MAX_BATCH_BYTES),
+        circuit_breaker=_BREAKER,
+    )
 
 
 class Member:
@@ -152,30 +167,20 @@ class Member:
             self.is_finished = True
 
     def _wiring(self) -> LoopWiring:
-        plan, metrics = self._plan, _metrics()
-        breaker = circuit_breaker_policy(
-            max_consecutive=MAX_CONSECUTIVE,
-            min_rejected=MIN_REJECTED,
-            retry_after=RETRY_AFTER_SECONDS,
-            probe_messages=PROBE_MESSAGES,
-        )
+        metrics = _metrics()
         return LoopWiring(
             clients=GroupClients(group=self._group, connect=cast("Any", self._connect), admin=self._admin),
             builder=BatchBuilder(message_decoder(), self.store.prepare, metrics),
             ingest=Ingest(
                 store=self.store,
                 dead_letters=self,
-                breaker=CircuitBreaker(breaker),
+                breaker=CircuitBreaker(_BREAKER),
                 backoff=retry_backoff(),
                 stop=self.stop,
                 observer=RetryReport(metrics, self._log),
                 middleware=self._verify_limits,
             ),
-            settings=Settings(
-                kafka=KAFKA,
-                batch=BatchSettings(max_messages=plan.max_messages, max_bytes=MAX_BATCH_BYTES),
-                circuit_breaker=breaker,
-            ),
+            settings=_settings(self._plan.max_messages),
             metrics=metrics,
             log=self._log,
             stop=self.stop,

@@ -27,9 +27,9 @@ COMMIT_ERRORS: Final = (
 Pair = tuple[FaultKind, Stage]
 
 _DELAYS_SECONDS: Final = {
-    FaultKind.DEAD_LETTER_HANGS: 65.0,
-    FaultKind.DEAD_LETTER_ANSWER_LOST: 65.0,
-    FaultKind.POSTGRES_TIMEOUT: 35.0,
+    FaultKind.DEAD_LETTER_HANGS: 20.0,
+    FaultKind.DEAD_LETTER_ANSWER_LOST: 20.0,
+    FaultKind.POSTGRES_TIMEOUT: 15.0,
     FaultKind.TRANSACTION_SLOW: 20.0,
 }
 

@@ -116,7 +116,7 @@ def plan_of(seed: int) -> Plan:
         records=random.randint(5, 80),
         max_messages=random.randint(2, 12),
         exactly_once=exactly_once,
-        preemption=random.choice((0.02, 0.2, 0.8)),
+        preemption=random.choice((0.02, 0.1, 0.5)),
         flood=random.choice((None, None, None, Kind.INVALID, Kind.POISON)),
         is_stopped_without_kafka=random.random() < STOPPED_WITHOUT_KAFKA,
         faults=tuple(_fault(random) for _ in range(random.randint(0, MAX_FAULTS))),

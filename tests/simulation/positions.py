@@ -98,7 +98,8 @@ class Positions:
     def take(self, count: int) -> list[Message]:
         """Return at most `count` messages, without waiting."""
         positions = [each for key, each in self._positions.items() if key not in self._paused]
-        self._random.shuffle(positions)
+        if len(positions) > 1:
+            self._random.shuffle(positions)
         messages: list[Message] = []
         for position in positions:
             if len(messages) < count:
@@ -147,6 +148,8 @@ class Positions:
         if not log.start <= position.next <= log.end:
             position.prefetched.append(message(key, position.next, error=KafkaError._AUTO_OFFSET_RESET))
             position.next = None
+            return
+        if position.next == position.end_reported == log.last_stable:
             return
         fetched = log.fetch(position.next, self._random.randint(1, MAX_PREFETCHED))
         position.prefetched += [message(key, each.offset, each.payload) for each in fetched.entries]

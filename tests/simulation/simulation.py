@@ -6,9 +6,12 @@ from contextlib import contextmanager
 from functools import partial
 from random import Random
 from typing import Final, NamedTuple
+from unittest import mock
 
 import confluent_kafka
 
+from service.handler.kafka.consumer import state_actions
+from service.handler.kafka.dead_letters import producer as dead_letter_producer
 from tests.simulation.broker import Broker
 from tests.simulation.checker import Checker
 from tests.simulation.coordinator import Coordinator
@@ -29,6 +32,10 @@ RECOVERY_SECONDS: Final = 90.0
 SHUTDOWN_SECONDS: Final = 45.0
 """The chart's grace period."""
 SESSION_SECONDS: Final = 6.0
+WRITE_POLL_SECONDS: Final = 0.02
+"""Instead of 5 ms."""
+DELIVERY_TIMEOUT_SECONDS: Final = 15
+"""Instead of a minute. Longer than a session."""
 JOIN_SECONDS: Final = 15.0
 """How long a member takes at most to notice that its session has expired, and to join again."""
 
@@ -57,6 +64,16 @@ def simulate(plan: Plan) -> Result:
     return Result(
         plan, problem, frozenset(simulation.nemesis.pairs), timeline.digest, simulation.seconds, timeline.events
     )
+
+
+@contextmanager
+def _shortened() -> Iterator[None]:
+    """Shorten waits, of which most steps would be part: they show nothing that shorter ones do not show."""
+    with (
+        mock.patch.object(state_actions, "WRITE_POLL_SECONDS", WRITE_POLL_SECONDS),
+        mock.patch.object(dead_letter_producer, "_DELIVERY_TIMEOUT_MS", DELIVERY_TIMEOUT_SECONDS * 1_000),
+    ):
+        yield
 
 
 @contextmanager
@@ -105,7 +122,8 @@ class Simulation:
 
     def run(self) -> None:
         """Raises Violation and Deadlock."""
-        with virtual(self.scheduler, {confluent_kafka.Producer: partial(SimulatedProducer, self.broker)}):
+        producer = partial(SimulatedProducer, self.broker)
+        with virtual(self.scheduler, {confluent_kafka.Producer: producer}), _shortened():
             for _ in range(self.plan.members):
                 self._start_member()
             self.scheduler.on_step = self.nemesis.on_step

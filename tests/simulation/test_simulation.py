@@ -45,7 +45,7 @@ def test_the_same_seed_gives_the_same_timeline() -> None:
 
 
 def test_another_order_of_the_threads_gives_another_timeline() -> None:
-    plan = replace(plan_of(7), faults=())
+    plan = replace(plan_of(7), faults=(), preemption=0.1)
     assert passed(plan).events != passed(replace(plan, preemption=0.5)).events
 
 

@@ -12,9 +12,9 @@ from collections import namedtuple
 from collections.abc import Callable, Iterator, Sequence
 from concurrent import futures
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from types import FunctionType, ModuleType, SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import tenacity
 
@@ -34,8 +34,7 @@ class Condition:
 
     def __enter__(self) -> None:
         self._scheduler.pause()
-        self._scheduler.wait(lambda: not self._is_locked)
-        self._is_locked = True
+        self._lock()
 
     def __exit__(self, *_: object) -> None:
         self._is_locked = False
@@ -58,9 +57,13 @@ class Condition:
         self._waiting.append(notified)
         self._is_locked = False
         self._scheduler.wait(lambda: notified[0] and not self._is_locked, seconds)
-        self._scheduler.wait(lambda: not self._is_locked)
-        self._is_locked = True
+        self._lock()
         self._waiting.remove(notified)
+
+    def _lock(self) -> None:
+        if self._is_locked:
+            self._scheduler.wait(lambda: not self._is_locked)
+        self._is_locked = True
 
 
 class Thread:
@@ -124,40 +127,64 @@ def virtual(scheduler: Scheduler, others: dict[Any, Any]) -> Iterator[None]:
         id(futures.wait): partial(wait_for_futures, scheduler),
         **{id(old): new for old, new in others.items()},
     }
-    undo = [*_replace_names(replacements), *_replace_defaults(replacements)]
-    undo.append(partial(setattr, tenacity, "time", time))
+    places = _places(frozenset(replacements), len(sys.modules))
+    for place in places:
+        place.replace(replacements)
     setattr(tenacity, "time", SimpleNamespace(monotonic=scheduler.monotonic))  # noqa: B010 - not exported
     try:
         yield
     finally:
-        for call in undo:
-            call()
+        setattr(tenacity, "time", time)  # noqa: B010
+        for place in places:
+            place.restore()
+
+
+class _Place(NamedTuple):
+    """An attribute whose value is replaced, or which contains values that are replaced."""
+
+    holder: Any
+    name: str
+    value: Any
+
+    def replace(self, replacements: dict[int, Any]) -> None:
+        setattr(self.holder, self.name, _replaced(self.value, replacements))
+
+    def restore(self) -> None:
+        setattr(self.holder, self.name, self.value)
+
+
+def _replaced(value: Any, replacements: dict[int, Any]) -> Any:
+    if isinstance(value, tuple):
+        return tuple(replacements.get(id(each), each) for each in value)
+    if isinstance(value, dict):
+        return {name: replacements.get(id(each), each) for name, each in value.items()}
+    return replacements[id(value)]
+
+
+@cache
+def _places(replaced: frozenset[int], _loaded: int) -> list[_Place]:
+    """Return where values with these ids are used. Searching takes long, and repeats only after further imports."""
+    return [*_names(replaced), *_defaults(replaced)]
 
 
 def _modules() -> list[ModuleType]:
     return [module for name, module in sys.modules.items() if name.startswith("service.")]
 
 
-def _replace_names(replacements: dict[int, Any]) -> Iterator[Callable[[], None]]:
+def _names(replaced: frozenset[int]) -> Iterator[_Place]:
     for module in _modules():
-        for name, value in [*vars(module).items()]:
-            if id(value) in replacements:
-                setattr(module, name, replacements[id(value)])
-                yield partial(setattr, module, name, value)
+        for name, value in vars(module).items():
+            if id(value) in replaced:
+                yield _Place(module, name, value)
 
 
-def _replace_defaults(replacements: dict[int, Any]) -> Iterator[Callable[[], None]]:
+def _defaults(replaced: frozenset[int]) -> Iterator[_Place]:
     for function in _functions():
-        before = function.__defaults__
-        after = tuple(replacements.get(id(each), each) for each in before or ())
-        if before and after != before:
-            function.__defaults__ = after
-            yield partial(setattr, function, "__defaults__", before)
-        keywords = function.__kwdefaults__ or {}
-        for name, value in [*keywords.items()]:
-            if id(value) in replacements:
-                keywords[name] = replacements[id(value)]
-                yield partial(keywords.__setitem__, name, value)
+        defaults, keywords = function.__defaults__ or (), function.__kwdefaults__ or {}
+        if not replaced.isdisjoint(map(id, defaults)):
+            yield _Place(function, "__defaults__", defaults)
+        if not replaced.isdisjoint(map(id, keywords.values())):
+            yield _Place(function, "__kwdefaults__", keywords)
 
 
 def _functions() -> Iterator[FunctionType]:
