@@ -165,8 +165,8 @@ class PostgresSettings(SettingsGroup):
 
 
 class HttpSettings(SettingsGroup):
-    host: str = "0.0.0.0"  # noqa: S104 - clients connect from outside the pod
-    """The address that the API listens on."""
+    host: str = "::"
+    """The address that the API listens on. `::` means all addresses, IPv6 and IPv4."""
     port: Port = 8000
     """The port of the API and its page; 0 picks a free one."""
     cors_origins: tuple[str, ...] = ()
@@ -195,8 +195,8 @@ class AuthSettings(SettingsGroup):
 
 
 class AdminSettings(SettingsGroup):
-    host: str = "0.0.0.0"  # noqa: S104 - kubelet and Prometheus connect from outside
-    """The address that probes and metrics are served on."""
+    host: str = "::"
+    """The address that probes and metrics are served on. `::` means all addresses, IPv6 and IPv4."""
     port: Port = 9000
     """The port of `/livez`, `/readyz`, `/startupz`, `/metrics` and `/version`; 0 picks a free one."""
     liveness_timeout: Seconds = Field(30, gt=0)

@@ -23,21 +23,38 @@ LISTEN_BACKLOG: Final = 2_048
 TCP_USER_TIMEOUT_MS: Final = 60_000
 """The kernel closes a connection whose client has acknowledged no data for this long, and frees its send buffer."""
 
+_ALL_ADDRESSES: Final = "::"
+
 CANCEL_TIMEOUT_SECONDS: Final = 1.0
 """How long requests that are canceled at the drain timeout may take to answer 503."""
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Return a listening socket. Raises CommandFailed if the port is in use or not permitted."""
+    """Return a listening socket. On `::`, it accepts IPv4, too.
+
+    Raises CommandFailed if the port is in use or not permitted.
+    """
     try:
-        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listener = socket.create_server(address[:2], family=family, backlog=LISTEN_BACKLOG)
+        listener = _listen_on_all(port) if host == _ALL_ADDRESSES else _listen_on(host, port)
     except OSError as error:
         raise CommandFailed(f"cannot listen on {host} port {port}: {error.strerror or error}") from None
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES // 2)  # Linux doubles it
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, TCP_USER_TIMEOUT_MS)
     return listener
+
+
+def _listen_on(host: str, port: int) -> socket.socket:
+    family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    return socket.create_server(address[:2], family=family, backlog=LISTEN_BACKLOG)
+
+
+def _listen_on_all(port: int) -> socket.socket:
+    """Listen on all addresses: IPv6 and IPv4, or IPv4 alone where the kernel has no IPv6."""
+    if not socket.has_dualstack_ipv6():
+        return _listen_on("0.0.0.0", port)  # noqa: S104 - that is asked for
+    address = _ALL_ADDRESSES, port
+    return socket.create_server(address, family=socket.AF_INET6, dualstack_ipv6=True, backlog=LISTEN_BACKLOG)
 
 
 class Server(uvicorn.Server):

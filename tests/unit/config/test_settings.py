@@ -25,7 +25,7 @@ DEFAULTS: Mapping[str, Any] = {
     "ORDERS_KAFKA__SESSION_TIMEOUT": 6,
     "ORDERS_KAFKA__TOPIC_ID_TIMEOUT": 10,
     "ORDERS_POSTGRES__DSN": "postgresql://localhost/orders",
-    "ORDERS_HTTP__HOST": "0.0.0.0",  # noqa: S104 - a default, not an address to bind
+    "ORDERS_HTTP__HOST": "::",
     "ORDERS_HTTP__PORT": 8000,
     "ORDERS_ADMIN__PORT": 9000,
     "ORDERS_CACHE__MAX_ENTRIES": 10_000,
