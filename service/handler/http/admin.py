@@ -1,7 +1,7 @@
 """Probes, metrics and version on the admin port, in both modes."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from threading import Thread
 from typing import TYPE_CHECKING, Final
 
@@ -32,7 +32,7 @@ def admin_app(
     """Return the application of the admin port. `/version` returns `build_info`."""
 
     async def metrics(request: Request) -> Response:
-        encode, media_type = choose_encoder(request.headers.get("accept", ""))
+        encode, media_type = _encoder(request.headers.get("accept", ""))
         return Response(encode(registry), headers={"content-type": media_type})
 
     async def version(_request: Request) -> Response:
@@ -47,6 +47,14 @@ def admin_app(
         middleware=[Middleware(ResponseHeadersMiddleware, log=log)],
         exception_handlers=dict(EXCEPTION_HANDLERS),
     )
+
+
+def _encoder(accept: str) -> tuple[Callable[[CollectorRegistry], bytes], str]:
+    """Return the encoder of the format that the client accepts, and its media type."""
+    try:
+        return choose_encoder(accept)
+    except TypeError:  # prometheus_client cannot compare a version such as "1.0.0" in quotation marks
+        return choose_encoder("")
 
 
 class AdminServer:
