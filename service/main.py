@@ -38,7 +38,7 @@ def _raise_at_ctrl_c() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    output.open_missing_streams()
+    output.prepare_streams()
     stop = ShutdownEvent()
     try:
         return _run_and_flush([*(sys.argv[1:] if arguments is None else arguments)], stop)

@@ -1,6 +1,7 @@
 """Standard output, which may be closed or not writable because of a broken pipe or a full disk."""
 
 import errno
+import io
 import os
 import select
 import sys
@@ -14,12 +15,18 @@ Echo = Callable[[str], None]
 echo: Final[Echo] = partial(print, flush=True)
 
 
-def open_missing_streams() -> None:
-    """Open /dev/null as standard output or standard error if the process was started without one (`>&-`)."""
+def prepare_streams() -> None:
+    """Open /dev/null as standard output or standard error if the process was started without one (`>&-`).
+
+    Standard output becomes UTF-8, whatever the locale: dead letters contain any characters, and JSON is always UTF-8.
+    A byte of an argument that is not UTF-8 is printed as an escape.
+    """
     if sys.stdout is None:
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - stays open until exit
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
 
 
 def is_output_error(error: BaseException) -> bool:

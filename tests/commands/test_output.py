@@ -1,5 +1,6 @@
 """Commands exit quietly and with the usual codes after Ctrl-C, on a closed pipe and on a full disk."""
 
+import json
 import os
 import signal
 import socket
@@ -73,6 +74,17 @@ def test_a_pipe_closed_after_the_first_line_ends_a_command_quietly() -> None:
 @pytest.mark.parametrize("arguments", [COMMANDS[0], *HELP], ids=" ".join)
 def test_a_command_succeeds_without_standard_output(arguments: list[str]) -> None:
     assert result_of(command(*arguments, redirected=">&-")) == (0, "")
+
+
+@pytest.mark.parametrize("locale", ["ascii", "latin-1", "utf-8"])
+def test_any_text_is_printed_as_utf_8_whatever_the_locale(locale: str) -> None:
+    """The text has a character that no other encoding has, and a byte of an argument that is not UTF-8."""
+    program = r"from service.pkg.output import *; prepare_streams(); echo('{\"key\": \"\ufffd\udcff\"}')"
+    line = [sys.executable, "-c", program]
+    printed = subprocess.run(  # noqa: S603 - a fixed program
+        line, env=os.environ | {"PYTHONIOENCODING": locale}, cwd=ROOT, check=True, capture_output=True, timeout=30
+    ).stdout
+    assert json.loads(printed) == {"key": "\ufffd\udcff"}
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full exists on Linux only")
