@@ -1,4 +1,4 @@
-import { isTemporary, type Api, type Result } from "./api";
+import { isTemporary, type Api, type Failure, type Result } from "./api";
 import { JsonSyntaxError, findPaths, parseTree, placeOf } from "./json-tree";
 import { REPLAY, failureMessage } from "./messages";
 import type { Coordinates } from "./route";
@@ -23,6 +23,7 @@ export type Validation =
   | { kind: "invalid"; violations: Violation[] }
   | { kind: "refused" | "unchecked"; message: string };
 
+const STILL_RUNNING = 409;
 const INVALID = 422;
 const PATH_AND_RULE = /^([\w.[\]]+): (.+)$/s;
 
@@ -77,6 +78,11 @@ export function rangeOf(text: string, path: string): [number, number] {
     const { position } = error as JsonSyntaxError;
     return [position, position + 1];
   }
+}
+
+/** Return whether a failed request may have sent the dead letter, or may still send it. */
+export function mayHaveBeenSent(failure: Failure): boolean {
+  return failure.status === STILL_RUNNING || isTemporary(failure);
 }
 
 /** Return what the response to a dry run says about the document. */

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import type { Result } from "../src/api";
 import { JsonSyntaxError } from "../src/json-tree";
-import { newRequestKey, rangeOf, replayBody, syntaxViolation, validationOf, violationsIn } from "../src/replay";
+import { mayHaveBeenSent, newRequestKey, rangeOf, replayBody, syntaxViolation, validationOf, violationsIn } from "../src/replay";
 import type { ReplayResponse } from "../src/types";
 import { deadLetter } from "./dead-letters";
 import { failure } from "./failures";
@@ -74,4 +74,13 @@ test("a refusal, a missing scope and an outage are different", () => {
   expect(validationOf(failure(403))).toMatchObject({ kind: "refused", message: expect.stringContaining("scope replay") });
   expect(validationOf(failure(503, { detail: "no Kafka" }))).toMatchObject({ kind: "unchecked" });
   expect(validationOf(failure(0))).toMatchObject({ kind: "unchecked" });
+});
+
+// 409: the first request with this key is still running, because the page stops waiting before the API does.
+test.each([0, 409, 500, 503])("a replay that failed with %d may have been sent", (status) => {
+  expect(mayHaveBeenSent(failure(status))).toBe(true);
+});
+
+test.each([400, 401, 403, 404, 413, 422])("a replay that failed with %d was not sent", (status) => {
+  expect(mayHaveBeenSent(failure(status))).toBe(false);
 });

@@ -1,20 +1,19 @@
 import type { JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
-import { isTemporary } from "../api";
 import { fromBase64 } from "../bytes";
 import { useApi } from "../context";
 import { follow, snapshot, type Fate } from "../follow";
 import { uidOf } from "../json";
 import { JsonSyntaxError, pretty } from "../json-tree";
 import { REPLAY, failureMessage } from "../messages";
-import { newRequestKey, rangeOf, refusalOf, replay, violationsIn } from "../replay";
+import { mayHaveBeenSent, newRequestKey, rangeOf, refusalOf, replay, violationsIn } from "../replay";
 import type { WholeDeadLetter } from "../types";
 import { useValidation } from "../use-validation";
 import { FateMessage, ValidationMessage } from "./replay-messages";
 
 type State =
   | { kind: "editing" | "sending" | "following" }
-  | { kind: "refused" | "no-response"; reason: string }
+  | { kind: "refused" | "uncertain"; reason: string }
   | { kind: "over"; fate: Fate };
 
 const MAX_ROWS = 24;
@@ -105,7 +104,7 @@ function useReplay(deadLetter: WholeDeadLetter, text: string, value: string | nu
     requestKey.current ??= newRequestKey();
     const result = await replay(api, { deadLetter, value, dryRun: false }, requestKey.current, running.signal);
     if (!result.ok) {
-      const kind = isTemporary(result) ? "no-response" : "refused";
+      const kind = mayHaveBeenSent(result) ? "uncertain" : "refused";
       return setState({ kind, reason: failureMessage(result, REPLAY) });
     }
     requestKey.current = null;
@@ -142,7 +141,7 @@ function StateMessage({ state, uid }: { state: State; uid: string | null }): JSX
       return <>Sent. Waiting until a consumer has stored it …</>;
     case "refused":
       return <span class="bad">Not replayed: {state.reason}</span>;
-    case "no-response":
+    case "uncertain":
       return <span class="warn">{state.reason} It may have been sent. To replay again is safe.</span>;
     case "over":
       return <FateMessage fate={state.fate} uid={uid} />;
