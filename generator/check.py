@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any, Final
 
+from generator.consumed_topic import require_consumed_topic
 from generator.formats import REGISTRY_FORMATS
 from generator.options import add_plan_options, plan_from
 from generator.verify import Verification, verify
@@ -56,6 +57,7 @@ def run(args: argparse.Namespace, settings: Settings, _stop: object) -> int:
         raise UsageError("check: cannot check an unlimited run: set --count to more than 0")
     if args.format in REGISTRY_FORMATS and not args.until:
         raise UsageError(f"check: --format {args.format} needs --until, as `orders generate` has printed it")
+    require_consumed_topic(settings.kafka)
     require_kafka(settings.kafka)
     conninfo = conninfo_of(settings.postgres)
     require_postgres(conninfo)

@@ -14,6 +14,7 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
+from generator.consumed_topic import require_consumed_topic
 from generator.expected import order_digest
 from generator.produce import RateLimiter, Tally, open_producer, produce
 from generator.stream import Message, Plan, stream
@@ -58,14 +59,15 @@ def run(args: argparse.Namespace, settings: Settings, stop: ShutdownEvent) -> in
 def _run(args: argparse.Namespace, settings: Settings, report: Report, stop: ShutdownEvent) -> None:
     poller = Poller(DEADLINE_SECONDS, report.line, stop)
     key = _key_from(args.key_file) if args.key_file else _configured_key(settings)
+    topic = require_consumed_topic(settings.kafka)
     require_kafka(settings.kafka)
     _require_api(args.url, key, stop)
     message = next(stream(Plan(count=1, seed=randbits(63), until=None)))
     started_at = monotonic()
     _send(message, settings.kafka, stop)
     uid = message.key.decode()
-    report.add(order_uid=uid, topic=settings.kafka.topic, url=args.url, is_read_back=False)
-    report.line(f"produced order {uid} to topic {settings.kafka.topic}")
+    report.add(order_uid=uid, topic=topic, url=args.url, is_read_back=False)
+    report.line(f"produced order {uid} to topic {topic}")
     poller.until(partial(_read_back, args.url, key, message), "the API's response")
     seconds = monotonic() - started_at
     report.add(is_read_back=True, seconds=round(seconds, 3))

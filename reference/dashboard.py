@@ -71,19 +71,19 @@ ROWS = [
             ),
             Panel(
                 "Lag by partition", "short", "Messages not stored yet; grows if they arrive faster than that.",
-                {"{{partition}}": "max by (partition) (orders_lag_messages{%s})"},
+                {"{{topic}}-{{partition}}": "max by (topic, partition) (orders_lag_messages{%s})"},
             ),
             Panel(
                 "Age by partition", "s", "Age of the last stored record while further messages wait.",
-                {"{{partition}}": "max by (partition) (orders_lag_seconds{%s})"},
+                {"{{topic}}-{{partition}}": "max by (topic, partition) (orders_lag_seconds{%s})"},
             ),
             Panel(
                 "Stalled partitions", "s", "Time since a partition with unread messages last made progress.",
-                {"{{partition}}": "max by (partition) (orders_partition_stalled_seconds{%s})"},
+                {"{{topic}}-{{partition}}": "max by (topic, partition) (orders_partition_stalled_seconds{%s})"},
             ),
             Panel(
                 "Behind open transactions", "short", "Messages that wait for a producer to end its transaction.",
-                {"{{partition}}": "max by (partition) (orders_open_transaction_messages{%s})"},
+                {"{{topic}}-{{partition}}": "max by (topic, partition) (orders_open_transaction_messages{%s})"},
             ),
             Panel(
                 "Dead letters", "ops", "Messages sent to the dead-letter topic, by reason; failed attempts; replays.",

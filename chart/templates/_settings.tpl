@@ -26,6 +26,7 @@
 {{- with .Values.page.kafkaUiUrl }}{{ $_ := set $settings "ORDERS_PAGE__KAFKA_UI_URL" . }}{{ end -}}
 {{- /* A pod must restart within the session timeout to keep its partitions. */}}
 {{- if eq .Values.consumer.kind "StatefulSet" }}{{ $_ := set $settings "ORDERS_KAFKA__SESSION_TIMEOUT" "60" }}{{ end -}}
+{{- with .Values.kafka.topics.names }}{{ $_ := set $settings "ORDERS_KAFKA__TOPICS" (join "," .) }}{{ end -}}
 {{- if .Values.retention.maxAge }}{{ $_ := set $settings "ORDERS_RETENTION__MAX_AGE" .Values.retention.maxAge }}{{ end -}}
 {{- if .Values.postgresql.tls.mode }}{{ $_ := set $settings "PGSSLMODE" .Values.postgresql.tls.mode }}{{ end -}}
 {{- if .Values.postgresql.tls.caSecret }}{{ $_ := set $settings "PGSSLROOTCERT" (printf "/etc/orders/postgresql/%s" .Values.postgresql.tls.caKey) }}{{ end -}}
@@ -38,6 +39,12 @@
 {{- $_ := set $settings $name (ternary (include "orders.number" $value) (toString $value) (kindIs "float64" $value)) }}
 {{- end }}
 {{- toYaml $settings }}
+{{- end }}
+
+{{- /* The topics that the consumers read, as a list; or one pattern. (settings) */}}
+{{- define "orders.topics" -}}
+{{- $topics := get . "ORDERS_KAFKA__TOPICS" | default .ORDERS_KAFKA__TOPIC | trim -}}
+{{- if hasPrefix "^" $topics }}{{ list $topics | toJson }}{{ else }}{{ splitList "," ($topics | nospace) | toJson }}{{ end -}}
 {{- end }}
 
 {{- /* librdkafka properties that are not secrets, as a map. Each becomes a variable, in addition to kafka.existingSecret. */}}

@@ -157,6 +157,14 @@
 {{- if eq $settings.ORDERS_KAFKA__TOPIC $settings.ORDERS_KAFKA__DEAD_LETTER_TOPIC }}
 {{- fail (printf "kafka.topic and kafka.deadLetterTopic are both %s: dead letters would be consumed as orders" $settings.ORDERS_KAFKA__TOPIC) }}
 {{- end }}
+{{- $topics := include "orders.topics" $settings | fromJsonArray }}
+{{- if has $settings.ORDERS_KAFKA__DEAD_LETTER_TOPIC $topics }}
+{{- fail (printf "kafka.topics.names contains kafka.deadLetterTopic (%s): dead letters would be consumed as orders" $settings.ORDERS_KAFKA__DEAD_LETTER_TOPIC) }}
+{{- end }}
+{{- if and $v.consumer.keda.enabled (hasPrefix "^" (first $topics)) }}
+{{- if eq (int64 $v.consumer.keda.minReplicas) 0 }}{{ fail "consumer.keda.minReplicas must be at least 1 if kafka.topics.names is a pattern: without committed offsets, KEDA finds no topic" }}{{ end }}
+{{- if $v.consumer.keda.limitToPartitionsWithLag }}{{ fail "consumer.keda.limitToPartitionsWithLag requires topics: kafka.topics.names must not be a pattern" }}{{ end }}
+{{- end }}
 {{- range $variable := $v.extraEnv }}
 {{- if has $variable.name $fixed }}{{ fail (printf "extraEnv: %s is set by the chart" $variable.name) }}{{ end }}
 {{- if hasKey $settings $variable.name }}{{ fail (printf "extraEnv: %s is a setting: move it to settings" $variable.name) }}{{ end }}

@@ -7,21 +7,16 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
-from service.config import addresses, callbacks, kafka_properties
+from service.config import addresses, callbacks, kafka_properties, topics
 from service.config.sources import DELIMITER, PREFIX, sources
 from service.entities.field_paths import check_alias, check_default
 from service.entities.message_format import FormatChoice
 from service.entities.order import MAX_AGE_SECONDS, AmountMismatchPolicy
-from service.entities.version import MAX_TOPIC_LENGTH, CompareBy
+from service.entities.subscription import Subscription
+from service.entities.version import CompareBy
 from service.pkg.backoff import Backoff
 from service.pkg.network import MAX_PORT
 from service.pkg.units import parse_age, parse_bytes, parse_seconds
-
-
-def _topic_name(value: str) -> str:
-    if value in {".", ".."}:
-        raise ValueError("Kafka does not allow this topic name")
-    return value
 
 
 def _checked(check: Callable[[str, Any], None]) -> Callable[[dict[str, Any]], dict[str, Any]]:
@@ -35,7 +30,8 @@ def _checked(check: Callable[[str, Any], None]) -> Callable[[dict[str, Any]], di
     return validate
 
 
-TopicName = Annotated[str, Field(pattern=rf"^[A-Za-z0-9._-]{{1,{MAX_TOPIC_LENGTH}}}$"), AfterValidator(_topic_name)]
+TopicName = Annotated[str, Field(pattern=topics.TOPIC_NAME), AfterValidator(topics.topic_name)]
+Topics = Annotated[str, AfterValidator(topics.topics)]
 KafkaProperties = Annotated[
     dict[str, str | int | float | bool],
     BeforeValidator(kafka_properties.require_scalars),
@@ -67,7 +63,12 @@ class KafkaSettings(SettingsGroup):
     bootstrap_servers: Annotated[str, AfterValidator(addresses.bootstrap_servers)] = "localhost:9092"
     """Comma-separated addresses of the brokers."""
     topic: TopicName = "orders"
-    """The topic that the consumer reads orders from."""
+    """The topic that the consumer reads, unless `topics` is set, and that `orders generate` and `orders smoke` write
+    to."""
+    topics: Topics = ""
+    """Comma-separated topics that the consumer reads instead of `topic`; or one pattern that starts with `^`, such as
+    `^orders[.]`, for all topics whose names start with a match, without the dead-letter topic and those that start with
+    `__`. Empty: only `topic`."""
     group_id: str = Field("orders", min_length=1)
     """The consumer group."""
     dead_letter_topic: TopicName = "orders.dlq"
@@ -123,7 +124,21 @@ class KafkaSettings(SettingsGroup):
     def require_different_topics(self) -> "KafkaSettings":
         if self.topic == self.dead_letter_topic:
             raise ValueError("topic and dead_letter_topic must differ")
+        if self.dead_letter_topic in self.subscription.names:
+            raise ValueError("topics and dead_letter_topic must differ")
+        if self.group_protocol == "consumer" and self.subscription.matches_excluded_topics:
+            raise ValueError(
+                "with group_protocol=consumer, the pattern in topics must match neither dead_letter_topic nor Kafka's "
+                "internal topics: the client cannot exclude them, because brokers evaluate the pattern"
+            )
         return self
+
+    @property
+    def subscription(self) -> Subscription:
+        """The topics that the consumer reads."""
+        if self.topics.startswith("^"):
+            return Subscription((), self.topics, self.dead_letter_topic)
+        return Subscription(tuple(self.topics.split(",")) if self.topics else (self.topic,))
 
 
 class PostgresSettings(SettingsGroup):

@@ -1,4 +1,4 @@
-"""Replays dead letters: sends them back to the order topic, byte for byte.
+"""Replays dead letters: sends each back to the topic that it came from, byte for byte.
 
 Each carries the offset and timestamp of its first record, which are the order's version: sending one twice, or after a
 newer order, changes nothing.
@@ -10,6 +10,7 @@ from hashlib import sha256
 from typing import Final, NamedTuple
 
 from service.entities.dead_letter_record import DeadLetterId, DeadLetterRecord
+from service.entities.subscription import Subscription
 from service.pkg.shutdown_event import ShutdownEvent
 from service.pkg.timestamps import to_milliseconds
 from service.usecases.dead_letter_filters import matches
@@ -47,8 +48,8 @@ class ExaminedDeadLetter(NamedTuple):
 class ReplayPlan:
     """What to replay, and how. `limit` and `rate` (dead letters per second) are 0 if unlimited."""
 
-    target_topic: str
-    """The order topic."""
+    subscription: Subscription
+    """The topics that dead letters may be sent to."""
     filters: DeadLetterFilters
     _: KW_ONLY
     max_replays: int = DEFAULT_MAX_REPLAYS
@@ -68,7 +69,7 @@ class ReplayPlan:
         """Return a short hash of what decides which dead letters are sent."""
         filters = self.filters
         times = [time and to_milliseconds(time) for time in (filters.since, filters.until)]
-        parts = (sorted(filters.reasons), *times, filters.order, filters.text, self.target_topic, self.max_replays)
+        parts = (sorted(filters.reasons), *times, filters.order, filters.text, str(self.subscription), self.max_replays)
         return sha256(repr(parts).encode()).hexdigest()[:_FINGERPRINT_DIGITS]
 
     def refusal(self, dead_letter: DeadLetterRecord) -> ReplayRefusal | None:
@@ -78,7 +79,7 @@ class ReplayPlan:
             return ReplayRefusal.STUB
         if origin is None:
             return ReplayRefusal.NO_ORIGIN
-        if origin.topic != self.target_topic:
+        if not self.subscription.includes(origin.topic):
             return ReplayRefusal.OTHER_TOPIC
         if dead_letter.replays >= self.max_replays:
             return ReplayRefusal.REPLAYED_TOO_OFTEN

@@ -1,4 +1,4 @@
-"""Calculates the offsets that make a consumer group reread the order topic from a point in time."""
+"""Calculates the offsets that make a consumer group reread a topic from a point in time."""
 
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple

@@ -9,6 +9,7 @@ from itertools import islice
 from typing import Final
 
 from service.entities.dead_letter_record import DeadLetterId, DeadLetterRecord
+from service.entities.subscription import Subscription
 from service.errors import KafkaRequestFailed, TooManyDeadLetters
 from service.pkg.shutdown_event import ShutdownEvent
 from service.usecases.ports.dead_letters import DeadLetterFilters
@@ -45,7 +46,11 @@ class _Results:
 
 
 def replay_selected(
-    request: ReplayRequest, target_topic: str, source: ReplaySource, target: ReplayTarget, stop: ShutdownEvent
+    request: ReplayRequest,
+    subscription: Subscription,
+    source: ReplaySource,
+    target: ReplayTarget,
+    stop: ShutdownEvent,
 ) -> Sequence[ReplayResult]:
     """Block until the dead letters are sent, or would be in a dry run; return the results in the order of the request.
 
@@ -54,7 +59,7 @@ def replay_selected(
     selected = _find(request.which, source)
     _raise_if_timed_out(stop)
     plan = ReplayPlan(
-        target_topic,
+        subscription,
         DeadLetterFilters(),
         max_replays=request.max_replays,
         rate=request.rate,

@@ -34,6 +34,33 @@ def test_keda_scales_on_the_group_and_topic_that_the_consumer_reads() -> None:
     assert (found["consumerGroup"], found["topic"], found["bootstrapServers"]) == ("a", "b", "c:9092")
 
 
+def triggered_topics(*settings: str) -> list[str | None]:
+    spec = one(render(settings=[ENABLED, *settings]), "ScaledObject")["spec"]
+    return [each["metadata"].get("topic") for each in spec["triggers"]]
+
+
+def test_keda_has_a_trigger_for_each_topic() -> None:
+    assert triggered_topics("kafka.topics.names={orders.eu,orders.us}") == ["orders.eu", "orders.us"]
+    assert triggered_topics(r"settings.ORDERS_KAFKA__TOPICS=a\, b") == ["a", "b"]
+
+
+def test_keda_adds_up_the_lag_of_all_topics_of_the_group_if_they_match_a_pattern() -> None:
+    assert triggered_topics("kafka.topics.names={^orders[.]}") == [None]
+
+
+@pytest.mark.parametrize(
+    ("setting", "problem"),
+    [
+        ("minReplicas=0", "consumer.keda.minReplicas must be at least 1 if kafka.topics.names is a pattern"),
+        ("limitToPartitionsWithLag=true", "consumer.keda.limitToPartitionsWithLag requires topics"),
+    ],
+)
+def test_what_keda_needs_a_topic_for_is_refused_with_a_pattern(setting: str, problem: str) -> None:
+    pattern = "kafka.topics.names={^orders}"
+    assert sum(problem in line for line in rejection(ENABLED, pattern, f"consumer.keda.{setting}")) == 1
+    assert render(settings=[ENABLED, f"consumer.keda.{setting}", "kafka.topics.names={a,b}"])
+
+
 def test_keda_reaches_the_charts_kafka_from_another_namespace() -> None:
     found = trigger(render(settings=[ENABLED]))
     assert found["metadata"]["bootstrapServers"] == "orders-kafka.shop.svc:9092"

@@ -228,6 +228,11 @@ def test_alerts_and_dashboard_can_be_enabled() -> None:
         (["migrations.resources.limits.memory=1M"], "migrations.resources.limits.memory is 1M, less than the request"),
         (["kafka.topic=orders.dlq"], "kafka.topic and kafka.deadLetterTopic are both orders.dlq"),
         (["settings.ORDERS_KAFKA__TOPIC=orders.dlq"], "kafka.topic and kafka.deadLetterTopic are both orders.dlq"),
+        (["kafka.topics.names={orders,orders.dlq}"], "kafka.topics.names contains kafka.deadLetterTopic (orders.dlq)"),
+        (
+            [r"settings.ORDERS_KAFKA__TOPICS=orders\,orders.dlq"],
+            "kafka.topics.names contains kafka.deadLetterTopic (orders.dlq)",
+        ),
         (
             ["metrics.prometheusRule.enabled=true"],
             "metrics.prometheusRule.enabled requires metrics.serviceMonitor.enabled",

@@ -24,7 +24,7 @@ GRANT USAGE ON SEQUENCE colocation_ids TO orders;
 LIMITS = {"receive.message.max.bytes": 2_000_000, "fetch.max.bytes": 1_000_000}
 ORDER_BYTES, ORDERS = 1_000_000, 4
 """Of the batch: each order is below LIMITS, all together are beyond."""
-HINT = "`orders skip-batch 0 0 --to FILE`"
+HINT = "`orders skip-batch 0 0 --topic orders --to FILE`"
 PRODUCE = """
 import os, sys
 from confluent_kafka import Producer

@@ -76,7 +76,7 @@ def test_a_second_replay_sends_only_new_dead_letters(kafka: KafkaSettings) -> No
 def test_a_replay_starts_over_if_the_topic_was_recreated_during_the_last_one(kafka: KafkaSettings) -> None:
     admin, group = (
         AdminClient(properties.common(kafka)),
-        ReplayPlan(kafka.topic, DeadLetterFilters()).group(kafka.group_id),
+        ReplayPlan(kafka.subscription, DeadLetterFilters()).group(kafka.group_id),
     )
     produce(kafka, *(dead_letter(kafka, number) for number in range(3)))
     with closing(Consumer(properties.consumer(kafka) | {"group.id": group})) as consumer:

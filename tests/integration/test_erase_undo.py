@@ -115,7 +115,7 @@ def order_topic(request: pytest.FixtureRequest) -> Iterator[OrderTopic]:
     topic = settings.kafka.topic
     with connected_consumer(settings.kafka, {}) as consumer:
         yield OrderTopic(
-            KafkaOrderRecords(consumer, topic, lambda: False),
+            KafkaOrderRecords(consumer, settings.kafka.subscription, lambda: False),
             lambda uid: produce(settings, orders([order_document(order_uid=uid)]), topic),
         )
 

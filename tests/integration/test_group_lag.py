@@ -10,6 +10,7 @@ from confluent_kafka.admin import AdminClient
 
 from local import broker
 from service.entities.partition import Partition
+from service.entities.subscription import Subscription
 from service.handler.kafka.client.group_lag import GroupLag
 from service.handler.kafka.client.topic_id import TopicId, fetch_topic_id
 from service.handler.kafka.dead_letters.transaction_checks import TransactionChecks
@@ -21,10 +22,15 @@ if TYPE_CHECKING:
     from tests.kit.servers import Kafka
 
 
-def group_lag(bootstrap_servers: str, topic: str) -> GroupLag:
+def group_lag(bootstrap_servers: str, topic: str, subscription: Subscription | None = None) -> GroupLag:
     quiet: dict[str, str | int | float | bool] = {"bootstrap.servers": bootstrap_servers, "log_level": 0}
     group = partial(Consumer, quiet | {"group.id": topic})
-    return GroupLag(partial(AdminClient, quiet), group, topic=topic, dead_letter_topic=f"{topic}.dlq")
+    return GroupLag(
+        partial(AdminClient, quiet),
+        group,
+        subscription=subscription or Subscription((topic,)),
+        dead_letter_topic=f"{topic}.dlq",
+    )
 
 
 def produce(bootstrap_servers: str, topic: str, count: int) -> None:
@@ -62,7 +68,11 @@ def test_lag_and_dead_letters_are_counted(kafka_server: "Kafka", topic: str) -> 
     assert counts(lag) == (9, 4)
     commit(servers, topic, 0, 2)
     assert counts(lag) == (7, 4)
-    assert read(lag).partitions == {0: PartitionDepth(2, 1), 1: PartitionDepth(0, 3), 2: PartitionDepth(0, 3)}
+    assert read(lag).partitions == {
+        Partition(topic, 0): PartitionDepth(2, 1),
+        Partition(topic, 1): PartitionDepth(0, 3),
+        Partition(topic, 2): PartitionDepth(0, 3),
+    }
 
 
 def test_offsets_of_a_deleted_topic_are_not_committed_in_the_recreated_one(kafka_server: "Kafka", topic: str) -> None:

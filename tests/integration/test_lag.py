@@ -11,6 +11,7 @@ from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AdminClient
 
 from generator.actual import open_consumer, progress
+from service.entities.subscription import Subscription
 from service.handler.kafka.client.group_lag import GroupLag
 from tests.kit.factories import order_document
 from tests.kit.harness import Harness, Sent, metric, orders, samples
@@ -70,7 +71,10 @@ def lag_of_api(harness: Harness) -> int | None:
     quiet: dict[str, str | int | float | bool] = {"bootstrap.servers": harness.bootstrap_servers, "log_level": 0}
     group = partial(Consumer, quiet | {"group.id": harness.topic})
     group_lag = GroupLag(
-        partial(AdminClient, quiet), group, topic=harness.topic, dead_letter_topic=harness.dead_letter_topic
+        partial(AdminClient, quiet),
+        group,
+        subscription=Subscription((harness.topic,)),
+        dead_letter_topic=harness.dead_letter_topic,
     )
     depths = group_lag.read_if_available()
     return depths.lag if depths else None

@@ -90,7 +90,10 @@ def test_json_lists_each_partition(kafka: KafkaSettings, capsys: pytest.CaptureF
     commit_offsets(kafka, {0: 10, 1: 2})
     run_rewind(kafka, NOON + timedelta(minutes=4), "--json")
     assert json.loads(capsys.readouterr().out) == {
-        "partitions": [{"partition": 0, "from": 10, "to": 4}, {"partition": 1, "from": 2, "to": 2}],
+        "partitions": [
+            {"topic": kafka.topic, "partition": 0, "from": 10, "to": 4},
+            {"topic": kafka.topic, "partition": 1, "from": 2, "to": 2},
+        ],
         "offsets_to_reread": 6,
         "is_dry_run": False,
     }

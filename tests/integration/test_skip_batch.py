@@ -111,7 +111,8 @@ def test_the_batch_is_saved_and_the_group_continues_after_it(
     first, second = produce_batch(harness), produce_batch(harness)
     harness.produce(*orders([after]))
     consumer = harness.consumer(ORDERS_KAFKA__PROPERTIES=PROPERTIES)
-    eventually(lambda: "`orders skip-batch 0 1 --to FILE`" in consumer.log.read_text(), what="the hint is logged")
+    hint = f"`orders skip-batch 0 1 --topic {harness.topic} --to FILE`"
+    eventually(lambda: hint in consumer.log.read_text(), what="the hint is logged")
     with pytest.raises(CommandFailed, match="has members: stop the consumers first"):
         skip(kafka, 1, "--to", tmp_path / "rejected")
     assert consumer.stop() == 0
@@ -120,6 +121,7 @@ def test_the_batch_is_saved_and_the_group_continues_after_it(
     capsys.readouterr()
     skip(kafka, 1, "--dry-run", "--json")
     assert json.loads(capsys.readouterr().out) == {
+        "topic": kafka.topic,
         "partition": 0,
         "first_offset": 1,
         "next_offset": 1 + COUNT,
@@ -225,7 +227,7 @@ def kafka_group(harness: Harness, kafka: KafkaSettings, *, is_compacted: bool) -
     produce_batch(harness)
     if is_compacted:
         harness.configure(harness.topic, cleanup_policy="compact")
-    with unreadable_batches(kafka, 512 * MIB) as source:
+    with unreadable_batches(kafka, 512 * MIB, kafka.topic) as source:
         yield BlockedGroup(source, harness.committed)
 
 

@@ -12,6 +12,8 @@ from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AdminClient
 
 from service.config import KafkaSettings
+from service.entities.partition import Partition
+from service.entities.subscription import Subscription
 from service.handler.kafka.client import properties
 from service.handler.kafka.client.group_members import GroupMembers
 from service.handler.kafka.client.next_timestamps import next_timestamps
@@ -38,7 +40,7 @@ def stats(api: Service) -> Any:
 
 def members_of(harness: Harness) -> GroupMembers:
     admin = partial(AdminClient, {"bootstrap.servers": harness.bootstrap_servers})
-    return GroupMembers(admin, group_id=harness.topic, topic=harness.topic)
+    return GroupMembers(admin, group_id=harness.topic, subscription=Subscription((harness.topic,)))
 
 
 def known(api: Service, name: str) -> Any:
@@ -52,7 +54,8 @@ def test_members_are_listed_with_their_partitions(api: Service, harness: Harness
     consumer = assigned(harness.consumer())
     eventually(lambda: known(api, "consumers")["is_running"], within=WITHIN_SECONDS)
     running = known(api, "consumers")
-    assert running["members"] == [{"client_id": CLIENT_ID, "partitions": EVERY_PARTITION}]
+    owned = [{"topic": harness.topic, "partitions": EVERY_PARTITION}]
+    assert running["members"] == [{"client_id": CLIENT_ID, "topics": owned}]
     assert running["since"] > stopped["since"]
     assert consumer.stop() == 0
     eventually(lambda: not known(api, "consumers")["is_running"], within=WITHIN_SECONDS)
@@ -70,7 +73,7 @@ def test_the_lag_of_a_partition_is_its_messages_and_the_age_of_the_oldest(api: S
         lambda: [each for each in known(api, "partitions") if each["messages"] and each["seconds"] is not None],
         within=WITHIN_SECONDS,
     )
-    assert (behind["partition"], behind["messages"]) == (1, 2)
+    assert (behind["topic"], behind["partition"], behind["messages"]) == (harness.topic, 1, 2)
     assert behind["seconds"] <= time() - sent_at + 1
     found = stats(api)
     assert [each["seconds"] for each in found["partitions"] if each["partition"] != 1] == [0, 0]
@@ -102,19 +105,20 @@ def test_the_next_timestamp_of_each_partition_is_read_although_one_has_many_mess
     producer.produce(harness.topic, b"", partition=1, timestamp=77)
     assert producer.flush(30) == 0
     kafka = KafkaSettings(bootstrap_servers=harness.bootstrap_servers)
-    read = partial(next_timestamps, lambda: Consumer(properties.order_peeker(kafka)), harness.topic)
-    found = eventually(lambda: of if len(of := read({0: 3, 1: 0, 2: 0})) == 2 else None, within=WITHIN_SECONDS)
-    assert found == {0: 1_003, 1: 77}
+    read = partial(next_timestamps, lambda: Consumer(properties.order_peeker(kafka)))
+    p0, p1, p2 = (Partition(harness.topic, number) for number in range(3))
+    found = eventually(lambda: of if len(of := read({p0: 3, p1: 0, p2: 0})) == 2 else None, within=WITHIN_SECONDS)
+    assert found == {p0: 1_003, p1: 77}
 
 
 def test_without_offsets_no_client_is_created() -> None:
     def fail() -> Consumer:
         raise AssertionError("a client was created")
 
-    assert next_timestamps(fail, "orders", {}) == {}
+    assert next_timestamps(fail, {}) == {}
 
 
 def test_an_unreadable_partition_gives_no_timestamp(harness: Harness) -> None:
     harness.produce(Sent(b"{}", b"key", partition=0))
     kafka = KafkaSettings(bootstrap_servers="127.0.0.1:9")
-    assert next_timestamps(lambda: Consumer(properties.order_peeker(kafka)), harness.topic, {0: 0}) == {}
+    assert next_timestamps(lambda: Consumer(properties.order_peeker(kafka)), {Partition(harness.topic, 0): 0}) == {}

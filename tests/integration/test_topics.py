@@ -27,8 +27,8 @@ def kafka(kafka_server: servers.Kafka) -> Iterator[KafkaSettings]:
     name = f"orders-{uuid4().hex[:12]}"
     yield KafkaSettings(bootstrap_servers=kafka_server.bootstrap_servers, topic=name, dead_letter_topic=f"{name}.dlq")
     admin = AdminClient({"bootstrap.servers": kafka_server.bootstrap_servers})
-    existing = admin.list_topics(timeout=TIMEOUT_SECONDS).topics.keys() & {name, f"{name}.dlq"}
-    for request in (admin.delete_topics(list(existing)) if existing else {}).values():
+    existing = [topic for topic in admin.list_topics(timeout=TIMEOUT_SECONDS).topics if topic.startswith(name)]
+    for request in (admin.delete_topics(existing) if existing else {}).values():
         request.result(TIMEOUT_SECONDS)
 
 
@@ -70,6 +70,18 @@ def test_missing_topics_are_created_with_the_settings(kafka: KafkaSettings) -> N
     assert configured(kafka, kafka.dead_letter_topic, "retention.ms", topics.SIZE_LIMIT, "cleanup.policy") == expected
     created = [line for line in lines if not line.startswith("waiting")]  # the broker may be slow to list a new topic
     assert created == [f"topic {name}: created, 4 partitions" for name in (kafka.topic, kafka.dead_letter_topic)]
+
+
+def test_all_topics_of_a_list_are_created_and_none_of_a_pattern(kafka: KafkaSettings) -> None:
+    listed = kafka.model_copy(update={"topics": f"{kafka.topic},{kafka.topic}.eu"})
+    names = (*listed.subscription.names, kafka.dead_letter_topic)
+    created = [line for line in create_topics(listed) if not line.startswith("waiting")]
+    assert created == [f"topic {name}: created, 6 partitions" for name in names]
+    pattern = kafka.model_copy(update={"topics": f"^{kafka.topic}"})
+    assert create_topics(pattern) == [f"topic {name}: exists, 6 partitions" for name in names]
+    pattern = pattern.model_copy(update={"topics": "^none", "dead_letter_topic": f"{kafka.topic}.us"})
+    created = [line for line in create_topics(pattern) if not line.startswith("waiting")]
+    assert created == [f"topic {kafka.topic}.us: created, 6 partitions"]
 
 
 def test_existing_topics_are_not_changed(kafka: KafkaSettings) -> None:

@@ -58,15 +58,15 @@ class Harness:
 
     def produce(self, *records: Sent) -> None:
         """Produce the records in this order and block until all are acknowledged."""
-        self._produce_to(self.topic, records)
+        self.produce_to(self.topic, *records)
 
     def produce_dead_letter(self, document: Document, offset: int) -> None:
         """Produce a dead letter of this order, which was at that offset of partition 0 of the order topic."""
         origin = {Header.TOPIC: self.topic, Header.PARTITION: "0", Header.OFFSET: str(offset), Header.TIMESTAMP: "9"}
         headers: Headers = [(name, value.encode()) for name, value in {Header.REASON: "rejected", **origin}.items()]
-        self._produce_to(self.dead_letter_topic, [each._replace(headers=headers) for each in orders([document])])
+        self.produce_to(self.dead_letter_topic, *(each._replace(headers=headers) for each in orders([document])))
 
-    def _produce_to(self, topic: str, records: Sequence[Sent]) -> None:
+    def produce_to(self, topic: str, *records: Sent) -> None:
         producer = Producer({
             "bootstrap.servers": self.bootstrap_servers, "message.max.bytes": 10**8, "compression.type": "lz4",
             "max.in.flight": 1,  # keeps the order; an idempotent producer would first need half a second for its id

@@ -1,6 +1,6 @@
 """Temporary topics and databases on running servers."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Any
@@ -31,13 +31,20 @@ ADMIN_SECONDS = 30.0
 @contextmanager
 def topic(bootstrap_servers: str) -> Iterator[str]:
     """Yield the name of a new topic of three partitions, with `<name>.dlq`; both are deleted at the end."""
-    admin = AdminClient({"bootstrap.servers": bootstrap_servers})
     name = f"orders-{uuid4().hex[:12]}"
-    both = [name, f"{name}.dlq"]
-    _done(admin.create_topics([NewTopic(each, PARTITIONS, replication_factor=1, config=TOPIC_CONFIG) for each in both]))
-    eventually(lambda: _are_led(admin, both), ADMIN_SECONDS, name)
-    yield name
-    _done(admin.delete_topics(both))
+    with topics(bootstrap_servers, name, f"{name}.dlq"):
+        yield name
+
+
+@contextmanager
+def topics(bootstrap_servers: str, *names: str) -> Iterator[None]:
+    """Create topics of three partitions, and delete them at the end."""
+    admin = AdminClient({"bootstrap.servers": bootstrap_servers})
+    new = [NewTopic(each, PARTITIONS, replication_factor=1, config=TOPIC_CONFIG) for each in names]
+    _done(admin.create_topics(new))
+    eventually(lambda: _are_led(admin, names), ADMIN_SECONDS, ", ".join(names))
+    yield
+    _done(admin.delete_topics([*names]))
 
 
 def configure_topic(bootstrap_servers: str, name: str, config: Mapping[str, object]) -> None:
@@ -49,7 +56,7 @@ def configure_topic(bootstrap_servers: str, name: str, config: Mapping[str, obje
     _done(admin.incremental_alter_configs([ConfigResource(ResourceType.TOPIC, name, incremental_configs=entries)]))
 
 
-def _are_led(admin: AdminClient, topics: list[str]) -> bool:
+def _are_led(admin: AdminClient, topics: Sequence[str]) -> bool:
     """Return whether each leader responds; metadata may name a leader before it knows that it is one."""
     if not set(topics) <= admin.list_topics(timeout=ADMIN_SECONDS).topics.keys():
         return False

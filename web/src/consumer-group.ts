@@ -1,8 +1,14 @@
 import { integer } from "./format";
 import type { Stats } from "./types";
 
+type Member = NonNullable<Stats["consumers"]>["members"][number];
+type Partition = Pick<NonNullable<Stats["partitions"]>[number], "topic" | "partition">;
+
 export interface PartitionRow {
+  topic: string;
   partition: number;
+  /** The partition's number, in Kafka's notation with its topic if the group reads several topics. */
+  name: string;
   messages: number;
   /** Age of the oldest message that is not committed. Null if unknown. */
   seconds: number | null;
@@ -13,7 +19,24 @@ export interface PartitionRow {
 /** Return a row for each partition. Null while the lag is unknown. */
 export function partitionRows({ partitions, consumers }: Stats): PartitionRow[] | null {
   if (!partitions) return null;
-  return partitions.map((lag) => ({ ...lag, owners: consumers && ownersOf(lag.partition, consumers.members) }));
+  const isOneTopic = new Set(partitions.map(({ topic }) => topic)).size === 1;
+  return partitions.map((lag) => ({
+    ...lag,
+    name: isOneTopic ? `${lag.partition}` : partitionKey(lag),
+    owners: consumers && ownersOf(lag, consumers.members),
+  }));
+}
+
+/** Return the partition in Kafka's notation. */
+export function partitionKey({ topic, partition }: Partition): string {
+  return `${topic}-${partition}`;
+}
+
+/** List a member's partitions: "0–3, 5", or with the topic of each if there are several. */
+export function ownedText(topics: Member["topics"]): string {
+  const [only] = topics;
+  if (only && topics.length === 1) return ranges(only.partitions);
+  return topics.map(({ topic, partitions }) => `${topic}: ${ranges(partitions)}`).join("; ");
 }
 
 /** Return why the value is marked, or "". */
@@ -33,6 +56,8 @@ export function ranges(sorted: readonly number[]): string {
   return runs.map(([first, last]) => (first === last ? `${first}` : `${first}–${last}`)).join(", ");
 }
 
-function ownersOf(partition: number, members: NonNullable<Stats["consumers"]>["members"]): string[] {
-  return members.filter((member) => member.partitions.includes(partition)).map((member) => member.client_id);
+function ownersOf(owned: Partition, members: readonly Member[]): string[] {
+  const owns = ({ topic, partitions }: Member["topics"][number]): boolean =>
+    topic === owned.topic && partitions.includes(owned.partition);
+  return members.filter((member) => member.topics.some(owns)).map((member) => member.client_id);
 }

@@ -1,3 +1,4 @@
+import { partitionKey } from "./consumer-group";
 import type { Polled } from "./system";
 import type { Stats } from "./types";
 
@@ -8,8 +9,8 @@ export interface Sample {
   lag: number | null;
   deadLetters: number | null;
   hitRatio: number | null;
-  /** Lag in messages by partition. */
-  partitions: ReadonlyMap<number, number>;
+  /** Lag in messages by partition, in Kafka's notation. */
+  partitions: ReadonlyMap<string, number>;
 }
 
 export type SeriesName = Exclude<keyof Sample, "at" | "partitions">;
@@ -26,12 +27,12 @@ export function withSample(samples: readonly Sample[], { value, failure }: Polle
     lag: stats?.lag ?? null,
     deadLetters: stats?.dead_letters ?? null,
     hitRatio: stats?.cache.hit_ratio ?? null,
-    partitions: new Map(stats?.partitions?.map(({ partition, messages }) => [partition, messages])),
+    partitions: new Map(stats?.partitions?.map((lag) => [partitionKey(lag), lag.messages])),
   };
   return [...samples.slice(1 - MAX_SAMPLES), sample];
 }
 
-export function partitionValues(samples: readonly Sample[], partition: number): (number | null)[] {
+export function partitionValues(samples: readonly Sample[], partition: string): (number | null)[] {
   return samples.map((sample) => sample.partitions.get(partition) ?? null);
 }
 

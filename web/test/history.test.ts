@@ -15,10 +15,10 @@ test("a failed request is a gap, although the last value is known", () => {
 });
 
 test("the lag of a partition has a gap where it is unknown", () => {
-  const known = fresh({ ...STATS, partitions: [{ partition: 3, messages: 7, seconds: null }] });
+  const known = fresh({ ...STATS, partitions: [{ topic: "orders", partition: 3, messages: 7, seconds: null }] });
   const unknown = fresh({ ...STATS, partitions: null });
   const samples = [known, unknown, known].reduce((all, stats, at) => withSample(all, stats, at), withSample([], fresh(STATS), 0));
-  expect(partitionValues(samples, 3)).toEqual([null, 7, null, 7]);
+  expect(partitionValues(samples, "orders-3")).toEqual([null, 7, null, 7]);
 });
 
 test("the number of samples is bounded", () => {

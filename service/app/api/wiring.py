@@ -171,7 +171,7 @@ def _replay(settings: Settings, metrics: ApiMetrics, password_watch: PasswordWat
     replayer = Replayer(
         lambda: password_watch.add(Consumer(properties.dead_letter_reader(kafka))),
         password_watch.add(producer),
-        topic=kafka.topic,
+        subscription=kafka.subscription,
         dead_letter_topic=kafka.dead_letter_topic,
     )
     return ReplayBackend(
@@ -207,8 +207,8 @@ def _group(kafka: KafkaSettings, password_watch: PasswordWatch) -> GroupStatsRea
         return password_watch.add(Consumer(properties.silent_consumer(kafka)))
 
     readers = GroupReaders(
-        lag=GroupLag(admin, group, topic=kafka.topic, dead_letter_topic=kafka.dead_letter_topic),
-        members=GroupMembers(admin, group_id=kafka.group_id, topic=kafka.topic),
-        next_timestamps=partial(next_timestamps, lambda: Consumer(properties.order_peeker(kafka)), kafka.topic),
+        lag=GroupLag(admin, group, subscription=kafka.subscription, dead_letter_topic=kafka.dead_letter_topic),
+        members=GroupMembers(admin, group_id=kafka.group_id, subscription=kafka.subscription),
+        next_timestamps=partial(next_timestamps, lambda: Consumer(properties.order_peeker(kafka))),
     )
     return GroupStatsReader(readers)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from service.app.commands.connections.kafka_clients import unreadable_batches
+from service.app.commands.topic_option import add_topic_option, required_topic
 from service.config import Settings
 from service.errors import BatchNotSkipped, CommandFailed
 from service.handler.kafka.operations.unreadable_batches import LARGEST_MAX_SIZE_BYTES
@@ -22,10 +23,11 @@ _DEFAULT_MAX_SIZE: Final = "512MiB"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("partition", type=non_negative_int, metavar="PARTITION", help="partition of the order topic")
+    parser.add_argument("partition", type=non_negative_int, metavar="PARTITION", help="partition of the topic")
     parser.add_argument(
         "offset", type=non_negative_int, metavar="OFFSET", help="first offset of the batch, from the consumer's log"
     )
+    add_topic_option(parser, "topic of the partition; required if the consumers read several topics")
     either = parser.add_mutually_exclusive_group(required=True)
     either.add_argument(
         "--to", type=Path, metavar="FILE",
@@ -52,8 +54,10 @@ def _size(text: str) -> int:
 
 def run(args: argparse.Namespace, settings: Settings, _stop: object) -> int:
     """Save one batch and commit the offset after it; return the exit code. Raises OrdersError."""
+    topic = required_topic("skip-batch", args.topic, settings.kafka.subscription)
     try:
-        with reporting(args) as report, unreadable_batches(settings.kafka, args.max_size) as batches:
+        with reporting(args) as report, unreadable_batches(settings.kafka, args.max_size, topic) as batches:
+            report.add(topic=topic)
             _skip(args, batches, report)
     except BatchNotSkipped as error:
         raise CommandFailed(f"{error}; nothing was skipped") from None

@@ -208,7 +208,7 @@ class LoopWiring:
     def _rebalance(self) -> Rebalance:
         return Rebalance(
             client=self._client,
-            topics=self.clients.group.topics,
+            subscription=self.clients.group.subscription,
             assignment=self._assignment,
             pipeline=self._pipeline,
             offsets=self._offsets,

@@ -107,12 +107,17 @@ def build(settings: Settings, stop: ShutdownEvent, middleware: BatchMiddleware) 
 
 
 def _group(settings: Settings) -> ConsumerGroup:
-    return ConsumerGroup((settings.kafka.topic,), is_transactional=settings.dead_letters.exactly_once)
+    kafka = settings.kafka
+    return ConsumerGroup(
+        kafka.subscription.names,
+        pattern=properties.subscribed_pattern(kafka),
+        is_transactional=settings.dead_letters.exactly_once,
+    )
 
 
 def _member(kafka: KafkaSettings, log: FilteringBoundLogger, added: dict[str, Any]) -> Consumer:
     with properties.verified(kafka.properties):
-        return Consumer(properties.consumer(kafka) | added, logger=client_logger(log))
+        return Consumer(properties.member(kafka) | added, logger=client_logger(log))
 
 
 def _kafka_admin(kafka: KafkaSettings) -> AdminClient:

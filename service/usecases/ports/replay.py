@@ -17,7 +17,7 @@ class ReplayRefusal(Enum):
     MISSING = "missing", "has no dead letter"
     STUB = "stub", "is a stub: its original was too large for the dead-letter topic"
     NO_ORIGIN = "no-origin", "has no origin headers"
-    OTHER_TOPIC = "other-topic", "came from another topic"
+    OTHER_TOPIC = "other-topic", "came from a topic that the consumers do not read"
     REPLAYED_TOO_OFTEN = "replayed-too-often", "was replayed too often"
     TOO_LARGE = "too-large", "is larger than the order topic takes"
     OTHER_ORDER = "other-order", "belongs to another order than the edited value"
@@ -48,10 +48,10 @@ class ReplaySource(Protocol):
 
 
 class ReplayTarget(Protocol):
-    """The order topic."""
+    """The topics that dead letters came from."""
 
     def send(self, dead_letters: Sequence[DeadLetterRecord]) -> Sequence[DeadLetterRecord]:
-        """Block until all are acknowledged; return those that are too large for the topic.
+        """Send each to the topic of its origin. Block until all are acknowledged; return those that are too large.
 
         Raises KafkaRequestFailed.
         """

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
+from service.entities.partition import Partition
+
 
 class PoolUsage(NamedTuple):
     max_size: int
@@ -30,7 +32,7 @@ class Notifications(Protocol):
 
 
 class PartitionDepth(NamedTuple):
-    """A partition of the order topic."""
+    """A partition of a topic that the group reads."""
 
     next_offset: int
     """The committed offset, or the first one if none is committed."""
@@ -39,7 +41,7 @@ class PartitionDepth(NamedTuple):
 
 
 class TopicDepths(NamedTuple):
-    partitions: Mapping[int, PartitionDepth]
+    partitions: Mapping[Partition, PartitionDepth]
     dead_letters: int
     """Messages in the dead-letter topic."""
 
@@ -50,8 +52,8 @@ class TopicDepths(NamedTuple):
 
 class GroupMember(NamedTuple):
     client_id: str
-    partitions: list[int]
-    """Those of the order topic, in order. Empty while the group rebalances."""
+    partitions: list[Partition]
+    """In order. Empty while the group rebalances."""
 
 
 class LagReader(Protocol):
@@ -64,5 +66,5 @@ class MembersReader(Protocol):
         """Block for seconds. Return None if the members are unknown."""
 
 
-ReadNextTimestamps = Callable[[Mapping[int, int]], dict[int, int]]
+ReadNextTimestamps = Callable[[Mapping[Partition, int]], dict[Partition, int]]
 """Returns the timestamp (ms) of the first message at or after each partition's offset. Raises KafkaRequestFailed."""

@@ -5,12 +5,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from time import time
 
+from service.entities.partition import Partition, by_topic
 from service.errors import KafkaRequestFailed
 from service.pkg.run_with_timeout import run_in_daemon_thread
 from service.usecases.ports.stats import GroupMember, LagReader, MembersReader, ReadNextTimestamps, TopicDepths
 from service.usecases.stats.dependency import Dependency
 from service.usecases.stats.refreshing import refreshing
-from service.usecases.stats.view import ConsumerMember, Consumers, DependencyStatus, PartitionLag
+from service.usecases.stats.view import AssignedTopic, ConsumerMember, Consumers, DependencyStatus, PartitionLag
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,18 +58,18 @@ class GroupStatsReader:
         self._kafka.set_state(is_up=depths is not None)
         return depths
 
-    async def _read_ages(self) -> dict[int, float] | None:
+    async def _read_ages(self) -> dict[Partition, float] | None:
         """Return the age, in seconds, of the next message of each partition with a lag, where it is known."""
         depths = await self._depths.get()
         if depths is None:
             return None
-        offsets = {number: depth.next_offset for number, depth in depths.partitions.items() if depth.lag}
+        offsets = {partition: depth.next_offset for partition, depth in depths.partitions.items() if depth.lag}
         try:
             timestamps = await run_in_daemon_thread(lambda: self._readers.next_timestamps(offsets))
         except KafkaRequestFailed:
             return None
         now = self._now()
-        return {number: round(max(now - timestamp / 1_000, 0.0), 1) for number, timestamp in timestamps.items()}
+        return {partition: round(max(now - timestamp / 1_000, 0.0), 1) for partition, timestamp in timestamps.items()}
 
     async def _read_members(self) -> Sequence[GroupMember] | None:
         members = await run_in_daemon_thread(self._readers.members.read_if_available)
@@ -77,15 +78,19 @@ class GroupStatsReader:
         return members
 
 
-def _partitions(depths: TopicDepths, ages: Mapping[int, float]) -> list[PartitionLag]:
+def _partitions(depths: TopicDepths, ages: Mapping[Partition, float]) -> list[PartitionLag]:
     return [
-        PartitionLag(number, depth.lag, ages.get(number) if depth.lag else 0.0)
-        for number, depth in depths.partitions.items()
+        PartitionLag(*partition, depth.lag, ages.get(partition) if depth.lag else 0.0)
+        for partition, depth in depths.partitions.items()
     ]
 
 
 def _consumers(members: Sequence[GroupMember], status: DependencyStatus | None) -> Consumers | None:
     if status is None:
         return None
-    shown = [ConsumerMember(member.client_id, member.partitions) for member in members]
+    shown = [ConsumerMember(member.client_id, _assigned(member)) for member in members]
     return Consumers(is_running=status.is_up, since=status.since, members=shown)
+
+
+def _assigned(member: GroupMember) -> list[AssignedTopic]:
+    return [AssignedTopic(topic, numbers) for topic, numbers in by_topic(member.partitions).items()]

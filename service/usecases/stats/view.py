@@ -34,6 +34,7 @@ class Dependencies(Struct, frozen=True, kw_only=True):
 
 
 class PartitionLag(Struct, frozen=True):
+    topic: str
     partition: int
     messages: int
     """Messages that the consumer group has not committed."""
@@ -41,11 +42,16 @@ class PartitionLag(Struct, frozen=True):
     """Age of the oldest of them, by its timestamp; null if it could not be read in time."""
 
 
+class AssignedTopic(Struct, frozen=True):
+    topic: str
+    partitions: list[int]
+
+
 class ConsumerMember(Struct, frozen=True):
     client_id: str
     """By default `orders-` and the host name, which is the pod's name on Kubernetes."""
-    partitions: list[int]
-    """The partitions that it owns; empty while the group rebalances."""
+    topics: list[AssignedTopic]
+    """The partitions that it owns, by topic; empty while the group rebalances."""
 
 
 class Consumers(Struct, frozen=True, kw_only=True):
@@ -110,7 +116,7 @@ class Stats(Struct, frozen=True, kw_only=True):
     lag: int | None
     """Messages that the consumer group has not committed; null while Kafka is unreachable."""
     partitions: list[PartitionLag] | None
-    """The lag by partition; null while Kafka is unreachable."""
+    """The lag by partition, of all topics that the group reads; null while Kafka is unreachable."""
     consumers: Consumers | None
     """Null while Kafka is unreachable, and with ORDERS_KAFKA__GROUP_PROTOCOL=consumer."""
     dead_letters: int | None

@@ -8,6 +8,7 @@ from msgspec.json import encode
 
 from service.entities.dead_letter_headers import Header
 from service.entities.dead_letter_record import DeadLetterRecord
+from service.entities.subscription import Subscription
 from service.usecases.ports.dead_letters import DeadLetterFilters
 from service.usecases.ports.replay import EditedValue, ReplayRefusal
 from service.usecases.replay import MAX_REPLAY_CHUNK_BYTES, ReplayPlan, take_chunk
@@ -18,13 +19,16 @@ HEADERS: dict[str, bytes] = {
 }  # fmt: skip
 
 
+ORDERS = Subscription(("orders",))
+
+
 def dead_letter(headers: dict[str, bytes] = HEADERS, offset: int = 7) -> DeadLetterRecord:
     return DeadLetterRecord(0, offset, 1_000, b"key", b"value", list(headers.items()))
 
 
 def test_each_selection_has_a_group_of_its_own_and_limits_do_not_change_it() -> None:
-    plain = ReplayPlan("orders", DeadLetterFilters())
-    same = ReplayPlan("orders", DeadLetterFilters(), limit=5, rate=3)
+    plain = ReplayPlan(ORDERS, DeadLetterFilters())
+    same = ReplayPlan(ORDERS, DeadLetterFilters(), limit=5, rate=3)
     time = datetime.fromtimestamp(1, UTC)
     filters = [
         DeadLetterFilters(frozenset({"invalid"})),
@@ -34,9 +38,9 @@ def test_each_selection_has_a_group_of_its_own_and_limits_do_not_change_it() -> 
         DeadLetterFilters(text="a"),
     ]
     others = [
-        ReplayPlan("other", DeadLetterFilters()),
-        ReplayPlan("orders", DeadLetterFilters(), max_replays=9),
-        *(ReplayPlan("orders", each) for each in filters),
+        ReplayPlan(Subscription(("other",)), DeadLetterFilters()),
+        ReplayPlan(ORDERS, DeadLetterFilters(), max_replays=9),
+        *(ReplayPlan(ORDERS, each) for each in filters),
     ]
     assert plain.group("orders") == same.group("orders")
     assert len({plan.group("orders") for plan in [plain, *others]}) == 1 + len(others)
@@ -54,9 +58,25 @@ def test_each_selection_has_a_group_of_its_own_and_limits_do_not_change_it() -> 
     ],
 )
 def test_a_dead_letter_is_refused_for_a_reason(headers: dict[str, bytes], refusal: ReplayRefusal | None) -> None:
-    plan = ReplayPlan("orders", DeadLetterFilters(), max_replays=3)
+    plan = ReplayPlan(ORDERS, DeadLetterFilters(), max_replays=3)
     assert plan.refusal(dead_letter(headers)) == refusal
     assert plan.examine(dead_letter(headers)).is_sent is (refusal is None)
+
+
+@pytest.mark.parametrize(
+    ("subscription", "sent"),
+    [
+        (Subscription(("orders", "returns")), ["orders", "returns"]),
+        (Subscription((), "^(orders|returns)", "orders.dlq"), ["orders", "orders.eu", "returns"]),
+    ],
+    ids=str,
+)
+def test_dead_letters_of_all_topics_that_the_group_reads_are_sent(subscription: Subscription, sent: list[str]) -> None:
+    plan = ReplayPlan(subscription, DeadLetterFilters())
+    origins = ["orders", "orders.dlq", "orders.eu", "payroll", "returns"]
+    refusals = {each: plan.refusal(dead_letter(HEADERS | {Header.TOPIC: each.encode()})) for each in origins}
+    assert [each for each, refusal in refusals.items() if refusal is None] == sent
+    assert {*refusals.values()} == {None, ReplayRefusal.OTHER_TOPIC}
 
 
 @pytest.mark.parametrize(
@@ -76,7 +96,7 @@ def test_a_dead_letter_is_refused_for_a_reason(headers: dict[str, bytes], refusa
 def test_an_edited_value_must_be_of_the_same_order_where_that_is_known(
     value: bytes, order_uid: str, refusal: ReplayRefusal | None
 ) -> None:
-    plan = ReplayPlan("orders", DeadLetterFilters(), edited=EditedValue(b"edited", order_uid))
+    plan = ReplayPlan(ORDERS, DeadLetterFilters(), edited=EditedValue(b"edited", order_uid))
     original = dead_letter()._replace(value=value)
     assert plan.refusal(original) == refusal
     assert plan.edit(original) == original._replace(value=b"edited")
@@ -108,7 +128,7 @@ def test_an_edited_value_must_be_of_the_same_order_where_that_is_known(
     ids=lambda value: value[0],
 )
 def test_the_order_of_the_original_is_known_in_every_text_format(value: tuple[str, bytes], order_uid: str) -> None:
-    plan = ReplayPlan("orders", DeadLetterFilters(), edited=EditedValue(b"edited", order_uid))
+    plan = ReplayPlan(ORDERS, DeadLetterFilters(), edited=EditedValue(b"edited", order_uid))
     expected = None if order_uid == "a" else ReplayRefusal.OTHER_ORDER
     assert plan.refusal(dead_letter()._replace(key=None, value=value[1])) == expected
 
@@ -133,20 +153,20 @@ AVRO = b"\0\0\0\0\7\x06key\x08WBIL"
 def test_an_edited_value_of_a_binary_one_must_have_the_key_that_it_contains(
     key: bytes | None, value: bytes, order_uid: str, refusal: ReplayRefusal | None
 ) -> None:
-    plan = ReplayPlan("orders", DeadLetterFilters(), edited=EditedValue(b"edited", order_uid))
+    plan = ReplayPlan(ORDERS, DeadLetterFilters(), edited=EditedValue(b"edited", order_uid))
     assert plan.refusal(dead_letter()._replace(key=key, value=value)) == refusal
 
 
 def test_a_dead_letter_that_does_not_match_is_not_sent() -> None:
-    assert not ReplayPlan("orders", DeadLetterFilters(frozenset({"rejected"}))).examine(dead_letter()).is_sent
+    assert not ReplayPlan(ORDERS, DeadLetterFilters(frozenset({"rejected"}))).examine(dead_letter()).is_sent
 
 
 def test_a_limit_counts_only_dead_letters_that_are_sent() -> None:
     stub = dead_letter(HEADERS | {Header.STUB: b"true"}, 0)
     found = [stub, *(dead_letter(offset=offset) for offset in range(1, 5))]
-    limited = ReplayPlan("orders", DeadLetterFilters(), limit=2).examine_all(found)
+    limited = ReplayPlan(ORDERS, DeadLetterFilters(), limit=2).examine_all(found)
     assert [each.dead_letter.offset for each in limited] == [0, 1, 2]
-    assert [each.dead_letter for each in ReplayPlan("orders", DeadLetterFilters()).examine_all(found)] == found
+    assert [each.dead_letter for each in ReplayPlan(ORDERS, DeadLetterFilters()).examine_all(found)] == found
 
 
 def dead_letters(count: int, size: int) -> list[DeadLetterRecord]:
@@ -155,11 +175,11 @@ def dead_letters(count: int, size: int) -> list[DeadLetterRecord]:
 
 
 def test_a_chunk_ends_at_its_number_of_dead_letters() -> None:
-    found = ReplayPlan("orders", DeadLetterFilters()).examine_all(dead_letters(5, 10))
+    found = ReplayPlan(ORDERS, DeadLetterFilters()).examine_all(dead_letters(5, 10))
     chunks = [take_chunk(found, 2) for _ in range(4)]
     assert [[each.dead_letter.offset for each in chunk] for chunk in chunks] == [[0, 1], [2, 3], [4], []]
 
 
 def test_a_chunk_of_large_dead_letters_ends_at_its_bytes() -> None:
-    found = ReplayPlan("orders", DeadLetterFilters()).examine_all(dead_letters(5, MAX_REPLAY_CHUNK_BYTES // 2))
+    found = ReplayPlan(ORDERS, DeadLetterFilters()).examine_all(dead_letters(5, MAX_REPLAY_CHUNK_BYTES // 2))
     assert [len(take_chunk(found, 500)) for _ in range(4)] == [2, 2, 1, 0]

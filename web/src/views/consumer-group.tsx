@@ -1,5 +1,5 @@
 import type { JSX } from "preact";
-import { partitionRows, ranges, type PartitionRow } from "../consumer-group";
+import { ownedText, partitionKey, partitionRows, type PartitionRow } from "../consumer-group";
 import { NO_VALUE, age, integer } from "../format";
 import { partitionValues, type Sample } from "../history";
 import type { Stats } from "../types";
@@ -47,15 +47,15 @@ function PartitionTable({ rows, samples }: { rows: PartitionRow[]; samples: read
         </thead>
         <tbody>
           {rows.map((row) => (
-            <tr key={row.partition}>
-              <th scope="row">{row.partition}</th>
+            <tr key={partitionKey(row)}>
+              <th scope="row">{row.name}</th>
               <td class="figure">{integer(row.messages)}</td>
               <td class="figure">{waiting(row)}</td>
               <td>
                 <Owner owners={row.owners} />
               </td>
               <td class="trend">
-                <Sparkline values={partitionValues(samples, row.partition)} />
+                <Sparkline values={partitionValues(samples, partitionKey(row))} />
               </td>
             </tr>
           ))}
@@ -118,7 +118,7 @@ function Members({ is_running, since, members }: NonNullable<Stats["consumers"]>
           {members.map((member, position) => (
             <tr key={`${member.client_id} ${position}`}>
               <th scope="row">{member.client_id}</th>
-              <td>{ranges(member.partitions) || "none"}</td>
+              <td>{ownedText(member.topics) || "none"}</td>
             </tr>
           ))}
         </tbody>

@@ -8,7 +8,7 @@ from confluent_kafka import Consumer, Producer
 
 from service.handler.kafka.client import properties
 from service.handler.kafka.client.diagnostics import DiagnosticAdminClient, require_kafka
-from service.handler.kafka.client.topic_reader import TopicReader, open_committable_topic, open_topic
+from service.handler.kafka.client.topic_reader import TopicReader, open_committable_topic, open_topic, topics_of
 from service.handler.kafka.operations.stopped_group import StoppedGroup, require_no_members
 from service.handler.kafka.operations.unreadable_batches import GROUP_PROPERTIES, UnreadableRecordBatches
 
@@ -43,23 +43,26 @@ def dead_letter_topic(kafka: "KafkaSettings") -> Iterator[TopicReader]:
 
 
 @contextmanager
-def stopped_group(kafka: "KafkaSettings", overrides: Mapping[str, Any]) -> Iterator[StoppedGroup]:
-    """Yield the clients; `overrides` are properties of the consumer.
+def stopped_group(
+    kafka: "KafkaSettings", overrides: Mapping[str, Any], topic: str | None = None
+) -> Iterator[StoppedGroup]:
+    """Yield the clients, for all topics of the group or only one; `overrides` are properties of the consumer.
 
     Raises KafkaRequestFailed; CommandFailed if the group has members: they would overwrite the new offsets.
     """
     with connected_consumer(kafka, overrides) as consumer:
         admin = admin_client(kafka)
         require_no_members(kafka.group_id, admin)
-        yield StoppedGroup(admin, consumer, open_committable_topic(consumer, kafka.topic, admin))
+        names = [topic] if topic else topics_of(kafka.subscription, consumer)
+        yield StoppedGroup(admin, consumer, [open_committable_topic(consumer, name, admin) for name in names])
 
 
 @contextmanager
-def unreadable_batches(kafka: "KafkaSettings", max_size: int) -> Iterator[UnreadableRecordBatches]:
+def unreadable_batches(kafka: "KafkaSettings", max_size: int, topic: str) -> Iterator[UnreadableRecordBatches]:
     """`max_size` is the greater size limit in bytes. Raises KafkaRequestFailed, CommandFailed."""
     larger = GROUP_PROPERTIES | {"receive.message.max.bytes": max_size}
-    with stopped_group(kafka, GROUP_PROPERTIES) as group, closing(_consumer(kafka, larger)) as large_consumer:
-        yield UnreadableRecordBatches(group.consumer, large_consumer, group.admin, group.topic)
+    with stopped_group(kafka, GROUP_PROPERTIES, topic) as group, closing(_consumer(kafka, larger)) as large_consumer:
+        yield UnreadableRecordBatches(group.consumer, large_consumer, group.admin, *group.topics)
 
 
 def _consumer(kafka: "KafkaSettings", overrides: Mapping[str, Any]) -> Consumer:

@@ -106,6 +106,6 @@ def _not_empty(text: str) -> str:
 _COMMANDS: Final = {
     "list": ("list dead letters and their reasons, newest first, without content", _add_list),
     "show": ("show the headers of one dead letter, or with --value its content", _add_show),
-    "replay": ("send dead letters to the order topic again, from where the last replay ended", _add_replay),
+    "replay": ("send dead letters to their topics again, from where the last replay ended", _add_replay),
 }
 """Summary of each command, and the function that adds its arguments."""

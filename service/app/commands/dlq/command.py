@@ -16,11 +16,17 @@ from service.app.commands.dlq.editor import edit_named
 from service.app.commands.dlq.replay_report import ReplayReport
 from service.app.decoding import value_decoder
 from service.entities.dead_letter_record import DeadLetterId, DeadLetterRecord, Excerpt
+from service.entities.subscription import Subscription
 from service.errors import CommandFailed, UsageError
-from service.handler.kafka.client.topic_reader import open_committable_topic, partitions_of
+from service.handler.kafka.client.topic_reader import open_committable_topic
 from service.handler.kafka.dead_letters import reading
 from service.handler.kafka.dead_letters.newest import NewestFirst, ScanLimits
-from service.handler.kafka.dead_letters.replay import DELIVERY_TIMEOUT_SECONDS, KafkaReplaySource, ReplayProducer
+from service.handler.kafka.dead_letters.replay import (
+    DELIVERY_TIMEOUT_SECONDS,
+    KafkaReplaySource,
+    ReplayProducer,
+    partition_lookup,
+)
 from service.pkg.exit_codes import ExitCode
 from service.pkg.output import echo
 from service.pkg.shutdown_event import ShutdownEvent
@@ -80,7 +86,7 @@ def _show(args: argparse.Namespace, kafka: "KafkaSettings", stop: ShutdownEvent)
 def _replay(
     args: argparse.Namespace, kafka: "KafkaSettings", stop: ShutdownEvent, *, document: "DocumentSettings"
 ) -> None:
-    plan = _plan(args, kafka.topic)
+    plan = _plan(args, kafka.subscription)
     lists_each = args.partition is not None or args.order is not None
     report = ReplayReport(echo, is_dry_run=args.dry_run, lists_each=lists_each)
     with connected_consumer(kafka, {"group.id": plan.group(kafka.group_id)}) as consumer:
@@ -97,7 +103,7 @@ def _replay(
     _require_complete(plan, report.sent.total(), stop)
 
 
-def _plan(args: argparse.Namespace, target_topic: str) -> ReplayPlan:
+def _plan(args: argparse.Namespace, subscription: Subscription) -> ReplayPlan:
     """Raise UsageError if dead letters are named by partition and offset and also by filters."""
     named = None
     if args.partition is not None:
@@ -109,14 +115,13 @@ def _plan(args: argparse.Namespace, target_topic: str) -> ReplayPlan:
     if args.edit and len(named or ()) != 1:
         raise UsageError("dlq replay: --edit requires exactly one dead letter: PARTITION OFFSET")
     return ReplayPlan(
-        target_topic, _filters(args), max_replays=args.max_replays, limit=args.max, rate=args.rate, named=named
+        subscription, _filters(args), max_replays=args.max_replays, limit=args.max, rate=args.rate, named=named
     )
 
 
 def _target(kafka: "KafkaSettings", consumer: Consumer, stop: ShutdownEvent) -> ReplayProducer:
-    # A producer's request could make the broker create the topic; a consumer's does not.
-    partitions = partitions_of(kafka.topic, consumer, "produce to")
-    return ReplayProducer(producer(kafka, DELIVERY_TIMEOUT_SECONDS), kafka.topic, partitions, stop, replayed_by=_user())
+    partitions = partition_lookup(kafka.subscription, consumer)
+    return ReplayProducer(producer(kafka, DELIVERY_TIMEOUT_SECONDS), partitions, stop, replayed_by=_user())
 
 
 def _user() -> str:

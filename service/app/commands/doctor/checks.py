@@ -14,6 +14,8 @@ from service.usecases.diagnose import Check
 
 _CREATE_TOPIC: Final = "run `orders migrate`, or create the topic yourself if ORDERS_KAFKA__CREATE_TOPICS=false"
 
+_CHECK_PATTERN: Final = "check ORDERS_KAFKA__TOPICS, and the ACLs: the user needs Describe on the topics"
+
 
 def checks(settings: Settings) -> Iterator[Check]:
     yield from _broker_checks(settings.kafka)
@@ -44,14 +46,27 @@ def _broker_checks(kafka: KafkaSettings) -> Iterator[Check]:
 
 
 def _topic_checks(kafka: KafkaSettings) -> Iterator[Check]:
-    for name in (kafka.topic, kafka.dead_letter_topic):
-        yield Check(f"topic {name}", partial(kafka_checks.topic, kafka, name), _CREATE_TOPIC, ("Kafka",))
+    subscription = kafka.subscription
+    if subscription.pattern:
+        yield Check(_order_topics(kafka)[0], partial(kafka_checks.matching_topics, kafka), _CHECK_PATTERN, ("Kafka",))
+    for name in (*subscription.names, kafka.dead_letter_topic):
+        yield Check(_topic(name), partial(kafka_checks.topic, kafka, name), _CREATE_TOPIC, ("Kafka",))
     yield Check(
         "dead-letter size limit",
         partial(kafka_checks.size_limit, kafka),
         f"raise {topics.SIZE_LIMIT} of the dead-letter topic, or large messages are dead-lettered without content",
-        (f"topic {kafka.topic}", f"topic {kafka.dead_letter_topic}"),
+        (*_order_topics(kafka), _topic(kafka.dead_letter_topic)),
     )
+
+
+def _order_topics(kafka: KafkaSettings) -> tuple[str, ...]:
+    """Return the names of the checks of the topics that the group reads."""
+    subscription = kafka.subscription
+    return (str(subscription),) if subscription.pattern else tuple(map(_topic, subscription.names))
+
+
+def _topic(name: str) -> str:
+    return f"topic {name}"
 
 
 def _replication_check(kafka: KafkaSettings) -> Check:
@@ -59,7 +74,7 @@ def _replication_check(kafka: KafkaSettings) -> Check:
         "replication",
         partial(kafka_checks.replicas, kafka),
         "without a replica, a broker that fails may leave a transaction open forever: see docs/delivery.md",
-        (f"topic {kafka.dead_letter_topic}",),
+        (_topic(kafka.dead_letter_topic),),
     )
 
 
@@ -68,7 +83,7 @@ def _group_check(kafka: KafkaSettings) -> Check:
         f"group {kafka.group_id}",
         partial(kafka_checks.group, kafka),
         "check the ACLs: the user needs Read and Describe on the group",
-        (f"topic {kafka.topic}",),
+        _order_topics(kafka),
     )
 
 

@@ -19,6 +19,7 @@ from service.entities.order import MAX_UID_LENGTH, OrderUid
 from service.errors import CommandFailed, KafkaRequestFailed, RecordsRetained, Stopped, UsageError
 from service.handler.kafka.client import properties, topics
 from service.handler.kafka.client.diagnostics import diagnosed, require_kafka
+from service.handler.kafka.client.topic_reader import topics_of
 from service.handler.kafka.dead_letters import reading
 from service.handler.kafka.operations.order_records import KafkaOrderRecords
 from service.pkg.argtypes import duration
@@ -38,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     either.add_argument(
         "--forget-older-than", type=duration, metavar="TIME",
-        help="forget erasures older than this, such as 40d; both topics must have deleted the records by then",
+        help="forget erasures older than this, such as 40d; all topics must have deleted the records by then",
     )  # fmt: skip
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--dry-run", action="store_true", help="print what would be done, and change nothing")
@@ -47,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     how.add_argument(
         "--undo", action="store_true",
-        help="let these orders be stored again, unless the order topic has a record of them",
+        help="let these orders be stored again, unless a topic that the consumers read has a record of them",
     )  # fmt: skip
     add_json_option(parser)
 
@@ -107,7 +108,7 @@ def _erase(uids: Sequence[str], settings: Settings, report: Report, stop: Shutdo
 
 def _undo(uids: Sequence[str], settings: Settings, report: Report, stop: ShutdownEvent) -> None:
     with connected_consumer(settings.kafka, {}) as consumer, _erasures(settings) as erasures:
-        result = undo(uids, erasures, KafkaOrderRecords(consumer, settings.kafka.topic, stop.is_set))
+        result = undo(uids, erasures, KafkaOrderRecords(consumer, settings.kafka.subscription, stop.is_set))
     report_undo(report, uids, result)
     if result.existing:
         raise CommandFailed(f"{len(result.existing):,} of {len(uids):,} erasures were not undone")
@@ -120,15 +121,15 @@ def _undo(uids: Sequence[str], settings: Settings, report: Report, stop: Shutdow
 def _list_dead_letters(uids: Sequence[str], kafka: KafkaSettings, report: Report, stop: ShutdownEvent) -> None:
     with dead_letter_topic(kafka) as topic:
         report_dead_letters(report, reading.search(topic, uids, stop), uids, topic.name)
-    report.line(
-        f"records in {kafka.topic} and {kafka.dead_letter_topic} remain until these topics' retention deletes them"
-    )
+    names = f"{kafka.subscription} and {kafka.dead_letter_topic}"
+    report.line(f"records in {names} remain until these topics' retention deletes them")
 
 
 def _forget(older_than: float, settings: Settings, report: Report, stop: ShutdownEvent, *, dry_run: bool) -> None:
     kafka = settings.kafka
     require_kafka(kafka)
-    ages = topics.max_record_ages((kafka.topic, kafka.dead_letter_topic), admin_client(kafka))
+    admin = admin_client(kafka)
+    ages = topics.max_record_ages((*topics_of(kafka.subscription, admin), kafka.dead_letter_topic), admin)
     with stop.interruptible(), _erasures(settings) as erasures:
         try:
             count = forget(older_than, erasures, ages, is_dry_run=dry_run)

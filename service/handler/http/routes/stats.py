@@ -9,6 +9,7 @@ from service.handler.http.openapi.document import ok
 from service.handler.http.openapi.router import Router
 from service.handler.http.responses.json_response import struct_response
 from service.usecases.stats.view import (
+    AssignedTopic,
     CacheStats,
     ConnectionPool,
     ConsumerMember,
@@ -44,9 +45,11 @@ _EXAMPLE: Final = Stats(
     event_clients=3,
     pool=ConnectionPool(max_size=8, size=3, in_use=1, waiting=0),
     lag=180,
-    partitions=[PartitionLag(0, 0, 0.0), PartitionLag(1, 180, 0.7)],
+    partitions=[PartitionLag("orders", 0, 0, 0.0), PartitionLag("orders", 1, 180, 0.7)],
     consumers=Consumers(
-        is_running=True, since="2021-11-26T06:00:00Z", members=[ConsumerMember("orders-consumer-1", [0, 1])]
+        is_running=True,
+        since="2021-11-26T06:00:00Z",
+        members=[ConsumerMember("orders-consumer-1", [AssignedTopic("orders", [0, 1])])],
     ),
     dead_letters=12,
     dependencies=Dependencies(postgresql=_UP, notifications=_UP, kafka=_UP),

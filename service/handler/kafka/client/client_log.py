@@ -61,4 +61,8 @@ def new_logger(handler: logging.Handler) -> logging.Logger:
 
 
 def log_missing_topic(log: FilteringBoundLogger, topic: str) -> None:
-    log.error("the topic does not exist: run `orders migrate`", topic=topic)
+    """Log it, or the pattern that no topic matches: the client reports that as a topic of this name."""
+    if topic.startswith("^"):
+        log.error("no topic matches the pattern", pattern=topic, hint="check ORDERS_KAFKA__TOPICS and the ACLs")
+    else:
+        log.error("the topic does not exist: run `orders migrate`", topic=topic)

@@ -23,8 +23,11 @@ class ConsumerGroup:
     serves one thread at a time: the reading thread copies the metadata that such a commit needs.
     """
 
-    def __init__(self, topics: tuple[str, ...], *, is_transactional: bool = False) -> None:
+    def __init__(self, topics: tuple[str, ...], *, pattern: str = "", is_transactional: bool = False) -> None:
+        """`topics` are those that the group subscribes to by name, instead of a pattern."""
         self.topics = topics
+        self.subscription = [pattern] if pattern else [*topics]
+        """The topics, or the pattern, as an argument of the client's `subscribe`."""
         self._is_transactional = is_transactional
         self._metadata = b""
         self.topic_ids: Mapping[str, TopicId] = {}

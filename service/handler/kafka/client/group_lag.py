@@ -1,15 +1,18 @@
 """The lag of the consumer group and the number of dead letters."""
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from confluent_kafka import Consumer, IsolationLevel, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
+from service.entities.partition import Partition
+from service.entities.subscription import Subscription
 from service.errors import KafkaRequestFailed
 from service.handler.kafka.client.offset_queries import committed_offsets
+from service.handler.kafka.client.partitions import partition_of
 from service.handler.kafka.client.timeouts import result_within
-from service.handler.kafka.client.topic_id import fetch_topic_id, names_topic_id
+from service.handler.kafka.client.topic_id import NO_TOPIC_ID, fetch_topic_ids, names_topic_id
 from service.handler.kafka.client.translate import translated
 from service.usecases.ports.stats import PartitionDepth, TopicDepths
 
@@ -19,12 +22,7 @@ if TYPE_CHECKING:
 GROUP_CALL_TIMEOUT_SECONDS: Final = 2.0
 
 
-class _TopicPartition(NamedTuple):
-    topic: str
-    number: int
-
-
-_OffsetsByPartition = dict[_TopicPartition, int]
+_OffsetsByPartition = dict[Partition, int]
 
 
 class GroupLag:
@@ -38,13 +36,13 @@ class GroupLag:
         connect_admin: "Callable[[], AdminClient]",
         connect_consumer: "Callable[[], Consumer]",
         *,
-        topic: str,
+        subscription: Subscription,
         dead_letter_topic: str,
         call_timeout: float = GROUP_CALL_TIMEOUT_SECONDS,
     ) -> None:
         self._connect_admin = connect_admin
         self._connect_consumer = connect_consumer
-        self._topic = topic
+        self._subscription = subscription
         self._dead_letter_topic = dead_letter_topic
         self._call_timeout = call_timeout
 
@@ -61,22 +59,22 @@ class GroupLag:
         partitions = self._partitions()
         first = self._offsets(partitions, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
         end = self._stable_ends(partitions)
-        following = first | self._committed(partitions)
+        following = first | self._committed(self._own(partitions))
         dead_letters = sum(end[each] - first[each] for each in end if each.topic == self._dead_letter_topic)
         depths = {
-            each.number: PartitionDepth(following[each], max(end[each] - following[each], 0))
+            each: PartitionDepth(following[each], max(end[each] - following[each], 0))
             for each in sorted(end)
-            if each.topic == self._topic
+            if each.topic != self._dead_letter_topic
         }
         return TopicDepths(depths, dead_letters)
 
     @translated()
     def open_transaction_messages(self) -> int:
-        """Count the messages of the order topic after the last stable offset. Raises KafkaRequestFailed.
+        """Count the messages of the group's topics after the last stable offset. Raises KafkaRequestFailed.
 
         The end is read first, so that new messages do not count.
         """
-        partitions = [each for each in self._partitions() if each.topic == self._topic]
+        partitions = self._own(self._partitions())
         latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
         ends = self._offsets(partitions, latest, IsolationLevel.READ_UNCOMMITTED)
         stable = self._stable_ends(partitions)
@@ -91,13 +89,15 @@ class GroupLag:
         return self._connect_consumer()
 
     def _partitions(self) -> list[TopicPartition]:
-        topics = self._admin.list_topics(timeout=self._call_timeout).topics
+        """Return the partitions of the group's topics and of the dead-letter topic."""
+        existing = self._admin.list_topics(timeout=self._call_timeout).topics
+        names = [*self._subscription.select(existing), self._dead_letter_topic]
         return [
-            TopicPartition(name, partition)
-            for name in (self._topic, self._dead_letter_topic)
-            if name in topics
-            for partition in topics[name].partitions
+            TopicPartition(name, number) for name in names if name in existing for number in existing[name].partitions
         ]
+
+    def _own(self, partitions: "Iterable[TopicPartition]") -> list[TopicPartition]:
+        return [each for each in partitions if each.topic != self._dead_letter_topic]
 
     def _stable_ends(self, partitions: "Iterable[TopicPartition]") -> _OffsetsByPartition:
         return self._offsets(partitions, OffsetSpec.latest())  # type: ignore[no-untyped-call]
@@ -112,25 +112,22 @@ class GroupLag:
             dict.fromkeys(partitions, which), isolation_level=isolation_level, request_timeout=self._call_timeout
         )
         return {
-            _TopicPartition(each.topic, each.partition): result_within(self._call_timeout, answer).offset
-            for each, answer in requests.items()
+            partition_of(each): result_within(self._call_timeout, answer).offset for each, answer in requests.items()
         }
 
-    def _committed(self, partitions: "Iterable[TopicPartition]") -> _OffsetsByPartition:
+    def _committed(self, partitions: list[TopicPartition]) -> _OffsetsByPartition:
         """Return the committed offsets of the partitions that have any. Those of a deleted topic do not count.
 
         This does not use the AdminClient: confluent-kafka 2.16 crashes if the group's coordinator returns an error.
         """
-        own = [each for each in partitions if each.topic == self._topic]
-        if not own:
+        if not partitions:
             return {}
-        committed = committed_offsets(self._consumer, own, self._call_timeout)
-        valid = self._without_deleted_topic([each for each in committed if each.offset >= 0])
-        return {_TopicPartition(each.topic, each.partition): each.offset for each in valid}
+        committed = committed_offsets(self._consumer, partitions, self._call_timeout)
+        valid = self._without_deleted_topics([each for each in committed if each.offset >= 0])
+        return {partition_of(each): each.offset for each in valid}
 
-    def _without_deleted_topic(self, committed: list[TopicPartition]) -> list[TopicPartition]:
-        """Query the topic's id only if it is needed, because not every broker returns one."""
-        if not any(map(names_topic_id, committed)):
-            return committed
-        topic_id = fetch_topic_id(self._admin, self._topic, self._call_timeout)
-        return [each for each in committed if not topic_id.contradicts(each)]
+    def _without_deleted_topics(self, committed: list[TopicPartition]) -> list[TopicPartition]:
+        """Query ids only if they are needed, because not every broker returns them."""
+        named = {each.topic for each in committed if names_topic_id(each)}
+        topic_ids = fetch_topic_ids(self._admin, named, self._call_timeout) if named else {}
+        return [each for each in committed if not topic_ids.get(each.topic, NO_TOPIC_ID).contradicts(each)]

@@ -3,11 +3,12 @@
 import struct
 from collections.abc import Iterator
 from functools import cached_property
-from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 from confluent_kafka import KafkaException
 
+from service.entities.partition import Partition
+from service.entities.subscription import Subscription
 from service.errors import KafkaRequestFailed
 from service.handler.kafka.client.group_lag import GROUP_CALL_TIMEOUT_SECONDS
 from service.handler.kafka.client.translate import translated
@@ -34,10 +35,12 @@ class GroupMembers:
     assertion in rd_kafka_enq_once_del_source_return) when Kafka returns after a request has timed out.
     """
 
-    def __init__(self, connect_admin: "Callable[[], AdminClient]", *, group_id: str, topic: str) -> None:
+    def __init__(
+        self, connect_admin: "Callable[[], AdminClient]", *, group_id: str, subscription: Subscription
+    ) -> None:
         self._connect_admin = connect_admin
         self._group_id = group_id
-        self._topic = topic
+        self._subscription = subscription
 
     def read_if_available(self) -> list[GroupMember] | None:
         """Return None if the members are unknown: Kafka is unavailable, or the group's protocol is `consumer`."""
@@ -56,23 +59,25 @@ class GroupMembers:
             if group.state == _DEAD:
                 return None
         return sorted(
-            GroupMember(member.client_id, assigned_partitions(member.assignment, self._topic))
+            GroupMember(member.client_id, self._partitions(member.assignment))
             for group in groups
             for member in group.members
         )
+
+    def _partitions(self, assignment: bytes) -> list[Partition]:
+        return [each for each in assigned_partitions(assignment) if self._subscription.includes(each.topic)]
 
     @cached_property
     def _admin(self) -> "AdminClient":
         return self._connect_admin()
 
 
-def assigned_partitions(assignment: bytes, topic: str) -> list[int]:
-    """Return the topic's partitions in a member's serialized assignment, in order; none if it is malformed."""
+def assigned_partitions(assignment: bytes) -> list[Partition]:
+    """Return the partitions in a member's serialized assignment, in order; none if it is malformed."""
     try:
-        topics = [partitions for name, partitions in _topics(assignment) if name == topic]
+        return sorted(Partition(topic, number) for topic, numbers in _topics(assignment) for number in numbers)
     except (struct.error, UnicodeDecodeError):
         return []
-    return sorted(chain.from_iterable(topics))
 
 
 def _topics(assignment: bytes) -> Iterator[tuple[str, tuple[int, ...]]]:

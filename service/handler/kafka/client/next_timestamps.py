@@ -1,4 +1,4 @@
-"""The timestamps of the next messages of a topic's partitions."""
+"""The timestamps of the next messages of partitions."""
 
 from collections.abc import Callable, Mapping
 from contextlib import closing
@@ -7,6 +7,7 @@ from typing import Final
 
 from confluent_kafka import Consumer, TopicPartition
 
+from service.entities.partition import Partition
 from service.handler.kafka.client.record import position_of
 from service.handler.kafka.client.translate import translated
 
@@ -14,7 +15,7 @@ READ_TIMEOUT_SECONDS: Final = 0.5
 
 
 @translated()
-def next_timestamps(connect: Callable[[], Consumer], topic: str, offsets: Mapping[int, int]) -> dict[int, int]:
+def next_timestamps(connect: Callable[[], Consumer], offsets: Mapping[Partition, int]) -> dict[Partition, int]:
     """Return the timestamp, in milliseconds, of the first message of each partition at or after its offset.
 
     Partitions whose message does not arrive within READ_TIMEOUT_SECONDS are missing. `connect` creates a consumer with
@@ -23,16 +24,16 @@ def next_timestamps(connect: Callable[[], Consumer], topic: str, offsets: Mappin
     if not offsets:
         return {}
     deadline = monotonic() + READ_TIMEOUT_SECONDS
-    found: dict[int, int] = {}
+    found: dict[Partition, int] = {}
     with closing(connect()) as consumer:
         remaining = set(offsets)
-        consumer.assign([TopicPartition(topic, partition, offset) for partition, offset in offsets.items()])
+        consumer.assign([TopicPartition(*partition, offset) for partition, offset in offsets.items()])
         while remaining and (message := consumer.poll(max(deadline - monotonic(), 0))) is not None:
-            (_, partition), _ = position_of(message)
+            partition, _ = position_of(message)
             if partition not in remaining:
                 continue  # an error without a partition, or a message that arrived before the pause
             remaining.remove(partition)
-            consumer.pause([TopicPartition(topic, partition)])  # one message is enough
+            consumer.pause([TopicPartition(*partition)])  # one message is enough
             if message.error() is None:
                 found[partition] = message.timestamp()[1]
     return found

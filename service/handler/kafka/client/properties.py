@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from confluent_kafka import KafkaException, Producer
 
+from service.entities.subscription import INTERNAL_PREFIX
 from service.errors import PropertyRejected
 from service.handler.kafka.client import error_codes
 from service.handler.kafka.client.login import login_properties
@@ -81,6 +82,21 @@ def consumer(kafka: "KafkaSettings") -> Properties:
         "enable.auto.offset.store": False,
         "enable.partition.eof": True,  # measures progress across transaction markers
     }
+
+
+def member(kafka: "KafkaSettings") -> Properties:
+    """Return the properties of a member of the group: its client cannot see topics that the pattern excludes."""
+    if not kafka.subscription.pattern:
+        return consumer(kafka)
+    dead_letter_topic = kafka.dead_letter_topic.replace(".", r"\.")
+    return consumer(kafka) | {"topic.blacklist": f"^{dead_letter_topic}$,^{INTERNAL_PREFIX}"}
+
+
+def subscribed_pattern(kafka: "KafkaSettings") -> str:
+    """Return the pattern of the subscription for the client, or "". Brokers match it with whole names."""
+    if not kafka.subscription.pattern:
+        return ""
+    return kafka.subscription.anchored_pattern + (".*" if kafka.group_protocol == "consumer" else "")
 
 
 def silent_admin(kafka: "KafkaSettings") -> Properties:

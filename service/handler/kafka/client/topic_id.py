@@ -71,8 +71,13 @@ def describe_topics(
 
 def fetch_topic_id(admin: "AdminClient", topic: str, timeout: float) -> TopicId:
     """Block until the broker returns the topic's id. Raises KafkaException."""
+    return fetch_topic_ids(admin, [topic], timeout)[topic]
+
+
+def fetch_topic_ids(admin: "AdminClient", topics: "Collection[str]", timeout: float) -> dict[str, TopicId]:
+    """Block until the broker returns the ids of all these topics. Raises KafkaException."""
     try:
-        return topic_id_of(describe_topics(admin, [topic], timeout)[topic])
+        return {topic: topic_id_of(answer) for topic, answer in describe_topics(admin, topics, timeout).items()}
     except KafkaException as error:
         request_controller(admin, [error])
         raise

@@ -1,6 +1,6 @@
 """Reads a topic from given offsets up to the end offsets at the time of construction."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from time import monotonic
 from typing import Final
@@ -10,6 +10,7 @@ from confluent_kafka.admin import AdminClient
 
 from service.entities.partition import Partition
 from service.entities.record import Record
+from service.entities.subscription import Subscription
 from service.errors import KafkaRequestFailed
 from service.handler.kafka.client import error_codes
 from service.handler.kafka.client.offset_queries import committed_offsets, offsets_for_times
@@ -129,6 +130,17 @@ def _fetch_topic_id(admin: AdminClient, name: str) -> TopicId:
         raise KafkaRequestFailed(
             f"cannot commit offsets of {name}: the broker does not return the topic's id (a simulated one has none)"
         ) from error
+
+
+@translated()
+def topics_of(subscription: Subscription, client: Consumer | AdminClient) -> Sequence[str]:
+    """Return the named topics, or those that match the pattern. Raises KafkaRequestFailed if none does."""
+    if not subscription.pattern:
+        return subscription.names
+    found = subscription.select(client.list_topics(timeout=READ_CALL_TIMEOUT_SECONDS).topics)
+    if not found:
+        raise KafkaRequestFailed(f"no topic matches {subscription.pattern}: check ORDERS_KAFKA__TOPICS and the ACLs")
+    return found
 
 
 @translated()

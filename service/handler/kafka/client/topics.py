@@ -41,14 +41,16 @@ def partition_counts(admin: DiagnosticAdminClient) -> dict[str, int]:
 
 
 def size_mismatch(kafka: "KafkaSettings", admin: DiagnosticAdminClient) -> str | None:
-    """Return why a message of the order topic may be too large for the dead-letter topic; None if it always fits.
+    """Return why a message that the group reads may be too large for the dead-letter topic; None if it always fits.
 
-    Raises KafkaRequestFailed.
+    Missing topics do not count. Raises KafkaRequestFailed.
     """
-    orders, dead_letters = _size_limits([kafka.topic, kafka.dead_letter_topic], admin)
-    if dead_letters >= orders:
+    names = [*kafka.subscription.select(partition_counts(admin)), kafka.dead_letter_topic]
+    *limits, dead_letters = _size_limits(names, admin)
+    larger = [f"the {limit} of {name}" for name, limit in zip(names, limits, strict=False) if limit > dead_letters]
+    if not larger:
         return None
-    return f"{SIZE_LIMIT} of {kafka.dead_letter_topic} is {dead_letters}, less than the {orders} of {kafka.topic}"
+    return f"{SIZE_LIMIT} of {kafka.dead_letter_topic} is {dead_letters}, less than {' and '.join(larger)}"
 
 
 @translated()
@@ -107,6 +109,7 @@ def _configs(names: Collection[str], admin: DiagnosticAdminClient) -> dict[str, 
 
 def _size_limits(names: list[str], admin: DiagnosticAdminClient) -> list[int]:
     try:
-        return [int(config[SIZE_LIMIT].value) for config in _configs(names, admin).values()]
+        configs = _configs(names, admin)
+        return [int(configs[name][SIZE_LIMIT].value) for name in names]
     except KafkaException as error:
         raise request_error(error, admin) from error

@@ -1,6 +1,5 @@
 """The callbacks of a rebalance: they run in polls, in the reading thread, and in `close`, while it waits."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rebalance:
     client: Consumer
-    topics: Sequence[str]
+    subscription: list[str]
     assignment: Assignment
     pipeline: BatchPipeline
     offsets: OffsetCommitter
@@ -33,7 +32,7 @@ class Rebalance:
     def subscribe(self) -> None:
         """Join the group at the next poll."""
         self.client.subscribe(
-            [*self.topics], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
+            self.subscription, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
         )
 
     def _on_assign(self, _client: Consumer, partitions: list[TopicPartition]) -> None:

@@ -9,11 +9,12 @@ from typing import Final
 
 from confluent_kafka import Consumer
 
+from service.entities.subscription import Subscription
 from service.errors import KafkaRequestFailed, KafkaUnavailable
-from service.handler.kafka.client.topic_reader import open_topic, partitions_of
+from service.handler.kafka.client.topic_reader import open_topic
 from service.handler.kafka.client.translate import translated
 from service.handler.kafka.dead_letters.delivery import ReplaceableProducer
-from service.handler.kafka.dead_letters.replay import KafkaReplaySource, ReplayProducer
+from service.handler.kafka.dead_letters.replay import KafkaReplaySource, ReplayProducer, partition_lookup
 from service.pkg.acquire import acquired_within
 from service.pkg.run_with_timeout import run_in_daemon_thread
 from service.pkg.shutdown_event import ShutdownEvent
@@ -36,11 +37,16 @@ class Replayer:
     """
 
     def __init__(
-        self, connect: Callable[[], Consumer], producer: ReplaceableProducer, *, topic: str, dead_letter_topic: str
+        self,
+        connect: Callable[[], Consumer],
+        producer: ReplaceableProducer,
+        *,
+        subscription: Subscription,
+        dead_letter_topic: str,
     ) -> None:
         self._connect = connect
         self._producer = producer
-        self._topic = topic
+        self._subscription = subscription
         self._dead_letter_topic = dead_letter_topic
         self._consumer: Consumer | None = None
         self._lock = asyncio.Lock()
@@ -67,14 +73,13 @@ class Replayer:
         source = KafkaReplaySource(open_topic(self._consumer, self._dead_letter_topic), stop)
         target = ReplayProducer(
             self._producer.get(),
-            self._topic,
-            partitions_of(self._topic, self._consumer, "produce to"),
+            partition_lookup(self._subscription, self._consumer),
             stop,
             replayed_by=request.replayed_by,
             delivery_timeout=API_DELIVERY_TIMEOUT_SECONDS,
         )
         try:
-            return replay_selected(request, self._topic, source, target, stop)
+            return replay_selected(request, self._subscription, source, target, stop)
         finally:
             self._consumer.unassign()  # otherwise the client keeps fetching
 

@@ -60,10 +60,18 @@ def topic(kafka: "KafkaSettings", name: str) -> str:
     return f"{partition_counts[name]} partitions"
 
 
+def matching_topics(kafka: "KafkaSettings") -> str:
+    partition_counts = topics.partition_counts(_admin(kafka))
+    found = kafka.subscription.select(partition_counts)
+    if not found:
+        raise CheckFailed("none")
+    return ", ".join(f"{name} ({partition_counts[name]} partitions)" for name in found)
+
+
 def size_limit(kafka: "KafkaSettings") -> str:
     if problem := topics.size_mismatch(kafka, _admin(kafka)):
         raise CheckFailed(problem)
-    return f"{topics.SIZE_LIMIT} of {kafka.dead_letter_topic} is at least that of {kafka.topic}"
+    return f"{topics.SIZE_LIMIT} of {kafka.dead_letter_topic} is at least that of {kafka.subscription}"
 
 
 def replicas(kafka: "KafkaSettings") -> str:
@@ -77,12 +85,12 @@ def replicas(kafka: "KafkaSettings") -> str:
 def group(kafka: "KafkaSettings") -> str:
     admin = _admin(kafka)
     state = fetch_group_state(admin, kafka.group_id, CHECK_CALL_TIMEOUT_SECONDS).name.lower()
-    members = GroupMembers(lambda: admin, group_id=kafka.group_id, topic=kafka.topic).read_if_available()
+    members = GroupMembers(lambda: admin, group_id=kafka.group_id, subscription=kafka.subscription).read_if_available()
     with closing(Consumer(properties.silent_consumer(kafka))) as consumer:
         group_lag = GroupLag(
             lambda: admin,
             lambda: consumer,
-            topic=kafka.topic,
+            subscription=kafka.subscription,
             dead_letter_topic=kafka.dead_letter_topic,
             call_timeout=CHECK_CALL_TIMEOUT_SECONDS,
         )

@@ -1,5 +1,6 @@
 """The consumer group while it has no members, for commands that set its offsets."""
 
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from confluent_kafka import Consumer, ConsumerGroupState
@@ -14,11 +15,11 @@ _STATES_WITHOUT_MEMBERS: Final = (ConsumerGroupState.EMPTY, ConsumerGroupState.D
 
 
 class StoppedGroup(NamedTuple):
-    """The order topic, and the clients that read it and commit for the group without joining it."""
+    """The topics of the group, and the clients that read them and commit for the group without joining it."""
 
     admin: DiagnosticAdminClient
     consumer: Consumer
-    topic: TopicReader
+    topics: Sequence[TopicReader]
 
 
 def require_no_members(group_id: str, admin: AdminClient) -> None:

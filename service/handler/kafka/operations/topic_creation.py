@@ -27,7 +27,9 @@ def wait_for_broker(admin: DiagnosticAdminClient, poller: "Poller") -> None:
 
 
 def create_missing(kafka: "KafkaSettings", admin: DiagnosticAdminClient, poller: "Poller", echo: Echo) -> None:
-    """Block until both topics exist, and print what was done. Idempotent, also when run concurrently.
+    """Block until all named topics exist, and print what was done. Idempotent, also when run concurrently.
+
+    Topics that match a pattern are not created.
 
     Raises CommandFailed if Kafka rejects the request, or at the deadline, and Stopped.
     """
@@ -64,10 +66,10 @@ def _advertised(admin: DiagnosticAdminClient) -> list[AdvertisedBroker]:
 
 def _create_missing(kafka: "KafkaSettings", admin: DiagnosticAdminClient) -> list[str]:
     existing = topics.partition_counts(admin)
-    partitions = existing.get(kafka.topic, kafka.partitions)
-    missing = [
-        topic for topic in (_order_topic(kafka), _dead_letter_topic(kafka, partitions)) if topic.topic not in existing
-    ]
+    partitions = max((existing[topic] for topic in kafka.subscription.select(existing)), default=kafka.partitions)
+    missing = [_order_topic(kafka, name) for name in kafka.subscription.missing(existing)]
+    if kafka.dead_letter_topic not in existing:
+        missing.append(_dead_letter_topic(kafka, partitions))
     return [name for name, request in _requests(missing, admin).items() if _was_created(request, admin)]
 
 
@@ -91,9 +93,9 @@ def _was_created(request: "Future[None]", admin: DiagnosticAdminClient) -> bool:
     return True
 
 
-def _order_topic(kafka: "KafkaSettings") -> NewTopic:
+def _order_topic(kafka: "KafkaSettings", name: str) -> NewTopic:
     config = {} if kafka.retention is None else {"retention.ms": _milliseconds(kafka.retention)}
-    return NewTopic(kafka.topic, kafka.partitions, kafka.replication_factor, config=config)
+    return NewTopic(name, kafka.partitions, kafka.replication_factor, config=config)
 
 
 def _dead_letter_topic(kafka: "KafkaSettings", partitions: int) -> NewTopic:
@@ -111,7 +113,7 @@ def _milliseconds(seconds: float) -> str:
 
 def _partitions(kafka: "KafkaSettings", admin: DiagnosticAdminClient) -> dict[str, int]:
     existing = topics.partition_counts(admin)
-    for name in (kafka.topic, kafka.dead_letter_topic):
+    for name in (*kafka.subscription.names, kafka.dead_letter_topic):
         if name not in existing:
             raise TryAgain(f"topic {name} to appear")
-    return {name: existing[name] for name in (kafka.topic, kafka.dead_letter_topic)}
+    return {name: existing[name] for name in (*kafka.subscription.select(existing), kafka.dead_letter_topic)}

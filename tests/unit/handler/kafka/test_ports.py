@@ -12,8 +12,10 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Produ
 from local import broker
 from service.config import KafkaSettings
 from service.entities.dead_letter import DeadLetter, Reason
+from service.entities.dead_letter_headers import Header, Headers
 from service.entities.dead_letter_record import DeadLetterRecord
 from service.entities.record import Record
+from service.entities.subscription import Subscription
 from service.errors import DeadLettersUnavailable, KafkaRequestFailed, KafkaUnavailable
 from service.handler.kafka.client import properties
 from service.handler.kafka.client.consumer_group import ConsumerGroup
@@ -39,6 +41,12 @@ DEAD_LETTER_TOPIC = "orders.dlq"
 TIMEOUT_SECONDS = 10.0
 BATCH = UnreadableRecordBatch(0, 0, 1)
 SINCE = datetime(2026, 11, 23, tzinfo=UTC)
+ORIGIN: Headers = [
+    (Header.TOPIC, TOPIC.encode()),
+    (Header.PARTITION, b"0"),
+    (Header.OFFSET, b"7"),
+    (Header.TIMESTAMP, b"1000"),
+]
 DEAD_LETTER = DeadLetter(Record(TOPIC, 0, 7, 1_000, b"key", b"faulty", []), Reason.INVALID, "sm_id: is missing")
 CHECKS = TransactionChecks(FakeAdmin(), FakeConsumer)  # type: ignore[arg-type]
 
@@ -91,7 +99,7 @@ READING = [
 
 @pytest.mark.parametrize(("kind", "method"), READING)
 def test_a_search_for_records_of_orders(consumer: Consumer, kind: type[Client], method: str) -> None:
-    records = KafkaOrderRecords(kind(consumer, method), TOPIC, lambda: False)  # type: ignore[arg-type]
+    records = KafkaOrderRecords(kind(consumer, method), Subscription((TOPIC,)), lambda: False)  # type: ignore[arg-type]
     with pytest.raises(KafkaRequestFailed):
         records.find({"a"})
 
@@ -160,9 +168,9 @@ def test_the_source_of_a_replay(
 
 def test_the_target_of_a_replay(kafka: KafkaSettings) -> None:
     client: Any = Client(Producer(properties.producer(kafka)), "flush")
-    target = ReplayProducer(client, TOPIC, [0], ShutdownEvent(), replayed_by="test")
+    target = ReplayProducer(client, lambda _: [0], ShutdownEvent(), replayed_by="test")
     with pytest.raises(KafkaRequestFailed):
-        target.send([DeadLetterRecord(0, 7, 1_000, None, None, [])])
+        target.send([DeadLetterRecord(0, 7, 1_000, None, None, ORIGIN)])
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,15 @@ from typing import Any
 
 import pytest
 
+from service.entities.partition import Partition
 from service.errors import KafkaRequestFailed
 from service.usecases.ports.stats import GroupMember, PartitionDepth, TopicDepths
 from service.usecases.stats.group import GroupReaders, GroupStats, GroupStatsReader
-from service.usecases.stats.view import ConsumerMember, PartitionLag
+from service.usecases.stats.view import AssignedTopic, ConsumerMember, PartitionLag
+from tests.kit.order_partitions import P0, P1
 
 NOW = 1_000.0
-DEPTHS = TopicDepths({0: PartitionDepth(5, 0), 1: PartitionDepth(7, 3)}, dead_letters=2)
+DEPTHS = TopicDepths({P0: PartitionDepth(5, 0), P1: PartitionDepth(7, 3)}, dead_letters=2)
 
 
 class Reads:
@@ -20,16 +22,16 @@ class Reads:
 
     def __init__(self, value: Any) -> None:
         self.value = value
-        self.offsets: list[Mapping[int, int]] = []
+        self.offsets: list[Mapping[Partition, int]] = []
 
     def read_if_available(self) -> Any:
         return self.value
 
-    def next_timestamps(self, offsets: Mapping[int, int]) -> dict[int, int]:
+    def next_timestamps(self, offsets: Mapping[Partition, int]) -> dict[Partition, int]:
         self.offsets.append(offsets)
         if isinstance(self.value, Exception):
             raise self.value
-        timestamps: dict[int, int] = self.value
+        timestamps: dict[Partition, int] = self.value
         return timestamps
 
 
@@ -41,13 +43,13 @@ def read(depths: Any = DEPTHS, members: Any = None, timestamps: Any = None) -> t
 
 @pytest.mark.parametrize(
     ("timestamps", "seconds"),
-    [({1: 998_500}, 1.5), ({1: 1_000_900}, 0.0), ({}, None), (KafkaRequestFailed("refused"), None)],
+    [({P1: 998_500}, 1.5), ({P1: 1_000_900}, 0.0), ({}, None), (KafkaRequestFailed("refused"), None)],
 )
 def test_the_age_of_a_partition_is_that_of_its_next_message(timestamps: Any, seconds: float | None) -> None:
     stats, next_ = read(timestamps=timestamps)
-    assert stats.partitions == [PartitionLag(0, 0, 0.0), PartitionLag(1, 3, seconds)]
+    assert stats.partitions == [PartitionLag("orders", 0, 0, 0.0), PartitionLag("orders", 1, 3, seconds)]
     assert (stats.lag, stats.dead_letters) == (3, 2)
-    assert next_.offsets == [{1: 7}]
+    assert next_.offsets == [{P1: 7}]
 
 
 def test_members_that_cannot_be_read_hide_nothing_else() -> None:
@@ -63,7 +65,23 @@ def test_an_unreachable_kafka_gives_no_figures_and_reads_no_timestamps() -> None
 
 
 def test_a_group_with_members_runs() -> None:
-    stats, _ = read(members=[GroupMember("orders-a", [0, 1]), GroupMember("orders-b", [])])
+    stats, _ = read(members=[GroupMember("orders-a", [P0, P1]), GroupMember("orders-b", [])])
     assert stats.consumers is not None
     assert stats.consumers.is_running
-    assert stats.consumers.members == [ConsumerMember("orders-a", [0, 1]), ConsumerMember("orders-b", [])]
+    assert stats.consumers.members == [
+        ConsumerMember("orders-a", [AssignedTopic("orders", [0, 1])]),
+        ConsumerMember("orders-b", []),
+    ]
+
+
+def test_partitions_of_the_same_number_in_two_topics_are_told_apart() -> None:
+    other = Partition("orders.eu", 1)
+    depths = TopicDepths({P1: PartitionDepth(7, 3), other: PartitionDepth(9, 4)}, dead_letters=0)
+    stats, next_ = read(depths, members=[GroupMember("orders-a", [P1, other])], timestamps={other: 998_500})
+    assert stats.lag == 7
+    assert stats.partitions == [PartitionLag("orders", 1, 3, None), PartitionLag("orders.eu", 1, 4, 1.5)]
+    assert next_.offsets == [{P1: 7, other: 9}]
+    assert stats.consumers is not None
+    assert stats.consumers.members == [
+        ConsumerMember("orders-a", [AssignedTopic("orders", [1]), AssignedTopic("orders.eu", [1])])
+    ]

@@ -63,5 +63,6 @@ class ClientErrors:
                 partition=partition.number,
                 offset=offset,
                 hint="set a larger receive.message.max.bytes in ORDERS_KAFKA__PROPERTIES, with memory for it; or "
-                f"stop the consumers and save the batch with `orders skip-batch {partition.number} {offset} --to FILE`",
+                "stop the consumers and save the batch with "
+                f"`orders skip-batch {partition.number} {offset} --topic {partition.topic} --to FILE`",
             )

@@ -34,7 +34,8 @@ def _log_topic_problems(kafka: "KafkaSettings", client: DiagnosticAdminClient, l
     """Log each problem once. Raises KafkaRequestFailed if the same requests may succeed later."""
     _log_unreachable_brokers(client, log)
     try:
-        missing = {kafka.topic, kafka.dead_letter_topic} - topics.partition_counts(client).keys()
+        existing = topics.partition_counts(client)
+        missing = {*kafka.subscription.missing(existing), kafka.dead_letter_topic}.difference(existing)
         problem = None if missing else topics.size_mismatch(kafka, client)
     except KafkaRequestRejected as error:
         missing, problem = set(), str(error)

@@ -6,7 +6,7 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
-from service.handler.kafka.client.client_log import client_logger
+from service.handler.kafka.client.client_log import client_logger, log_missing_topic
 
 PREFIX = "FAIL [orders#consumer-1] [thrd:localhost:9093/bootstrap]: localhost:9093/bootstrap: "
 UNRESOLVED = f"{PREFIX}Failed to resolve 'localhost:9093': Name or service not known (after 0ms in state CONNECT)"
@@ -25,3 +25,12 @@ def test_a_failure_is_logged_once_and_other_lines_are_forwarded(caplog: pytest.L
     ]
     assert {line["hint"] for line in records} == {"check ORDERS_KAFKA__BOOTSTRAP_SERVERS"}
     assert caplog.messages == [OTHER]
+
+
+def test_a_missing_topic_is_told_apart_from_a_pattern_without_topics() -> None:
+    with capture_logs() as records:
+        for name in ("orders", "^(orders)"):
+            log_missing_topic(structlog.get_logger(), name)
+    assert [(each.get("topic"), each.get("pattern")) for each in records] == [("orders", None), (None, "^(orders)")]
+    assert "orders migrate" in records[0]["event"]
+    assert records[1]["event"] == "no topic matches the pattern"

@@ -9,10 +9,11 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from local import broker
+from service.entities.subscription import Subscription
 from service.handler.kafka.client.group_lag import GroupLag
 from service.handler.kafka.client.topic_id import offsets_to_commit
 from service.usecases.ports.stats import PartitionDepth
-from tests.kit.order_partitions import keyed
+from tests.kit.order_partitions import P0, keyed
 
 TOPIC = "orders"
 
@@ -42,6 +43,8 @@ def test_commits_without_a_topic_id_count_although_the_broker_does_not_return_th
     produce(client, "orders.dlq", 2)
     commit(client, offsets_to_commit(keyed({0: 3}), {}))
     group = partial(Consumer, client | {"group.id": "orders", "enable.auto.commit": False})
-    lag = GroupLag(partial(AdminClient, client), group, topic=TOPIC, dead_letter_topic="orders.dlq")
+    lag = GroupLag(
+        partial(AdminClient, client), group, subscription=Subscription((TOPIC,)), dead_letter_topic="orders.dlq"
+    )
     depths = lag.read()
-    assert (depths.partitions[0], depths.lag, depths.dead_letters) == (PartitionDepth(3, 2), 2, 2)
+    assert (depths.partitions[P0], depths.lag, depths.dead_letters) == (PartitionDepth(3, 2), 2, 2)

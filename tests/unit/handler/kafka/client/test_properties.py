@@ -101,3 +101,17 @@ def test_the_heartbeat_interval_is_a_third_of_the_session_timeout_and_at_most_3_
 def test_prefetching_is_limited_and_resumes_soon_after_a_full_queue(configuration: properties.Properties) -> None:
     assert configuration["queued.max.messages.kbytes"] == 1_024
     assert configuration["fetch.queue.backoff.ms"] <= 50
+
+
+def test_only_a_member_that_subscribes_to_a_pattern_is_blind_to_the_topics_that_it_excludes() -> None:
+    kafka = KafkaSettings(topics="^orders")
+    assert properties.member(kafka)["topic.blacklist"] == r"^orders\.dlq$,^__"
+    assert "topic.blacklist" not in properties.silent_consumer(kafka)  # commands read the dead-letter topic
+    for one in (KafkaSettings(), KafkaSettings(topics="a,b")):
+        assert properties.member(one) == properties.consumer(one)
+
+
+def test_brokers_match_a_pattern_with_whole_names_and_the_client_with_their_start() -> None:
+    assert properties.subscribed_pattern(KafkaSettings(topics="a,b")) == ""
+    assert properties.subscribed_pattern(KafkaSettings(topics="^a|b")) == "^(a|b)"
+    assert properties.subscribed_pattern(KafkaSettings(topics="^a|b", group_protocol="consumer")) == "^(a|b).*"

@@ -11,6 +11,7 @@ from service.app.commands.dlq.replay_report import ReplayReport
 from service.config import KafkaSettings
 from service.entities.dead_letter_headers import Header, Headers
 from service.entities.dead_letter_record import DeadLetterId, DeadLetterRecord
+from service.entities.subscription import Subscription
 from service.errors import KafkaRequestFailed
 from service.handler.kafka.client import properties
 from service.handler.kafka.client.topic_reader import open_topic
@@ -20,9 +21,10 @@ from service.usecases.ports.dead_letters import DeadLetterFilters
 from service.usecases.replay import Replay, ReplayPlan
 from tests.kit.dlq import dead_letter, produce
 
-ALL = ReplayPlan("orders", DeadLetterFilters())
-REJECTED = ReplayPlan("orders", DeadLetterFilters(frozenset({"rejected"})))
-NAMED = ReplayPlan("orders", DeadLetterFilters(), named=[DeadLetterId(0, 3), DeadLetterId(0, 1)])
+ORDERS = Subscription(("orders",))
+ALL = ReplayPlan(ORDERS, DeadLetterFilters())
+REJECTED = ReplayPlan(ORDERS, DeadLetterFilters(frozenset({"rejected"})))
+NAMED = ReplayPlan(ORDERS, DeadLetterFilters(), named=[DeadLetterId(0, 3), DeadLetterId(0, 1)])
 
 
 class Setup:
@@ -41,7 +43,7 @@ class Setup:
 
     def replay(self, plan: ReplayPlan) -> None:
         producer = Producer(properties.producer(self.kafka))
-        self.of(plan).run(ReplayProducer(producer, self.kafka.topic, range(4), ShutdownEvent(), replayed_by="test"))
+        self.of(plan).run(ReplayProducer(producer, lambda _: range(4), ShutdownEvent(), replayed_by="test"))
 
     def of(self, plan: ReplayPlan) -> Replay:
         return Replay(plan, KafkaReplaySource(self.topic, ShutdownEvent()), self.report, ShutdownEvent())

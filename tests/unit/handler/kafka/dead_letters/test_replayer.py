@@ -61,7 +61,7 @@ class Topics:
         self.replayer = Replayer(
             lambda: Consumer(properties.dead_letter_reader(kafka)),
             ReplaceableProducer(lambda: properties.producer(kafka)),
-            topic=kafka.topic,
+            subscription=kafka.subscription,
             dead_letter_topic=kafka.dead_letter_topic,
         )
 

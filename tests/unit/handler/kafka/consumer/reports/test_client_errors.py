@@ -64,7 +64,7 @@ def test_a_batch_that_cannot_be_decompressed_is_logged_with_the_commands_that_he
     error = KafkaError(KafkaError._BAD_COMPRESSION)
     (logged,) = on_message_error(errors, error, partition=2, offset=7)
     assert (logged["log_level"], logged["partition"], logged["offset"]) == ("error", 2, 7)
-    assert "orders skip-batch 2 7 --to FILE" in logged["hint"]
+    assert "orders skip-batch 2 7 --topic orders --to FILE" in logged["hint"]
     assert on_message_error(errors, error, partition=2, offset=7) == []
     clock.advance(LOG_INTERVAL_SECONDS)
     assert len(on_message_error(errors, error, partition=2, offset=7)) == 1
