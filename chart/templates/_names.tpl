@@ -32,8 +32,8 @@ helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace 
 {{- $own := index (append . dict) 2 -}}
 labels:
   {{- include "orders.labels" . | nindent 2 }}
-  {{- with merge dict ($own.labels | default dict) $values.commonLabels }}{{ include "orders.entries" . | nindent 2 }}{{ end }}
-{{- with merge dict ($own.annotations | default dict) $values.commonAnnotations }}
+  {{- with include "orders.merged" (list $own.labels $values.commonLabels) | fromJson }}{{ include "orders.entries" . | nindent 2 }}{{ end }}
+{{- with include "orders.merged" (list $own.annotations $values.commonAnnotations) | fromJson }}
 annotations: {{- include "orders.entries" . | nindent 2 }}
 {{- end }}
 {{- end }}
@@ -44,8 +44,8 @@ annotations: {{- include "orders.entries" . | nindent 2 }}
 {{- $group := get $values (include "orders.podGroup" .) -}}
 labels:
   {{- include "orders.labels" . | nindent 2 }}
-  {{- with merge dict $group.podLabels $values.podLabels $values.commonLabels }}{{ include "orders.entries" . | nindent 2 }}{{ end }}
-{{- with merge dict (index . 2) $group.podAnnotations $values.podAnnotations }}
+  {{- with include "orders.merged" (list $group.podLabels $values.podLabels $values.commonLabels) | fromJson }}{{ include "orders.entries" . | nindent 2 }}{{ end }}
+{{- with include "orders.merged" (list (index . 2) $group.podAnnotations $values.podAnnotations) | fromJson }}
 annotations: {{- include "orders.entries" . | nindent 2 }}
 {{- end }}
 {{- end }}
@@ -53,6 +53,13 @@ annotations: {{- include "orders.entries" . | nindent 2 }}
 {{- /* The group of values with a component's pod values. The migration shares its group with the other short-lived pods. (root, component) */}}
 {{- define "orders.podGroup" -}}
 {{ ternary "migrations" (index . 1) (has (index . 1) (list "migration" "prune" "test")) }}
+{{- end }}
+
+{{- /* The entries of several maps, of which the first one wins, as JSON. A map is null if its key in a values file has no entries. (list of maps) */}}
+{{- define "orders.merged" -}}
+{{- $merged := dict -}}
+{{- range . }}{{ with . }}{{ $merged = merge $merged . }}{{ end }}{{ end -}}
+{{ toJson $merged }}
 {{- end }}
 
 {{- /* The user's labels or annotations; toYaml would leave keys such as << unquoted. (map) */}}
@@ -89,5 +96,5 @@ annotations: {{- include "orders.entries" . | nindent 2 }}
 {{- /* Bootstrap servers for KEDA, which runs in another namespace. */}}
 {{- define "orders.scalerServers" -}}
 {{- $inChart := printf "%s-kafka.%s.svc:9092" (include "orders.fullname" .) .Release.Namespace -}}
-{{ default (ternary $inChart .Values.kafka.bootstrapServers .Values.kafka.enabled) .Values.settings.ORDERS_KAFKA__BOOTSTRAP_SERVERS }}
+{{ default (ternary $inChart .Values.kafka.bootstrapServers .Values.kafka.enabled) (get (.Values.settings | default dict) "ORDERS_KAFKA__BOOTSTRAP_SERVERS") }}
 {{- end }}

@@ -36,7 +36,7 @@ nulls. (root, component, value) */}}
 {{- $name := index . 2 -}}
 {{- $fields := dict -}}
 {{- range list (get $values $name) (get (get $values (include "orders.podGroup" .)) $name) }}
-{{- range $field, $value := . }}{{ if not (kindIs "invalid" $value) }}{{ $_ := set $fields $field $value }}{{ end }}{{ end }}
+{{- range $field, $value := . | default dict }}{{ if not (kindIs "invalid" $value) }}{{ $_ := set $fields $field $value }}{{ end }}{{ end }}
 {{- end -}}
 securityContext: {{ toJson $fields }}
 {{- end }}

@@ -67,7 +67,7 @@
 {{- $v := .Values -}}
 {{- if and $v.consumer.keda.enabled (not $v.consumer.keda.triggerAuthentication) (not $v.kafka.enabled) }}
 {{- $callback := "ORDERS_KAFKA__TOKEN_CALLBACK" }}
-{{- $hasTokens := or (eq $v.kafka.sasl.mechanism "OAUTHBEARER") (get $v.settings $callback) }}
+{{- $hasTokens := or (eq $v.kafka.sasl.mechanism "OAUTHBEARER") (get ($v.settings | default dict) $callback) }}
 {{- range $v.extraEnv }}{{ if eq .name $callback }}{{ $hasTokens = true }}{{ end }}{{ end }}
 {{- if $hasTokens }}
 {{- fail (printf "consumer.keda cannot log in to Kafka with the tokens of %s: set consumer.keda.triggerAuthentication" $callback) }}
@@ -132,7 +132,7 @@
 {{- $v := .Values -}}
 {{- $limit := include "orders.quantity" (list "api.resources.limits.memory" $v.api.resources.limits.memory) | float64 }}
 {{- /* 64Mi of the 200Mi are for slow clients (ORDERS_HTTP__MAX_BUFFERED_BYTES). */}}
-{{- $buffered := get $v.settings "ORDERS_HTTP__MAX_BUFFERED_BYTES" | default "64MiB" | toString | nospace | trimSuffix "B" }}
+{{- $buffered := get ($v.settings | default dict) "ORDERS_HTTP__MAX_BUFFERED_BYTES" | default "64MiB" | toString | nospace | trimSuffix "B" }}
 {{- $more := subf (include "orders.quantity" (list "settings.ORDERS_HTTP__MAX_BUFFERED_BYTES" $buffered) | float64) 67108864 }}
 {{- $needed := addf (mulf (float64 $v.cache.maxBytes) 1.4) 209715200 (maxf $more 0) }}
 {{- if lt $limit $needed }}
@@ -180,7 +180,7 @@
 {{- range $name := list "podLabels" "podAnnotations" }}{{ $_ := set $maps (printf "%s.%s" $group $name) (get (get $v $group) $name) }}{{ end }}
 {{- end }}
 {{- range $path, $labels := merge $maps (dict "metrics.serviceMonitor.additionalLabels" $metrics.serviceMonitor.additionalLabels "metrics.prometheusRule.additionalLabels" $metrics.prometheusRule.additionalLabels "metrics.dashboards.additionalLabels" $metrics.dashboards.additionalLabels) }}
-{{- range $name, $_ := $labels }}
+{{- range $name, $_ := $labels | default dict }}
 {{- if regexMatch "^(app[.]kubernetes[.]io/(name|instance|component|version|part-of|managed-by)|helm[.]sh/chart|grafana_dashboard|checksum/(settings|passwords|scripts)|orders/metrics|helm[.]sh/hook(-[a-z-]+)?)$" $name }}{{ fail (printf "%s: %s is set by the chart" $path $name) }}{{ end }}
 {{- end }}
 {{- end }}
@@ -286,7 +286,7 @@
 {{- if and $hasUser (not $isElsewhere) (not (hasPrefix "SASL" $kafka.securityProtocol)) }}
 {{- fail "kafka.sasl has no effect without SASL: set kafka.securityProtocol to SASL_SSL" }}
 {{- end }}
-{{- $hasToken := and (eq $sasl.mechanism "OAUTHBEARER") (get .Values.settings "ORDERS_KAFKA__TOKEN_CALLBACK") }}
+{{- $hasToken := and (eq $sasl.mechanism "OAUTHBEARER") (get (.Values.settings | default dict) "ORDERS_KAFKA__TOKEN_CALLBACK") }}
 {{- if and (hasPrefix "SASL" $kafka.securityProtocol) (not $kafka.existingSecret) (not $hasToken) (not (and $sasl.mechanism $sasl.username $sasl.passwordSecret)) }}
 {{- fail (printf "kafka.sasl.mechanism, kafka.sasl.username and kafka.sasl.passwordSecret are required if kafka.securityProtocol is %s, unless kafka.existingSecret sets them, or kafka.sasl.mechanism is OAUTHBEARER with settings.ORDERS_KAFKA__TOKEN_CALLBACK" $kafka.securityProtocol) }}
 {{- end }}
@@ -294,7 +294,7 @@
 {{- if and $postgresql.enabled (or $isVerified (eq $postgresql.tls.mode "require") $postgresql.tls.caSecret $postgresql.tls.clientSecret) }}
 {{- fail "postgresql.tls requires a server outside the chart, because the in-chart server has no TLS: set postgresql.enabled=false" }}
 {{- end }}
-{{- $isNamed := hasKey .Values.settings "PGSSLROOTCERT" -}}
+{{- $isNamed := hasKey (.Values.settings | default dict) "PGSSLROOTCERT" -}}
 {{- range .Values.extraEnv }}{{ if eq .name "PGSSLROOTCERT" }}{{ $isNamed = true }}{{ end }}{{ end -}}
 {{- if and $isVerified (not $postgresql.tls.caSecret) (not $isNamed) }}
 {{- fail (printf "postgresql.tls.caSecret is required if postgresql.tls.mode is %s, or settings.PGSSLROOTCERT, such as the image's /etc/ssl/certs/ca-certificates.crt" $postgresql.tls.mode) }}

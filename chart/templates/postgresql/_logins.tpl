@@ -24,7 +24,7 @@ values, so that all templates get the same one. */}}
 
 {{- /* Not empty if a function returns the passwords of PostgreSQL. */}}
 {{- define "orders.hasTokenCallback" -}}
-{{- if .Values.settings.ORDERS_POSTGRES__TOKEN_CALLBACK }}true{{ end }}
+{{- if get (.Values.settings | default dict) "ORDERS_POSTGRES__TOKEN_CALLBACK" }}true{{ end }}
 {{- end }}
 
 {{- /* User and password of a login, for a container of Orders. (root; migrate, write or read) */}}
