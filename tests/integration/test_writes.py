@@ -372,6 +372,14 @@ def test_a_full_batch_is_notified_in_a_few_payloads(
     assert len(notifications) == 10
 
 
+def test_readers_are_notified_although_only_the_writer_quotes_all_identifiers(
+    database: str, received: Callable[[], list[Notification]]
+) -> None:
+    with writing(f"{database}?options=-cquote_all_identifiers%3Don") as quoting:
+        quoting.store([versioned(1, order_uid="new")])
+    assert uids_of(received()) == [(["new"], [])]
+
+
 def test_a_rejected_batch_is_not_notified(
     writer: PostgresOrderStore, admin: psycopg.Connection, received: Callable[[], list[Notification]]
 ) -> None:
