@@ -26,7 +26,7 @@ _PHRASES: Final = (
     (r"No such file or directory", "no such socket"),
     (r"timeout expired|timed out", "timed out"),
     (r"No route to host|Network is unreachable", "no route to host"),
-    (r"starting up", "the server is starting up"),
+    (r"starting up|not yet accepting connections|in recovery mode", "the server is starting up"),
     (r"shutting down", "the server is shutting down"),
     (r"root certificate file", "TLS handshake failed: cannot read the CA certificate (sslrootcert)"),
     (
@@ -46,7 +46,7 @@ _PHRASES: Final = (
     (r"not permitted to log in", "authentication failed: the role has no LOGIN"),
     (r"unsupported startup parameter", "the pooler rejects the connection string's options"),
     (r"permission denied", "permission denied: see roles.sql"),
-    (r"too many clients|remaining connection slots", "too many connections"),
+    (r"too many (clients|connections)|remaining connection slots", "too many connections"),
     (r"database .* does not exist", "the database does not exist"),
     (r"role .* does not exist", "the role does not exist"),
     (r"server closed the connection|Connection reset", "the server closed the connection"),
