@@ -217,6 +217,11 @@ def test_clock_skew_is_reported(healthy: Settings, results: Results, monkeypatch
     assert "differs from the local clock" in results.of(healthy, code=1)["clocks"]
 
 
+def test_the_clocks_are_compared_with_any_style_of_dates(database: str) -> None:
+    dsn = f"{database}?options=-cdatestyle%3DGerman"
+    assert "differs from the local clock" in postgres_checks.clock_skew(PostgresSettings(dsn=dsn))
+
+
 def test_an_unknown_librdkafka_property_is_reported(healthy: Settings, results: Results) -> None:
     kafka = healthy.kafka.model_copy(update={"properties": {"no.such.thing": 1}})
     assert (

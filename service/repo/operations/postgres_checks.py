@@ -14,9 +14,11 @@ from psycopg.rows import TupleRow
 
 from service.errors import CheckFailed
 from service.pkg.network import resolution_problem
+from service.pkg.timestamps import from_microseconds
 from service.repo.connection import SERVER, is_pooled, require_utf8
 from service.repo.connection_errors import describe_with_address
 from service.repo.conninfo import conninfo_of
+from service.repo.document import microseconds
 from service.repo.schema.migrate import head_number, schema_number
 from service.repo.schema.missing_columns import missing_columns
 from service.repo.schema.rights import READING, WRITING, denied
@@ -28,8 +30,8 @@ if TYPE_CHECKING:
 MAX_CLOCK_SKEW_SECONDS: Final = 5.0
 """A larger skew breaks the comparison of versions and the check of `date_created`."""
 
-CLOCK: Final = "SELECT clock_timestamp()"
-"""The time of the statement, not of the transaction."""
+CLOCK: Final = f"SELECT {microseconds('clock_timestamp()')}"
+"""The time of the statement, not of the transaction. A number, because psycopg cannot parse every `DateStyle`."""
 
 
 def host_names(postgres: "PostgresSettings") -> str:
@@ -80,7 +82,7 @@ def clock_skew(postgres: "PostgresSettings") -> str:
         row = connection.execute(CLOCK).fetchone()
         after = datetime.now(UTC)
     assert row is not None  # noqa: S101 - for the type checker
-    skew = (row[0] - (before + (after - before) / 2)).total_seconds()
+    skew = (from_microseconds(row[0]) - (before + (after - before) / 2)).total_seconds()
     if abs(skew) > MAX_CLOCK_SKEW_SECONDS:
         raise CheckFailed(f"PostgreSQL's clock differs from the local clock by {skew:+.1f} s")
     return f"PostgreSQL's clock differs from the local clock by {skew:+.3f} s"
