@@ -6,7 +6,7 @@ from typing import Final
 from msgspec import DecodeError, ValidationError
 from msgspec.json import Decoder, encode
 
-from service.entities.version import Version
+from service.entities.version import RecordCoordinates
 from service.repo.document import rfc3339_expression
 from service.repo.scope import CHANNEL
 from service.usecases.ports.reads import Notification
@@ -22,24 +22,31 @@ FROM {_PAYLOADS}"""
 """NOTIFY, with the transaction's `orders.stored_at`."""
 _ENVELOPE_BYTES: Final = len('{"stored_at":"","changed":[],"versions":[]}') + len("294276-12-31T23:59:59.999999Z")
 _SEPARATOR_BYTES: Final = 3
-NO_VERSIONS: Final[Mapping[str, Version]] = {}
+_TOPIC_BYTES: Final = len(',"topic":""')
+_VERSION_NUMBERS: Final = 3
+NO_SOURCES: Final[Mapping[str, RecordCoordinates]] = {}
 
 _decoder: Final = Decoder(Notification)
 
 
 def payloads(
-    new: Sequence[str], changed: Sequence[str], versions: Mapping[str, Version] = NO_VERSIONS
+    new: Sequence[str], changed: Sequence[str], sources: Mapping[str, RecordCoordinates] = NO_SOURCES
 ) -> Iterator[str]:
-    """Yield as few payloads as possible. `versions` has the version of every order, or is empty."""
+    """Yield as few payloads as possible, each of one topic. `sources` has the record of every order, or is empty."""
+    version_bytes = _max_bytes(sources)
     for field, uids in (("new", new), ("changed", changed)):
-        for chunk in _chunks(uids, _max_bytes(versions)):
-            members = {"versions": [versions[uid] for uid in chunk]} if versions else {}
-            yield encode({field: chunk, **members}).decode()
+        for topic, uids_of_topic in _by_topic(uids, sources).items():
+            room = MAX_PAYLOAD_BYTES - _ENVELOPE_BYTES - _TOPIC_BYTES - len(topic)
+            for chunk in _chunks(uids_of_topic, version_bytes, room):
+                members = {"topic": topic, "versions": [sources[uid].version for uid in chunk]} if sources else {}
+                yield encode({field: chunk, **members}).decode()
 
 
-def payload_lines(new: Sequence[str], changed: Sequence[str], versions: Mapping[str, Version] = NO_VERSIONS) -> str:
+def payload_lines(
+    new: Sequence[str], changed: Sequence[str], sources: Mapping[str, RecordCoordinates] = NO_SOURCES
+) -> str:
     """Return the payloads as lines of one text: psycopg would escape each quote of an array of texts in Python code."""
-    return "\n".join(payloads(new, changed, versions))
+    return "\n".join(payloads(new, changed, sources))
 
 
 def parse(payload: str) -> Notification | None:
@@ -50,20 +57,31 @@ def parse(payload: str) -> Notification | None:
         return None
 
 
-def _max_bytes(versions: Mapping[str, Version]) -> int:
+def _by_topic(uids: Sequence[str], sources: Mapping[str, RecordCoordinates]) -> Mapping[str, Sequence[str]]:
+    topics = {source.topic for source in sources.values()}
+    if len(topics) <= 1:
+        return dict.fromkeys(topics or {""}, uids)
+    grouped: dict[str, list[str]] = {}
+    for uid in uids:
+        grouped.setdefault(sources[uid].topic, []).append(uid)
+    return grouped
+
+
+def _max_bytes(sources: Mapping[str, RecordCoordinates]) -> int:
     """Return an upper bound of the size of a version in a payload: the size of a version of its greatest numbers."""
-    return len(encode([*map(max, zip(*versions.values(), strict=True))])) + 1 if versions else 0
+    columns = [*zip(*sources.values(), strict=True)][:_VERSION_NUMBERS]
+    return len(encode([*map(max, columns)])) + 1 if sources else 0
 
 
-def _chunks(uids: Sequence[str], version_bytes: int) -> Iterator[list[str]]:
-    """Uids are ASCII, so characters are bytes."""
+def _chunks(uids: Sequence[str], version_bytes: int, max_bytes: int) -> Iterator[list[str]]:
+    """Uids and topics are ASCII, so characters are bytes."""
     chunk: list[str] = []
-    room = MAX_PAYLOAD_BYTES - _ENVELOPE_BYTES
+    room = max_bytes
     for uid in uids:
         cost = len(uid) + _SEPARATOR_BYTES + version_bytes
         if cost > room:
             yield chunk
-            chunk, room = [], MAX_PAYLOAD_BYTES - _ENVELOPE_BYTES
+            chunk, room = [], max_bytes
         chunk.append(uid)
         room -= cost
     if chunk:

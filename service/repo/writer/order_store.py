@@ -184,7 +184,7 @@ def _sorted(orders: dict[str, VersionedOrder]) -> dict[str, VersionedOrder]:
 
 
 def _notify(cursor: Cursor, plan: WritePlan) -> None:
-    new = {versioned.order.order_uid: versioned.source.version for versioned in plan.new}
-    changed = {update.new.order.order_uid: update.new.source.version for update in plan.replaced}
+    new = {versioned.order.order_uid: versioned.source for versioned in plan.new}
+    changed = {update.new.order.order_uid: update.new.source for update in plan.replaced}
     if lines := payload_lines([*new], [*changed], new | changed):
         cursor.execute(NOTIFY_STORED, [lines])

@@ -8,7 +8,7 @@ from typing import Annotated, NamedTuple, Protocol
 from msgspec import Meta, Struct
 
 from service.entities.order import OrderUid
-from service.entities.version import MAX_TIMESTAMP_MS, RecordCoordinates
+from service.entities.version import MAX_TIMESTAMP_MS, MAX_TOPIC_LENGTH, RecordCoordinates
 from service.errors import StorageUnavailable
 
 
@@ -118,19 +118,21 @@ class OrderReader(Protocol):
 
 StoredAt = Annotated[str, Meta(pattern=r"^[0-9]{4,6}-[0-9]{2}-[0-9]{2}T[0-9:]{8}(\.[0-9]{1,6})?Z\Z")]
 """The time in UTC, as in summaries."""
+_Topic = Annotated[str, Meta(pattern=rf"^[A-Za-z0-9._-]{{1,{MAX_TOPIC_LENGTH}}}\Z")]
 _Version = tuple[Annotated[int, Meta(ge=0, le=MAX_TIMESTAMP_MS)], int, int]
 
 
 class Notification(Struct, frozen=True):
     """The orders that one transaction inserted, and those that it changed.
 
-    `versions` belong to the orders of `new`, then of `changed`. A transaction that deletes orders has no versions and
-    no `stored_at`.
+    `versions` belong to the orders of `new`, then of `changed`, and their records to `topic`. A transaction that
+    deletes orders has no versions, no topic and no `stored_at`.
     """
 
     new: list[OrderUid] = []
     changed: list[OrderUid] = []
     stored_at: StoredAt | None = None
+    topic: _Topic | None = None
     versions: list[_Version] = []
 
     def __post_init__(self) -> None:

@@ -1,9 +1,11 @@
 """Notifications fit into PostgreSQL's limit, lose no uid, and ignore what others send."""
 
+from collections.abc import Iterable
+
 import pytest
 from msgspec.json import decode
 
-from service.entities.version import MAX_TIMESTAMP_MS
+from service.entities.version import MAX_TIMESTAMP_MS, MAX_TOPIC_LENGTH, RecordCoordinates
 from service.repo.notifications import MAX_PAYLOAD_BYTES, parse, payload_lines, payloads
 from service.usecases.ports.reads import Notification
 
@@ -35,13 +37,39 @@ def test_payloads_of_many_orders_are_complete_within_the_limit_and_nearly_full(l
 
 @pytest.mark.parametrize("offset", [0, 12_345_678, 2**63 - 1])
 def test_versions_fit_into_the_payloads_of_their_orders(offset: int) -> None:
-    versions = {f"order-{number}": (1_637_907_739_000 + number, number % 3, offset) for number in range(2_000)}
-    longest = {"longest": (MAX_TIMESTAMP_MS, 2**31 - 1, 2**63 - 1)}
-    found = [*payloads([*versions], [*longest], versions | longest)]
+    topic = "t" * MAX_TOPIC_LENGTH
+    sources = {
+        f"order-{number}": RecordCoordinates(1_637_907_739_000 + number, number % 3, offset, topic)
+        for number in range(2_000)
+    }
+    longest = {"longest": RecordCoordinates(MAX_TIMESTAMP_MS, 2**31 - 1, 2**63 - 1, topic)}
+    found = [*payloads([*sources], [*longest], sources | longest)]
     assert max(map(len, found)) + ADDED_BYTES <= MAX_PAYLOAD_BYTES
+    assert received(found) == sources | longest
+
+
+def received(found: Iterable[str]) -> dict[str, RecordCoordinates]:
+    """Return the orders of payloads with their records."""
     parsed = [each for each in map(parse, found) if each]
-    received = [pair for each in parsed for pair in zip(each.new + each.changed, each.versions, strict=True)]
-    assert received == [*(versions | longest).items()]
+    return {
+        uid: RecordCoordinates(*version, each.topic or "")
+        for each in parsed
+        for uid, version in zip(each.new + each.changed, each.versions, strict=True)
+    }
+
+
+def test_orders_of_several_topics_have_payloads_of_their_own() -> None:
+    sources = {
+        uid: RecordCoordinates(number, 0, number, topic)
+        for number, (uid, topic) in enumerate([("a", "eu"), ("b", "us"), ("c", "eu"), ("d", "us")])
+    }
+    found = [*payloads(["a", "b", "c"], ["d"], sources)]
+    assert [(each.topic, each.new, each.changed) for each in map(parse, found) if each] == [
+        ("eu", ["a", "c"], []),
+        ("us", ["b"], []),
+        ("us", [], ["d"]),
+    ]
+    assert received(found) == sources
 
 
 def test_each_payload_is_one_line() -> None:
@@ -55,6 +83,8 @@ def test_each_payload_is_one_line() -> None:
         *("", "hello", "[]", '{"new": "a"}', '{"new": [1]}', '{"new": ["a b"]}', '{"changed": ["a b"]}', "{"),
         '{"new": ["a"], "versions": [[1, 2, 3], [1, 2, 3]]}',
         '{"new": ["a"], "versions": [[-1, 2, 3]]}',
+        '{"new": ["a"], "topic": "a\\"b", "versions": [[1, 2, 3]]}',
+        '{"new": ["a"], "topic": "", "versions": [[1, 2, 3]]}',
         '{"stored_at": "2026-11-29T10:00:00Z\\n"}',
     ],
 )

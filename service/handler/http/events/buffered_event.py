@@ -33,9 +33,10 @@ def order_data(notification: Notification, at: datetime) -> Iterator[tuple[str, 
     kinds = [*repeat("stored", len(notification.new)), *repeat("replaced", len(notification.changed))]
     uids = notification.new + notification.changed
     stored_at = f'"{notification.stored_at}"' if notification.stored_at else "null"
+    topic = f'"{notification.topic}"' if notification.topic else "null"
     times = f'"at":"{rfc3339(at)}","stored_at":{stored_at}'
     for kind, uid, version in zip(kinds, uids, notification.versions or repeat(None), strict=False):
-        yield kind, uid, f'{{"order_uid":"{uid}",{times},"version":{_version(version)}}}'
+        yield kind, uid, f'{{"order_uid":"{uid}",{times},"version":{_version(topic, version)}}}'
 
 
 def reset_data(at: datetime, since: datetime | None = None) -> str:
@@ -43,11 +44,12 @@ def reset_data(at: datetime, since: datetime | None = None) -> str:
     return f'{{"at":"{rfc3339(at)}"{since_member}}}'
 
 
-def _version(version: Version | None) -> str:
+def _version(topic: str, version: Version | None) -> str:
     if version is None:
         return "null"
     timestamp_ms, partition, offset = version
-    return f'{{"partition":{partition},"offset":{offset},"timestamp":"{_time_text(timestamp_ms)}"}}'
+    time = _time_text(timestamp_ms)
+    return f'{{"topic":{topic},"partition":{partition},"offset":{offset},"timestamp":"{time}"}}'
 
 
 @lru_cache(1_024)

@@ -23,8 +23,9 @@ Include = Annotated[
 
 
 class EventVersion(Struct, frozen=True, kw_only=True):
-    """What decides which of two documents of an order is newer: the timestamp, partition and offset of its record."""
+    """What decides which of two documents of an order is newer: timestamp, topic, partition, offset of its record."""
 
+    topic: Annotated[str | None, Meta(description="Null if an earlier release stored the order.")]
     partition: int
     offset: int
     timestamp: Timestamp
@@ -80,7 +81,9 @@ _EXAMPLE_DATA: Final = EventData(
     order_uid=ORDER.order_uid,
     at=_STORED_AT,
     stored_at=_STORED_AT,
-    version=EventVersion(partition=2, offset=1_041, timestamp=datetime(2021, 11, 26, 6, 22, 19, tzinfo=UTC)),
+    version=EventVersion(
+        topic="orders", partition=2, offset=1_041, timestamp=datetime(2021, 11, 26, 6, 22, 19, tzinfo=UTC)
+    ),
 )
 _EXAMPLE: Final = Event(id="5f0c2d1a-1", event="stored", data=msgspec.json.encode(_EXAMPLE_DATA).decode())
 DESCRIPTION: Final = (
