@@ -52,7 +52,7 @@ HOSTILE = InMemoryApi()
 )
 def test_no_request_adds_a_series(method: str, path: list[str]) -> None:
     HOSTILE.client.request(method, "http://testserver/" + "/".join(path))
-    handlers = {"none", "/", "/orders", "/orders/{order_uid}", "/stats", "/assets"}
+    handlers = {"none", "/", "/orders", "/orders/{order_uid}", "/stats", "/assets/{path:path}"}
     series = [sample for family in HOSTILE.metrics.registry.collect() for sample in family.samples]
     assert {each.labels["handler"] for each in series if "handler" in each.labels} <= handlers
     assert {each.labels["method"] for each in series if "method" in each.labels} <= {*METHODS, "other"}

@@ -7,7 +7,7 @@ from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Mount, Route
+from starlette.routing import BaseRoute, Route
 from starlette.staticfiles import StaticFiles
 
 HTML: Final = "text/html; charset=utf-8"
@@ -35,8 +35,7 @@ def routes(page: Path) -> list[BaseRoute]:
     files = [_route(path, resources.files(package) / name, kind) for path, (package, name, kind) in FILES.items()]
     if not page.is_dir():
         return [_route("/", resources.files(_STATIC) / "unbuilt.html", HTML), *files]
-    assets = Mount("/assets", _Assets(directory=page / "assets"))
-    return [_route("/", page / "index.html", HTML), assets, *files]
+    return [_route("/", page / "index.html", HTML), _assets_route(page / "assets"), *files]
 
 
 def _route(path: str, source: Traversable, media_type: str) -> Route:
@@ -48,6 +47,16 @@ def _route(path: str, source: Traversable, media_type: str) -> Route:
         return Response(content[0], headers={"cache-control": "no-cache"}, media_type=media_type)
 
     return Route(path, file, methods=["GET"], include_in_schema=False)
+
+
+def _assets_route(folder: Path) -> Route:
+    """Return a route and not a Mount, which would hide its methods from the Allow header."""
+    assets = _Assets(directory=folder)
+
+    async def asset(request: Request) -> Response:
+        return await assets.get_response(request.path_params["path"], request.scope)
+
+    return Route("/assets/{path:path}", asset, methods=["GET"], include_in_schema=False)
 
 
 class _Assets(StaticFiles):

@@ -8,6 +8,7 @@ import pytest
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
+from service.handler.http.responses.problems import EXCEPTION_HANDLERS
 from service.handler.http.routes import page
 
 SCRIPT = b"// what a visitor gets\n" * 100
@@ -34,6 +35,13 @@ def test_the_start_page_is_revalidated_and_assets_are_cached_forever(client: Tes
     assert start.headers["content-type"] == "text/html; charset=utf-8"
     assert (asset.content, asset.headers["cache-control"]) == (SCRIPT, "public, max-age=31536000, immutable")
     assert asset.headers["content-type"] == "text/javascript; charset=utf-8"
+
+
+@pytest.mark.usefixtures("client")
+def test_the_allow_header_has_the_methods_of_an_asset(folder: Path) -> None:
+    app = Starlette(routes=page.routes(folder), exception_handlers=dict(EXCEPTION_HANDLERS))
+    response = TestClient(app).options("/assets/index-abc.js")
+    assert (response.status_code, response.headers["allow"]) == (204, "GET, HEAD, OPTIONS")
 
 
 @pytest.mark.parametrize("path", ["other.js", "../secret.js", "%2e%2e/secret.js", "..%2fsecret.js", "", "/etc/passwd"])
