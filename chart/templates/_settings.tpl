@@ -1,6 +1,8 @@
 {{- /* All settings that are not secrets, as a map. */}}
 {{- define "orders.settings" -}}
-{{- $database := printf "postgresql://%s:%v/%s" (include "orders.databaseHost" .) .Values.postgresql.port (urlquery .Values.postgresql.database | replace "+" "%20") -}}
+{{- /* Each of several hosts needs the port: libpq takes 5432 for a host without one. */}}
+{{- $servers := include "orders.databaseHost" . | replace "," (printf ":%v," .Values.postgresql.port) -}}
+{{- $database := printf "postgresql://%s:%v/%s" $servers .Values.postgresql.port (urlquery .Values.postgresql.database | replace "+" "%20") -}}
 {{- $settings := dict
   "ORDERS_KAFKA__BOOTSTRAP_SERVERS" (include "orders.bootstrapServers" .)
   "ORDERS_KAFKA__TOPIC" .Values.kafka.topic
