@@ -83,7 +83,7 @@ class Sample:
         return builders[kind](path, schema) if kind in builders else (kind == "boolean" or None)
 
     def _array(self, path: str, schema: dict[str, Any]) -> list[Any] | None:
-        item = self._of(schema["items"], f"{path}[]")
+        item = self._of(schema.get("items", {}), f"{path}[]")  # alternatives of items: keep the default
         return None if item is None else [item]
 
     def _object(self, path: str, schema: dict[str, Any]) -> dict[str, Any]:
