@@ -67,6 +67,16 @@ def description(dead_letter: DeadLetterRecord) -> Iterator[str]:
         yield f"{printable(name)}: {printable(value)}"
 
 
+def print_value(value: bytes) -> None:
+    """Write the value byte for byte; on a terminal as text, with what could control the terminal replaced."""
+    if sys.stdout.isatty():
+        for line in value.split(b"\n"):
+            echo(printable(line.expandtabs()))
+    else:
+        sys.stdout.buffer.write(value)
+        sys.stdout.buffer.flush()
+
+
 def _print_each(dead_letters: Iterator[Excerpt], limit: int, line: Callable[[Excerpt], str]) -> tuple[int, str]:
     """Return the number of printed ones, and a remark if there are more."""
     shown = 0

@@ -37,7 +37,9 @@ def _add_show(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("offset", type=non_negative_int, metavar="OFFSET", help="offset in that partition")
     parser.add_argument(
-        "--value", action="store_true", help="print only the value, byte for byte; it may contain personal data"
+        "--value",
+        action="store_true",
+        help="print only the value, byte for byte unless to a terminal; it may contain personal data",
     )
     _add_json(parser)
 

@@ -1,7 +1,6 @@
 """`orders dlq list|show|replay`: inspects the dead-letter topic and replays dead letters."""
 
 import argparse
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from getpass import getuser
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from confluent_kafka import Consumer
 
 from service.app.commands.connections.kafka_clients import admin_client, connected_consumer, dead_letter_topic, producer
-from service.app.commands.dead_letter_text import description, json_line, print_json_lines, print_table
+from service.app.commands.dead_letter_text import description, json_line, print_json_lines, print_table, print_value
 from service.app.commands.dlq.arguments import add_arguments
 from service.app.commands.dlq.editor import edit_named
 from service.app.commands.dlq.replay_report import ReplayReport
@@ -77,8 +76,7 @@ def _show(args: argparse.Namespace, kafka: "KafkaSettings", stop: ShutdownEvent)
     if args.json:
         echo(json_line(whole_view(dead_letter), with_value=args.value))
     elif args.value:
-        sys.stdout.buffer.write(dead_letter.value or b"")
-        sys.stdout.buffer.flush()
+        print_value(dead_letter.value or b"")
     else:
         echo("\n".join(description(dead_letter)))
 

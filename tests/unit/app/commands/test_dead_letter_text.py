@@ -1,6 +1,7 @@
 """Dead letters in the terminal: their coordinates and headers, but not their values."""
 
 import json
+import sys
 from base64 import b64decode
 from collections.abc import Iterable, Iterator
 
@@ -11,6 +12,7 @@ from service.app.commands.dead_letter_text import (
     json_line,
     print_json_lines,
     print_table,
+    print_value,
     table_by_order,
 )
 from service.entities.dead_letter_headers import Header
@@ -104,3 +106,20 @@ def test_a_description_has_the_headers_and_the_size_of_the_value() -> None:
 def test_a_description_says_that_the_value_is_a_stub() -> None:
     lines = [*description(dead_letter(1, **{Header.STUB: b""}))]
     assert lines[1] == "size: 5 bytes, a stub: the original was too large"
+
+
+VALUE = b'{\n\t"a": "\x1b]52;c;cm0=\x07\xff\xc2\x9b\xe2\x80\xae"}'
+"""An escape sequence that writes to the clipboard, a byte that is not UTF-8, a C1 control, and right-to-left text."""
+
+
+def test_a_value_is_written_byte_for_byte_to_a_file(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    print_value(VALUE)
+    assert capfdbinary.readouterr().out == VALUE
+
+
+def test_a_value_cannot_control_the_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    print_value(VALUE)
+    assert capsys.readouterr().out == '{\n        "a": "\ufffd]52;c;cm0=\ufffd\ufffd\ufffd\ufffd"}\n'
