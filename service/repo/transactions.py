@@ -27,9 +27,18 @@ WHERE datname = current_database() AND usename = current_user AND application_na
 NO_TRANSACTION_TIMEOUT: Final = "SELECT set_config(name, '0', true) FROM pg_settings WHERE name = 'transaction_timeout'"
 """For changes of the schema: since PostgreSQL 17, operators can limit how long other transactions take."""
 
+_WAIT_FOR_STANDBYS: Final = "SyncRepWaitForLSN"
+"""PostgreSQL's function that waits for synchronous standbys: the source of its warning that the wait was canceled."""
+
 TransactionEnd = Literal["COMMIT", "ROLLBACK"]
 
 _ROLLBACK_POSSIBLE: Final = (TransactionStatus.IDLE, TransactionStatus.INTRANS, TransactionStatus.INERROR)
+
+
+class _CommitNotReplicated(psycopg.OperationalError):
+    """The commit is complete on the primary, but someone canceled the wait for its synchronous standbys."""
+
+    sqlstate = "01000"
 
 
 class Transactions:
@@ -46,6 +55,8 @@ class Transactions:
         self._accept = accept
         self._end = end
         self._connection: BoundedConnection | None = None
+        self._is_replicated = True
+        """Whether the running transaction's commit has not been reported as missing on a synchronous standby."""
 
     @contextlib.contextmanager
     def begin(self, first: str = "") -> Iterator[BoundedConnection]:
@@ -58,7 +69,7 @@ class Transactions:
         try:
             connection.execute(f"{self._settings.begin}; {first}")
             yield connection
-            connection.execute(self._end)
+            self._finish(connection)
         except BaseException as error:
             if isinstance(error, psycopg.Error) and error.sqlstate in PREPARED_STATEMENT_ERRORS:
                 self._settings = replace(self._settings, prepared_statements=False)
@@ -78,6 +89,16 @@ class Transactions:
             self._connection.close()
             self._connection = None
 
+    def _finish(self, connection: BoundedConnection) -> None:
+        self._is_replicated = True
+        connection.execute(self._end)
+        if not self._is_replicated:
+            raise _CommitNotReplicated
+
+    def _on_notice(self, diagnostic: psycopg.errors.Diagnostic) -> None:
+        if diagnostic.source_function == _WAIT_FOR_STANDBYS:
+            self._is_replicated = False
+
     def _open(self) -> BoundedConnection:
         if self._connection is None:
             self._connection = self._connect()
@@ -88,6 +109,7 @@ class Transactions:
         connection = self._accept(BoundedConnection.connect(conninfo, **self._settings.parameters))
         connection.call_timeout = self._settings.statement_timeout + GRACE_SECONDS
         connection.add_notify_handler(ignore_notify)
+        connection.add_notice_handler(self._on_notice)
         if self._settings.prepared_statements is None:
             ((backend_pid,),) = connection.execute(BACKEND_PID).fetchall()
             if is_pooled(connection, backend_pid):

@@ -57,6 +57,7 @@ _COPY_CONTEXT: Final = re.compile(
 
 _WRONG_CONNECTION: Final = "a pooler switched to a connection with other prepared statements"
 PROBLEMS: Final = {
+    "01": "the wait for synchronous replication was canceled: a standby may lack the commit",
     "08": CONNECTION_FAILED,
     "23": "a constraint is violated",
     "23001": "a foreign key of another table still references the row",

@@ -34,6 +34,9 @@ from service.usecases.ports.ingest import StoreCounts
 from service.usecases.retention import KEEP_FOREVER, RetentionPolicy
 
 LOCK_NOT_AVAILABLE: Final = "55P03"
+REQUIRE_STANDBYS: Final = """\
+SELECT pg_logical_emit_message(true, 'orders', '') WHERE current_setting('synchronous_standby_names') <> ''"""
+"""Makes the commit wait for synchronous standbys although it writes no row. Without them it does nothing."""
 MAX_PREPARED_ITEMS: Final = 100
 """Orders with more items are not prepared ahead of the write: two batches of them would take too much memory."""
 _JSON_ESCAPE: Final = b"\\"
@@ -117,6 +120,8 @@ class PostgresOrderStore:
 
     def _write(self, cursor: Cursor, newest: dict[str, VersionedOrder], copies: TableCopies) -> StoreCounts:
         plan = self._plan(cursor, newest)
+        if plan.redelivered:  # an attempt whose answer was lost may have stored them on the primary only
+            cursor.execute(REQUIRE_STANDBYS)
         if updates := plan.unchanged + plan.replaced:
             update_versions(cursor, updates)
         if plan.replaced:

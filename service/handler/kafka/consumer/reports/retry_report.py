@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from service.metrics import ConsumerMetrics
 
 _HINTS: Final = {
+    "01": "if it repeats, find who cancels or terminates the consumer's sessions, and check the synchronous standbys",
     "25006": "point ORDERS_POSTGRES__DSN to the primary",
     "25P03": "if it repeats, give the consumer more CPU: it sent nothing for five seconds",
     "25P04": "if it repeats, raise PostgreSQL's transaction_timeout for the consumer's role",

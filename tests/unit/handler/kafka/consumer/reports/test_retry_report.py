@@ -66,6 +66,7 @@ def test_a_lost_race_is_no_outage(report: RetryReport, metrics: ConsumerMetrics)
 @pytest.mark.parametrize(
     ("error", "word"),
     [
+        (StorageUnavailable("", sqlstate="01000"), "synchronous standbys"),
         (StorageUnavailable("", sqlstate="42501"), "roles.sql"),
         (StorageUnavailable("", sqlstate="53100"), "disk space"),
         (StorageUnavailable("", sqlstate="25006"), "primary"),
