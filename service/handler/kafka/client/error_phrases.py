@@ -11,6 +11,7 @@ _REMEDIES: Final = {
     KafkaError.UNKNOWN_TOPIC_OR_PART: _CREATE_TOPICS,
     error_codes.UNKNOWN_TOPIC: _CREATE_TOPICS,
     KafkaError.TOPIC_AUTHORIZATION_FAILED: "add an ACL for the topic",
+    KafkaError.INVALID_RECORD: "set cleanup.policy=delete: compaction requires keys",
 }
 
 

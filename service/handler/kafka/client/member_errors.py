@@ -21,6 +21,10 @@ _EXPLANATIONS: Final = {
         "stop them, or choose another group"
     ),
     KafkaError.GROUP_AUTHORIZATION_FAILED: "not authorized to read the group ORDERS_KAFKA__GROUP_ID: add an ACL",
+    KafkaError.INVALID_SESSION_TIMEOUT: (
+        "ORDERS_KAFKA__SESSION_TIMEOUT is not between group.min.session.timeout.ms and group.max.session.timeout.ms of "
+        "the broker"
+    ),
     KafkaError.GROUP_MAX_SIZE_REACHED: "the group is full: see group.max.size of the broker",
 }
 

@@ -18,6 +18,10 @@ from service.handler.kafka.client.error_phrases import topic_problem
             KafkaError.TOPIC_AUTHORIZATION_FAILED,
             "topic authorization failed (TOPIC_AUTHORIZATION_FAILED); add an ACL for the topic",
         ),
+        (
+            KafkaError.INVALID_RECORD,
+            "broker failed to validate record (INVALID_RECORD); set cleanup.policy=delete: compaction requires keys",
+        ),
         (KafkaError._MSG_TIMED_OUT, "message timed out (_MSG_TIMED_OUT)"),
     ],
 )
