@@ -15,12 +15,17 @@ T = TypeVar("T", bound=msgspec.Struct)
 BODY_TIMEOUT_SECONDS: Final = 10.0
 """How long a client may take to send the body."""
 _JSON: Final = "application/json"
+_NOT_ENCODED: Final = "identity"
 
 
 async def read_json_body(request: Request, max_bytes: int) -> bytes:
-    """Return the body. Raises Problem if it is not declared as JSON, too large, too slow or incomplete."""
+    """Return the body. Raises Problem if it is not declared as plain JSON, too large, too slow or incomplete."""
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _JSON:
         raise Problem(ProblemType.UNSUPPORTED_MEDIA_TYPE, f"the request body must be {_JSON}")
+    if request.headers.get("content-encoding", _NOT_ENCODED).lower() != _NOT_ENCODED:
+        # RFC 9110, section 12.5.3: the header says that the encoding is the problem
+        headers = {"accept-encoding": _NOT_ENCODED}
+        raise Problem(ProblemType.UNSUPPORTED_MEDIA_TYPE, "the request body must not be compressed", headers=headers)
     try:
         async with asyncio.timeout(BODY_TIMEOUT_SECONDS):
             return await _read(request, max_bytes)

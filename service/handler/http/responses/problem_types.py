@@ -65,8 +65,8 @@ class ProblemType(Enum):
     BODY_TOO_LARGE = (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "Request body too large", "Send a smaller body.")
     UNSUPPORTED_MEDIA_TYPE = (
         HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-        "Request body not declared as JSON",
-        "Send `Content-Type: application/json`.",
+        "Request body not declared as JSON, or compressed",
+        "Send `Content-Type: application/json`, and no `Content-Encoding`.",
     )
     INVALID_REQUEST = (
         HTTPStatus.UNPROCESSABLE_ENTITY,

@@ -35,3 +35,11 @@ def test_a_body_that_does_not_arrive_is_refused(
     with pytest.raises(Problem) as refused:
         asyncio.run(body.read_json_body(request, 100))
     assert (refused.value.kind, refused.value.detail) == (kind, f"the request body {detail}")
+
+
+def test_a_compressed_body_is_refused_unread_with_the_accepted_encoding() -> None:
+    headers = [(b"content-type", b"application/json"), (b"content-encoding", b"gzip")]
+    with pytest.raises(Problem) as refused:
+        asyncio.run(body.read_json_body(Request({"type": "http", "headers": headers}, disconnected), 100))
+    assert refused.value.kind is ProblemType.UNSUPPORTED_MEDIA_TYPE
+    assert refused.value.headers == {"accept-encoding": "identity"}
