@@ -26,6 +26,8 @@ T = TypeVar("T")
 
 
 class Request(Enum):
+    __hash__ = object.__hash__  # that of Enum takes long
+
     COMMIT = "commit"
     COMMITTED = "committed"
     WATERMARKS = "watermarks"

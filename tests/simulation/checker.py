@@ -73,6 +73,7 @@ class Checker:
             assert log is not None
             self._verify_done(log, log.end, dead_letters, f"the end of partition {key[1]}")
         self._verify_versions(dead_letters)
+        self._verify_values()
         self._verify_dead_letters(dead_letters, exactly_once=exactly_once)
 
     def verify_breaker(self, plan: Plan, processes: int) -> None:
@@ -174,6 +175,15 @@ class Checker:
                 stored.source.version not in found or stored.source.version < max(needed, default=(0, 0, 0))
             ):
                 raise Violation(f"{uid} has version {stored.source.version}, not {max(needed)}")
+
+    def _verify_values(self) -> None:
+        """Verify that dead letters have the bytes of their messages, unless these are too large."""
+        for log in self._broker.topics[self._dead_letter_topic].logs:
+            for entry in log.visible():
+                origin = read_origin(entry.payload.headers)
+                item = self._produced[origin.timestamp_ms].item if origin else None
+                if item and item.kind is not Kind.LARGE and entry.payload.value != item.value:
+                    raise Violation(f"the dead letter of {item} has other bytes")
 
     def _verify_dead_letters(self, dead_letters: Counter[int], *, exactly_once: bool) -> None:
         for timestamp, count in dead_letters.items():

@@ -10,13 +10,15 @@ from confluent_kafka import OFFSET_INVALID, KafkaError, KafkaException, Message,
 
 from tests.simulation.broker import Broker, Request
 from tests.simulation.coordinator import Key
-from tests.simulation.positions import Positions
+from tests.simulation.positions import Positions, message
 from tests.simulation.scheduler import Process
 from tests.simulation.violation import Violation
 
 HEARTBEAT_SECONDS: Final = 2.0
 REQUEST_SECONDS: Final = 10.0
 """socket.timeout.ms"""
+FETCH_SECONDS: Final = 0.25
+"""How long the client waits before it looks for new records again."""
 STATISTICS_SECONDS: Final = 5.0
 CLOSE_SECONDS: Final = 5.0
 _METADATA: Final = struct.Struct("=7si")
@@ -49,6 +51,9 @@ class SimulatedConsumer:
         self._commits_in_flight = 0
         self._is_closed = False
         self.is_in_callback = False
+        self.is_fenced = False
+        """Whether it has failed for good, as that of a static member does if another one has the same id."""
+        self._fatal_errors: list[Message] = []
 
     # The group's side
 
@@ -77,7 +82,7 @@ class SimulatedConsumer:
 
     def _heartbeat(self) -> None:
         """Run librdkafka's background thread once: it does not depend on polls."""
-        if self._process.is_killed or self._is_closed:
+        if self._process.is_killed or self._is_closed or self.is_fenced:
             return
         if self._process.suspended_until > self._scheduler.now:
             self._scheduler.call_at(self._process.suspended_until + self._broker.latency(), self._heartbeat)
@@ -87,6 +92,13 @@ class SimulatedConsumer:
             self._keep_membership()
         else:
             self._callbacks.append(lambda: self._properties["error_cb"](KafkaError(KafkaError._TRANSPORT)))
+
+    def fence(self) -> None:
+        """Leave the group, never join again, and return one fatal error in place of a message."""
+        self.is_fenced = True
+        self._fatal_errors.append(message(("", 0), 0, error=KafkaError._FATAL))
+        self._broker.coordinator.leave(self._member, self._scheduler.now)
+        self._lose()
 
     def _keep_membership(self) -> None:
         now, coordinator = self._scheduler.now, self._broker.coordinator
@@ -140,10 +152,11 @@ class SimulatedConsumer:
         while True:
             self._polled_at = self._scheduler.now
             self._serve()
-            messages = self._positions.take(num_messages)
+            errors, self._fatal_errors = self._fatal_errors, []
+            messages = errors or self._positions.take(num_messages)
             if messages or self._scheduler.now >= deadline:
                 return messages
-            self._scheduler.wait(self._has_news, min(deadline - self._scheduler.now, 0.1))
+            self._scheduler.wait(self._has_news, min(deadline - self._scheduler.now, FETCH_SECONDS))
 
     def _has_news(self) -> bool:
         return bool(self._callbacks or self._rebalances)

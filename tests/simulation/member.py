@@ -1,6 +1,6 @@
 """A consumer process: the product's loop, threads and use cases, with simulated clients and a simulated store."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache, partial
 from typing import Any, Final, cast
 
@@ -9,11 +9,13 @@ from prometheus_client import CollectorRegistry
 from service.app.consumer.loop_wiring import GroupClients, LoopWiring
 from service.config.settings import BatchSettings, KafkaSettings, Settings
 from service.entities.dead_letter import DeadLetter
+from service.errors import CommandFailed
 from service.handler.kafka.client import properties
 from service.handler.kafka.client.consumer_group import ConsumerGroup
 from service.handler.kafka.client.topic_id import offsets_to_commit
 from service.handler.kafka.consumer.batch_builder import BatchBuilder
 from service.handler.kafka.consumer.flow_control.state import ConsumerState
+from service.handler.kafka.consumer.formats.message_decoder import MessageDecoder
 from service.handler.kafka.consumer.reports.retry_report import RetryReport
 from service.handler.kafka.dead_letters.encoder import DeadLetterEncoder
 from service.handler.kafka.dead_letters.producer import DeadLetterProducer
@@ -67,6 +69,11 @@ def _metrics() -> ConsumerMetrics:
 
 
 @cache
+def _decoder() -> MessageDecoder:
+    return message_decoder()
+
+
+@cache
 def _settings(max_messages: int) -> Settings:
     return Settings(
         kafka=KAFKA,
@@ -76,8 +83,20 @@ def _settings(max_messages: int) -> Settings:
 
 
 class Member:
-    def __init__(self, number: int, plan: Plan, broker: Broker, database: Database, timeline: Timeline) -> None:
+    """Calls `on_failed` when the process has ended with the only error that may end it, a fatal one of its client."""
+
+    def __init__(
+        self,
+        number: int,
+        plan: Plan,
+        broker: Broker,
+        database: Database,
+        timeline: Timeline,
+        *,
+        on_failed: Callable[[], None],
+    ) -> None:
         self.process = Process(f"member {number}")
+        self._on_failed = on_failed
         self._broker = broker
         self._plan = plan
         self._scheduler = broker.scheduler
@@ -161,7 +180,9 @@ class Member:
             self._timeline.add(f"the process ends: {error!r}")
             if isinstance(error, Violation):
                 raise
-            raise Violation(f"{self.process.name} ended with {error!r}") from error  # no fault should end it
+            if not (isinstance(error, CommandFailed) and self.client.is_fenced):
+                raise Violation(f"{self.process.name} ended with {error!r}") from error
+            self._on_failed()
         finally:
             self.dead_letters.close()
             self.is_finished = True
@@ -170,7 +191,7 @@ class Member:
         metrics = _metrics()
         return LoopWiring(
             clients=GroupClients(group=self._group, connect=cast("Any", self._connect), admin=self._admin),
-            builder=BatchBuilder(message_decoder(), self.store.prepare, metrics),
+            builder=BatchBuilder(_decoder(), self.store.prepare, metrics),
             ingest=Ingest(
                 store=self.store,
                 dead_letters=self,

@@ -104,6 +104,7 @@ class Nemesis:
             FaultKind.MEMBER_KILLED: self._kill,
             FaultKind.MEMBER_STOPPED: self._stop,
             FaultKind.MEMBER_JOINS: lambda _: self._start_member(),
+            FaultKind.MEMBER_FENCED: self._fence,
             FaultKind.TOPIC_RECREATED: self._recreate_topic,
             FaultKind.RECORDS_DELETED: self._delete_records,
             FaultKind.TRANSACTION_STAYS_OPEN: self._open_transaction,
@@ -150,14 +151,19 @@ class Nemesis:
         if member := self._running(fault):
             self._timeline.add(f"{member.process.name} is killed in stage {member.stage.value}")
             self._scheduler.kill(member.process)
-            self._replace()
+            self.start_another()
+
+    def _fence(self, fault: Fault) -> None:
+        if member := self._running(fault):
+            member.client.fence()
 
     def _stop(self, fault: Fault) -> None:
         if member := self._running(fault):
             member.stop.set()
-            self._replace()
+            self.start_another()
 
-    def _replace(self) -> None:
+    def start_another(self) -> None:
+        """Start a member soon, in place of one that has ended."""
         self.ends_at = max(self.ends_at, self._scheduler.now + RESTART_SECONDS)
         self._scheduler.call_later(self._random.random() * RESTART_SECONDS, self._start_member)
 

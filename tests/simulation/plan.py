@@ -34,6 +34,7 @@ class FaultKind(Enum):
     MEMBER_KILLED = "a member is killed"
     MEMBER_STOPPED = "a member is stopped"
     MEMBER_JOINS = "a member joins"
+    MEMBER_FENCED = "a member's client fails for good"
     TOPIC_RECREATED = "the topic is recreated"
     RECORDS_DELETED = "retention deletes records"
     TRANSACTION_STAYS_OPEN = "a producer's transaction stays open"

@@ -32,8 +32,8 @@ RECOVERY_SECONDS: Final = 90.0
 SHUTDOWN_SECONDS: Final = 45.0
 """The chart's grace period."""
 SESSION_SECONDS: Final = 6.0
-WRITE_POLL_SECONDS: Final = 0.02
-"""Instead of 5 ms."""
+POLL_SECONDS: Final = {"WRITE_POLL_SECONDS": 0.03, "IDLE_POLL_SECONDS": 0.5, "PAUSED_POLL_SECONDS": 0.2}
+"""Longer than in production, because most steps are those of polls that find nothing."""
 DELIVERY_TIMEOUT_SECONDS: Final = 15
 """Instead of a minute. Longer than a session."""
 JOIN_SECONDS: Final = 15.0
@@ -67,10 +67,10 @@ def simulate(plan: Plan) -> Result:
 
 
 @contextmanager
-def _shortened() -> Iterator[None]:
-    """Shorten waits, of which most steps would be part: they show nothing that shorter ones do not show."""
+def _fewer_polls() -> Iterator[None]:
+    """Let less happen while nothing changes: fewer polls, and shorter timeouts."""
     with (
-        mock.patch.object(state_actions, "WRITE_POLL_SECONDS", WRITE_POLL_SECONDS),
+        mock.patch.dict(vars(state_actions), POLL_SECONDS),
         mock.patch.object(dead_letter_producer, "_DELIVERY_TIMEOUT_MS", DELIVERY_TIMEOUT_SECONDS * 1_000),
     ):
         yield
@@ -103,6 +103,7 @@ class Simulation:
         self.coordinator.on_commit = self.checker.on_commit
         self.producer = OrderProducer(self.broker, self.checker, TOPIC)
         self.members: list[Member] = []
+        self._is_stopping = False
         self.nemesis = Nemesis(
             faults=plan.faults,
             members=self.members,
@@ -123,7 +124,7 @@ class Simulation:
     def run(self) -> None:
         """Raises Violation and Deadlock."""
         producer = partial(SimulatedProducer, self.broker)
-        with virtual(self.scheduler, {confluent_kafka.Producer: producer}), _shortened():
+        with virtual(self.scheduler, {confluent_kafka.Producer: producer}), _fewer_polls():
             for _ in range(self.plan.members):
                 self._start_member()
             self.scheduler.on_step = self.nemesis.on_step
@@ -137,7 +138,12 @@ class Simulation:
             self._stop_members()
 
     def _start_member(self) -> None:
-        member = Member(len(self.members) + 1, self.plan, self.broker, self.database, self.timeline)
+        if self._is_stopping:
+            return
+        number = len(self.members) + 1
+        member = Member(
+            number, self.plan, self.broker, self.database, self.timeline, on_failed=self.nemesis.start_another
+        )
         self.members.append(member)
         member.start()
 
@@ -172,6 +178,7 @@ class Simulation:
         self.broker.stop(SHUTDOWN_SECONDS)
 
     def _stop_members(self) -> None:
+        self._is_stopping = True
         for member in self.members:
             member.stop.set()
         if not self.scheduler.wait(lambda: not any(each.is_running for each in self.members), SHUTDOWN_SECONDS):

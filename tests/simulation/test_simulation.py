@@ -9,9 +9,9 @@ from tests.simulation.plan import Fault, FaultKind, Plan, plan_of
 from tests.simulation.shrink import report, shrink
 from tests.simulation.simulation import Result, simulate
 
-SEEDS = 250
+SEEDS = 600
 """As many as take half a minute."""
-SEEDS_OF_A_TEST = 25
+SEEDS_OF_A_TEST = 50
 REGRESSIONS = [
     int(line.split()[0])
     for line in Path(__file__).with_name("regressions.txt").read_text(encoding="utf-8").splitlines()
@@ -36,6 +36,23 @@ def test_no_schedule_of_faults_breaks_a_guarantee(first: int) -> None:
 @pytest.mark.parametrize("seed", REGRESSIONS)
 def test_a_seed_that_once_failed_passes(seed: int) -> None:
     passed(plan_of(seed))
+
+
+def test_a_member_may_log_that_it_has_committed_although_the_topic_was_deleted_since_then() -> None:
+    """As seed 1401 once did: the group's offsets are deleted with the topic."""
+    recreated = Fault(FaultKind.TOPIC_RECREATED, 14.0, None, 1.5, target=56)
+    stopped = Fault(FaultKind.MEMBER_STOPPED, 14.2, None, 0.2, target=0)
+    passed(replace(plan_of(7), members=1, faults=(recreated, stopped)))
+
+
+@pytest.mark.parametrize("seed", [0, 1, 3])
+def test_aborted_messages_leave_no_lag_while_the_circuit_breaker_is_open_and_holds_back_nothing(seed: int) -> None:
+    """Orders are rejected, and their topic is recreated: only messages of a transaction are left, which is aborted."""
+    rejecting = Fault(FaultKind.POSTGRES_REJECTS_ALL, 9.0, None, 20.0, target=0)
+    recreated = Fault(FaultKind.TOPIC_RECREATED, 14.0, None, 1.5, target=56)
+    aborted = Fault(FaultKind.TRANSACTION_STAYS_OPEN, 18.0, None, 3.0, target=6)
+    plan = replace(plan_of(seed), members=1, partitions=1, exactly_once=False, flood=None)
+    passed(replace(plan, faults=(rejecting, recreated, aborted)))
 
 
 def test_the_same_seed_gives_the_same_timeline() -> None:

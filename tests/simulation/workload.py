@@ -26,6 +26,8 @@ def is_in_flood(at: float) -> bool:
 
 
 class Kind(Enum):
+    __hash__ = object.__hash__  # that of Enum takes long
+
     ORDER = "order"
     POISON = "order that PostgreSQL rejects"
     INVALID = "invalid order"
@@ -48,13 +50,16 @@ class Item:
     uid: str
     timestamp_ms: int
 
+    def __str__(self) -> str:
+        return f"{self.kind.value} {self.uid} in partition {self.partition} with timestamp {self.timestamp_ms}"
+
     @property
     def value(self) -> bytes | None:
         match self.kind:
             case Kind.TOMBSTONE:
                 return None
             case Kind.UNDECODABLE:
-                return b"{"
+                return b"\0{"
             case Kind.LARGE:
                 return b"{" * 2 * MAX_DEAD_LETTER_BYTES
             case Kind.INVALID:
