@@ -76,7 +76,7 @@ simulate: venv ## Simulate the consumer with SEEDS=10000 random schedules of fau
 	@$(BIN)/python -m tests.simulation --first $(FIRST) --seeds $(SEEDS) $(ARGS)
 
 simulate-guards: venv ## Break each guarantee of the consumer, and require that a simulation fails (an hour)
-	@$(BIN)/python -m tests.simulation.guards $(ARGS)
+	@ORDERS_SIMULATION_TABLE=docs/simulation.md $(BIN)/python -m tests.simulation.guards $(ARGS)
 
 check: web check-python ## Build the page with its type check, run make check-python, and check the workflows with zizmor
 	@$(BIN)/zizmor --quiet --offline .github

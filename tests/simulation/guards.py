@@ -1,8 +1,8 @@
 """`python -m tests.simulation.guards [WORD]...`: breaks one guarantee at a time; some seed must then fail.
 
-The mutations are those of the fault scenarios, as far as they change the consumer. With words, only those whose
+The mutations are those of the fault scenarios, and faults that simulations have found. With words, only those whose
 guarantee contains one of them. Prints the first seed that fails with each, and exits 1 if there is none.
-ORDERS_SIMULATION_SEEDS=N tries only N seeds.
+ORDERS_SIMULATION_SEEDS=N tries only N seeds. ORDERS_SIMULATION_TABLE=FILE updates their rows in the table of that file.
 """
 
 import os
@@ -14,25 +14,31 @@ import tempfile
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from tests.faults.mutations import consumers, dead_letters, kafka, postgres
-from tests.faults.mutations.__main__ import COPIED, ROOT
+from tests.faults.mutations import __main__ as scenarios
 from tests.faults.mutations.mutation import Mutation
+from tests.faults.table import aligned, write_into
+from tests.simulation import former_faults
 from tests.simulation.real_servers import ONLY_ON_REAL_SERVERS
 
-MUTATIONS: Final = (*consumers.MUTATIONS, *dead_letters.MUTATIONS, *kafka.MUTATIONS, *postgres.MUTATIONS)
+MUTATIONS: Final = (*scenarios.MUTATIONS, *former_faults.MUTATIONS)
 SEEDS: Final = 10_000
 TIMEOUT_SECONDS: Final = 3_600
-NOT_FOUND: Final = "NOT FOUND"
+_HEADINGS: Final = ("without this", "seed", "fails with, or why only real servers can show it")
 _FAILED: Final = re.compile(r"^seed (\d+): (.+)$", re.MULTILINE)
 
 
-class Found(NamedTuple):
-    seed: int
-    problem: str
+class Row(NamedTuple):
+    """Without a seed, `text` is the reason."""
+
+    guarantee: str
+    seed: str
+    text: str
 
 
-def find(mutation: Mutation, folder: Path, seeds: int) -> Found | None:
+def search(mutation: Mutation, folder: Path, seeds: int) -> Row:
     """Return the first seed that fails with the mutation, in a copy of the repository."""
+    if reason := ONLY_ON_REAL_SERVERS.get(mutation.guarantee):
+        return Row(mutation.guarantee, "", reason)
     path = folder / mutation.replacement.path
     original = path.read_text(encoding="utf-8")
     mutation.replacement.apply(folder)
@@ -41,7 +47,7 @@ def find(mutation: Mutation, folder: Path, seeds: int) -> Found | None:
     finally:
         path.write_text(original, encoding="utf-8")
     failed = _FAILED.search(output)
-    return Found(int(failed[1]), failed[2]) if failed else None
+    return Row(mutation.guarantee, failed[1], failed[2]) if failed else Row(mutation.guarantee, "none", "NOT FOUND")
 
 
 def _simulate(folder: Path, seeds: int) -> str:
@@ -55,31 +61,43 @@ def _simulate(folder: Path, seeds: int) -> str:
 
 
 def copied(folder: Path) -> Path:
-    for name in COPIED:
-        source = ROOT / name
+    for name in scenarios.COPIED:
+        source = scenarios.ROOT / name
         (shutil.copytree if source.is_dir() else shutil.copy)(source, folder / name)
     return folder
 
 
+def table_of(path: Path) -> dict[str, Row]:
+    """Return the rows of the table in a file, by guarantee."""
+    table = (
+        path.read_text(encoding="utf-8").partition("<!-- guards begins -->\n")[2].partition("<!-- guards ends -->")[0]
+    )
+    rows = [Row(*(cell.strip() for cell in line.strip("| ").split(" | "))) for line in table.splitlines()[2:]]
+    return {row.guarantee: row for row in rows}
+
+
+def update_table(path: Path, found: Row) -> None:
+    """Write a row, and drop those of guarantees that are gone."""
+    rows = table_of(path) | {found.guarantee: found}
+    kept = [rows[each.guarantee] for each in MUTATIONS if each.guarantee in rows]
+    write_into(path, aligned([_HEADINGS, *kept], words=len(_HEADINGS)), "guards")
+
+
 def main(words: list[str]) -> int:
+    table, seeds = os.environ.get("ORDERS_SIMULATION_TABLE"), int(os.environ.get("ORDERS_SIMULATION_SEEDS", SEEDS))
     missed = 0
     with tempfile.TemporaryDirectory() as name:
         folder = copied(Path(name))
         for mutation in MUTATIONS:
             if words and not any(word in mutation.guarantee for word in words):
                 continue
-            result = _result(mutation, folder)
-            missed += result == NOT_FOUND
-            sys.stdout.write(f"{mutation.guarantee}: {result}\n")
+            row = search(mutation, folder, seeds)
+            missed += row.seed == "none"
+            sys.stdout.write(f"{row.guarantee}: {row.seed and f'seed {row.seed}: '}{row.text}\n")
             sys.stdout.flush()
+            if table:
+                update_table(Path(table), row)
     return 1 if missed else 0
-
-
-def _result(mutation: Mutation, folder: Path) -> str:
-    if reason := ONLY_ON_REAL_SERVERS.get(mutation.guarantee):
-        return f"only on real servers: {reason}"
-    found = find(mutation, folder, int(os.environ.get("ORDERS_SIMULATION_SEEDS", SEEDS)))
-    return f"seed {found.seed}: {found.problem}" if found else NOT_FOUND
 
 
 if __name__ == "__main__":

@@ -1,12 +1,22 @@
-"""Guarantees that the simulation cannot show, because code of the real clients or servers keeps them."""
+"""Guarantees that the simulation cannot show, and why."""
 
 from collections.abc import Mapping
 from typing import Final
 
-_SQL: Final = "the SQL of the store"
-_CLIENT: Final = "librdkafka's configuration"
+from tests.faults.mutations import api, formats
+
+_SQL: Final = "the SQL of the store is not simulated"
+_STATES: Final = "the SQLSTATEs of PostgreSQL are not simulated"
+_CLIENT: Final = "librdkafka's configuration is not simulated"
+_SIMULATED_FORMATS: Final = frozenset({"a dead letter has the bytes of its message"})
 
 ONLY_ON_REAL_SERVERS: Final[Mapping[str, str]] = {
+    **{each.guarantee: "the API, its cache and its listener are not simulated" for each in api.MUTATIONS},
+    **{
+        each.guarantee: "formats and schema registries are not simulated"
+        for each in formats.MUTATIONS
+        if each.guarantee not in _SIMULATED_FORMATS
+    },
     "a redelivered order is recognized as stored": _SQL,
     "`version.compare_by: offset` compares offsets within a partition": _SQL,
     "an erased order is not stored again": _SQL,
@@ -15,15 +25,15 @@ ONLY_ON_REAL_SERVERS: Final[Mapping[str, str]] = {
     "a session that stopped within a COPY is terminated by writers that wait for locks": _SQL,
     "every write to PostgreSQL has a deadline": _SQL,
     "a connection is closed after a failure of PostgreSQL": _SQL,
-    "a full disk or a starting server is not the order's fault": "the SQLSTATEs of PostgreSQL",
-    "a deadlock is not the order's fault": "the SQLSTATEs of PostgreSQL",
+    "a full disk or a starting server is not the order's fault": _STATES,
+    "a deadlock is not the order's fault": _STATES,
     "a dead member's partitions are reassigned after six seconds": _CLIENT,
     "the group protocol `consumer` gets no properties of the classic protocol": _CLIENT,
     "a half-open connection to Kafka is closed": _CLIENT,
     "an order that causes an internal error of PostgreSQL is named": "no internal errors are simulated",
     "a rejected batch is split into large parts": "without this, it only takes longer",
-    "a batch that times out is split in half": "simulated timeouts do not last",
+    "a batch has a maximum of bytes": "simulated batches have too few bytes",
+    "a batch that times out is split in half": "simulated timeouts do not depend on the size of a batch",
     "a replayed order keeps its original version": "no replays are simulated",
-    "a fatal client error ends the process": "no static members are simulated",
     "on SIGTERM the running transaction is finished and committed": "the mutation ends the process",
 }
