@@ -28,6 +28,10 @@ SERVER: Final = "SELECT pg_backend_pid(), pg_is_in_recovery()"
 """BACKEND_PID, and whether the server is a standby."""
 PREPARED_STATEMENT_ERRORS: Final = frozenset({"26000", "42P05"})
 """SQLSTATEs of prepared statements that are missing or exist already: a pooler has switched server connections."""
+_WAIT_FOR_DISK: Final = (
+    "SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'"
+)
+"""A commit that returns before it is on disk is lost if the server crashes."""
 _POLL_INTERVAL_SECONDS: Final = 0.1
 _Result = TypeVar("_Result")
 Connection = TypeVar("Connection", bound=psycopg.Connection[Any])
@@ -63,12 +67,15 @@ class ConnectionSettings:
 
         The idle timeout releases the locks of a frozen process. Sequential scans are off because the planner chooses
         them on tables that were never analyzed; for the same reason tables are joined in the order of the statement.
-        The setting of Citus, which PostgreSQL alone ignores, makes the others reach its workers. READ COMMITTED,
-        whatever the server's default, lets a statement that waited for a lock see what was committed meanwhile.
+        The setting of Citus, which PostgreSQL alone ignores, makes the others reach its workers. Warnings arrive: one
+        says that a commit did not wait for its standbys. READ COMMITTED, whatever the server's default, lets a
+        statement that waited for a lock see what was committed meanwhile.
         """
         return (
             "BEGIN ISOLATION LEVEL READ COMMITTED; "
             "SET LOCAL citus.propagate_set_commands = 'local'; "
+            "SET LOCAL client_min_messages = warning; "
+            f"{_WAIT_FOR_DISK}; "
             f"SET LOCAL statement_timeout = {round(self.statement_timeout * 1000)}; "
             f"SET LOCAL lock_timeout = {round(self.lock_timeout * 1000)}; "
             f"SET LOCAL idle_in_transaction_session_timeout = {round(GRACE_SECONDS * 1000)}; "

@@ -177,6 +177,15 @@ def test_timeouts_apply_to_the_transaction_only(database: str) -> None:
     transactions.close()
 
 
+@pytest.mark.parametrize(("configured", "used"), [("off", "on"), ("remote_apply", "remote_apply")])
+def test_a_commit_waits_until_it_is_on_disk(database: str, configured: str, used: str) -> None:
+    dsn = f"{database}?options=-csynchronous_commit%3D{configured}"
+    transactions = Transactions(connection_settings(dsn, WRITER))
+    with transactions.begin() as connection:
+        assert connection.execute("SHOW synchronous_commit").fetchone() == (used,)
+    transactions.close()
+
+
 def test_a_terminated_connection_is_replaced(writer: PostgresOrderStore, admin: psycopg.Connection) -> None:
     writer.store([versioned(1)])
     admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'writer'")

@@ -42,7 +42,7 @@ def test_a_commit_counts_only_after_a_standby_has_confirmed_it(
 ) -> None:
     order = versioned(1)
     set_standbys(server, "absent")
-    with writing(own_postgres.dsn) as writer:
+    with writing(f"{own_postgres.dsn}?options=-cclient_min_messages%3Derror") as writer:
         first = background(lambda: writer.store([order]))
         wait_until_committing(server)
         server.execute(f"SELECT pg_cancel_backend(pid) {_COMMITTING}".encode(), [WRITER])
