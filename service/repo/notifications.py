@@ -33,9 +33,11 @@ def payloads(
     new: Sequence[str], changed: Sequence[str], sources: Mapping[str, RecordCoordinates] = NO_SOURCES
 ) -> Iterator[str]:
     """Yield as few payloads as possible, each of one topic. `sources` has the record of every order, or is empty."""
+    topics = {source.topic for source in sources.values()} or {""}
     version_bytes = _max_bytes(sources)
     for field, uids in (("new", new), ("changed", changed)):
-        for topic, uids_of_topic in _by_topic(uids, sources).items():
+        by_topic = _by_topic(uids, sources) if len(topics) > 1 else dict.fromkeys(topics, uids)
+        for topic, uids_of_topic in by_topic.items():
             room = MAX_PAYLOAD_BYTES - _ENVELOPE_BYTES - _TOPIC_BYTES - len(topic)
             for chunk in _chunks(uids_of_topic, version_bytes, room):
                 members = {"topic": topic, "versions": [sources[uid].version for uid in chunk]} if sources else {}
@@ -58,9 +60,6 @@ def parse(payload: str) -> Notification | None:
 
 
 def _by_topic(uids: Sequence[str], sources: Mapping[str, RecordCoordinates]) -> Mapping[str, Sequence[str]]:
-    topics = {source.topic for source in sources.values()}
-    if len(topics) <= 1:
-        return dict.fromkeys(topics or {""}, uids)
     grouped: dict[str, list[str]] = {}
     for uid in uids:
         grouped.setdefault(sources[uid].topic, []).append(uid)
