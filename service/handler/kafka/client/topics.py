@@ -40,12 +40,12 @@ def partition_counts(admin: DiagnosticAdminClient) -> dict[str, int]:
     return {name: len(topic.partitions) for name, topic in topics.items() if topic.error is None}
 
 
-def size_mismatch(kafka: "KafkaSettings", admin: DiagnosticAdminClient) -> str | None:
+def size_mismatch(kafka: "KafkaSettings", existing: Collection[str], admin: DiagnosticAdminClient) -> str | None:
     """Return why a message that the group reads may be too large for the dead-letter topic; None if it always fits.
 
-    Missing topics do not count. Raises KafkaRequestFailed.
+    `existing` are the names of all topics. Raises KafkaRequestFailed.
     """
-    names = [*kafka.subscription.select(partition_counts(admin)), kafka.dead_letter_topic]
+    names = [*kafka.subscription.select(existing), kafka.dead_letter_topic]
     *limits, dead_letters = _size_limits(names, admin)
     larger = [f"the {limit} of {name}" for name, limit in zip(names, limits, strict=False) if limit > dead_letters]
     if not larger:

@@ -69,7 +69,8 @@ def matching_topics(kafka: "KafkaSettings") -> str:
 
 
 def size_limit(kafka: "KafkaSettings") -> str:
-    if problem := topics.size_mismatch(kafka, _admin(kafka)):
+    admin = _admin(kafka)
+    if problem := topics.size_mismatch(kafka, topics.partition_counts(admin), admin):
         raise CheckFailed(problem)
     return f"{topics.SIZE_LIMIT} of {kafka.dead_letter_topic} is at least that of {kafka.subscription}"
 

@@ -39,7 +39,7 @@ def create_missing(kafka: "KafkaSettings", admin: DiagnosticAdminClient, poller:
     partitions = _until(poller, lambda: _partitions(kafka, admin))
     for name, count in partitions.items():
         echo(f"topic {name}: {'created' if name in created else 'exists'}, {count} partitions")
-    if warning := _until(poller, lambda: topics.size_mismatch(kafka, admin)):
+    if warning := _until(poller, lambda: topics.size_mismatch(kafka, partitions, admin)):
         echo(f"warning: {warning}")
 
 
