@@ -47,10 +47,21 @@ class Jar(NamedTuple):
 
     def is_in(self, folder: Path) -> bool:
         """Return whether `folder` contains the file, with the listed checksum."""
+        return self._problem_in(folder) is None
+
+    def require_in(self, folder: Path) -> None:
+        """Raise ServerUnavailable unless `folder` contains the file, with the listed checksum."""
+        if problem := self._problem_in(folder):
+            raise ServerUnavailable(problem)
+
+    def _problem_in(self, folder: Path) -> str | None:
         try:
-            return sha256((folder / self.file_name).read_bytes()).hexdigest() == self.sha256
+            actual = sha256((folder / self.file_name).read_bytes()).hexdigest()
         except FileNotFoundError:
-            return False
+            return f"{self.coordinates} was not downloaded"
+        if actual != self.sha256:
+            return f"checksum mismatch: the SHA-256 of {self.coordinates} differs from the list's"
+        return None
 
 
 def read_list() -> list[Jar]:
@@ -105,8 +116,7 @@ def download(jars: list[Jar], cache: Path, stop: ShutdownEvent) -> None:
         folder = Path(name)
         _download(jars, folder, stop)
         for jar in jars:
-            if not jar.is_in(folder):
-                raise ServerUnavailable(f"checksum mismatch: the SHA-256 of {jar.coordinates} differs from the list's")
+            jar.require_in(folder)
         for jar in jars:  # each rename is atomic, so two processes may do this at the same time
             (folder / jar.file_name).replace(cache / jar.file_name)
 
@@ -149,7 +159,8 @@ def _element(jar: Jar) -> str:
         "type": jar.type,
         "classifier": jar.classifier,
     }
-    return "".join(f"<{name}>{escape(value)}</{name}>" for name, value in parts.items())
+    # The plugin copies nothing for a dependency with an empty classifier.
+    return "".join(f"<{name}>{escape(value)}</{name}>" for name, value in parts.items() if value)
 
 
 def _use_maven_artifact(jars: Iterable[Jar], folder: Path, stop: ShutdownEvent) -> None:

@@ -113,6 +113,14 @@ def test_a_shutdown_request_aborts_the_start(tmp_path: Path) -> None:
     assert not [path for path in tmp_path.iterdir() if path.is_dir()]
 
 
+@pytest.mark.skipif(not shutil.which("mvn"), reason="needs mvn")
+def test_maven_downloads_jars_into_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jars, "_use_maven_artifact", lambda *_: pytest.fail("Maven failed"))
+    small = [jar for jar in jars.read_list() if jar.artifact in {"jspecify", "re2j"}]
+    jars.download(small, tmp_path, ShutdownEvent())
+    assert {path.name for path in tmp_path.iterdir()} == {jar.file_name for jar in small}
+
+
 def test_without_maven_and_java_the_broker_runs_from_python_packages(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

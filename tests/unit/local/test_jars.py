@@ -70,6 +70,13 @@ def test_a_jar_with_a_wrong_checksum_is_rejected_and_deleted(cache: Path, maven:
     assert list(cache.iterdir()) == []
 
 
+@pytest.mark.usefixtures("cache")
+def test_a_jar_that_maven_does_not_copy_is_named(maven: InstallMaven) -> None:
+    maven("exit 0")
+    with pytest.raises(ServerUnavailable, match=r"^org\.example:thing:1\.0 was not downloaded$"):
+        fetch()
+
+
 def test_a_corrupted_jar_in_the_cache_is_downloaded_again(cache: Path, maven: InstallMaven) -> None:
     maven(f"printf '{CONTENT}' >$folder/{JAR.file_name}")
     fetch()
