@@ -9,6 +9,7 @@ from typing import Any, Final
 from msgspec import inspect
 
 from service.entities.field_paths import FIELDS, ITEMS
+from service.entities.order import MAX_ITEMS
 
 _MAX_DIGITS: Final = 19
 """Of 2^63 - 1."""
@@ -90,8 +91,9 @@ def _places(document: Any, path: Path) -> Iterator[tuple[dict[str, Any], str]]:
 
 
 def _items(document: Any) -> list[Any]:
+    """Return the items of an order. More than an order may have are rejected, and so need no change."""
     items = document.get(ITEMS) if isinstance(document, dict) else None
-    return items if isinstance(items, list) else []
+    return items if isinstance(items, list) and len(items) <= MAX_ITEMS else []
 
 
 def _coerce(container: dict[str, Any], name: str) -> bool:

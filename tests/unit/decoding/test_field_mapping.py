@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from service.decoding.field_mapping import FieldMapping
+from service.entities.order import MAX_ITEMS
 from tests.kit.decoding import CountingDecoder, changed, encoded, with_text
 from tests.kit.factories import SAMPLE, Document
 from tests.kit.policies import decoding_rules
@@ -144,3 +145,13 @@ def test_a_document_of_another_shape_is_left_to_the_rules(document: Any) -> None
         {"a.b": "locale", "items.a": "items.rid"}, {"delivery.zip": "1", "items.sale": 0}, coerce=True
     )
     assert mapping.apply(document) == 0
+
+
+@pytest.mark.parametrize(("count", "is_changed"), [(MAX_ITEMS, True), (MAX_ITEMS + 1, False)])
+def test_items_are_not_changed_if_there_are_too_many(count: int, is_changed: bool) -> None:  # noqa: FBT001
+    """A message of 1 MiB could have a third of a million items, which took two seconds."""
+    items = [{"sku": 1, "price": "1"} for _ in range(count)]
+    mapping = FieldMapping({"items.sku": "items.nm_id"}, {"items.sale": 0}, coerce=True)
+    assert mapping.apply({"items": items}) == (count if is_changed else 0)
+    changed_item = {"nm_id": 1, "price": 1, "sale": 0}
+    assert all(item == (changed_item if is_changed else {"sku": 1, "price": "1"}) for item in items)
