@@ -6,7 +6,7 @@ from typing import Final
 from service.entities.dead_letter_headers import Headers
 from service.entities.message_format import MessageFormat
 from service.handler.kafka.consumer.formats.document import RawMessage
-from service.handler.kafka.consumer.formats.envelope import read_text, unquoted
+from service.handler.kafka.consumer.formats.envelope import NULL, read_text, unquoted
 from service.handler.kafka.registry.reader import RawDocument, undecodable
 
 VERSION_HEADER: Final = "ce_specversion"
@@ -61,10 +61,12 @@ def _structured(message: RawMessage) -> bytes:
     event = message.envelope
     _require_version(read_text(event.get("specversion", b"")))
     _require_json(_media_type(read_text(event.get("datacontenttype", b"")) or ""))
-    if "data" in event:
-        return unquoted(event["data"])
-    if "data_base64" in event:
-        return _decoded(event["data_base64"])
+    if (data := event.get("data", NULL)) != NULL:
+        return unquoted(data)
+    if (encoded := event.get("data_base64", NULL)) != NULL:
+        return _decoded(encoded)
+    if event.keys() & {"data", "data_base64"}:
+        return NULL
     raise undecodable("CloudEvents event without data")
 
 

@@ -70,6 +70,9 @@ MESSAGES: list[tuple[str, bytes, Headers | None, MessageFormat]] = [
      MessageFormat.CLOUDEVENTS),
     ("a CloudEvent in Base64", wrapped(**CE, data_base64=base64.b64encode(DOCUMENT).decode()), None,
      MessageFormat.CLOUDEVENTS),
+    ("a CloudEvent in Base64 with null in the other field",
+     wrapped(**CE, data=None, data_base64=base64.b64encode(DOCUMENT).decode()), None, MessageFormat.CLOUDEVENTS),
+    ("a CloudEvent with null in Base64", wrapped(**CE, data=SAMPLE, data_base64=None), None, MessageFormat.CLOUDEVENTS),
     ("a CloudEvent with text", wrapped(**CE, data=TEXT), None, MessageFormat.CLOUDEVENTS),
     ("a binary CloudEvent", DOCUMENT, CE_HEADERS, MessageFormat.CLOUDEVENTS),
     ("a binary CloudEvent of JSON", DOCUMENT, [*CE_HEADERS, ("content-type", b"Application/JSON; charset=utf-8")],
@@ -127,6 +130,8 @@ def test_a_single_format_accepts_its_messages_and_names_all_others(
         wrapped(schema=None, payload=None),
         wrapped(payload=None),
         wrapped(**CE, data=None),
+        wrapped(**CE, data_base64=None),
+        wrapped(**CE, data=None, data_base64=None),
     ],
 )
 def test_a_message_without_a_document_is_a_tombstone(value: bytes) -> None:
