@@ -31,6 +31,7 @@ FORMAT_RULE = re.compile(
     r"|CloudEvents data_base64 is not Base64"
     r"|CloudEvents are supported as application/cloudevents\+json alone, one event per message"
     r"|Confluent wire format, schema (id \d{1,10}|GUID [0-9a-f-]{36}): [a-z. ]{1,40}"
+    r"|(zstd|lz4) is not supported: send gzip, or set compression\.type of the producer"
     r"|(malformed|incomplete) gzip|UTF-(16|32) is not supported: send UTF-8"
     rf"|larger than {MAX_BYTES} bytes( when decompressed)?"
 )
@@ -43,6 +44,7 @@ FORMAT_TOKENS = [
         b'"payload":null',
         b'"data_base64":"e30="',
         b"\x1f\x8b\x08\0",
+        b"\x28\xb5\x2f\xfd",
         b"\0\0\0\0\7",
         b"\xef\xbb\xbf",
         b"{\0",

@@ -26,12 +26,18 @@ Big-endian text without a mark begins like Confluent's wire format, and so more 
 """
 _OTHER_STARTS: Final = tuple(start for start, _ in _OTHER_ENCODINGS)
 
+_OTHER_COMPRESSION: Final = ((b"\x28\xb5\x2f\xfd", "zstd"), (b"\x04\x22\x4d\x18", "lz4"))
+_OTHER_COMPRESSION_STARTS: Final = tuple(start for start, _ in _OTHER_COMPRESSION)
+
 
 def decompressed(value: bytes, max_bytes: int) -> bytes:
     """Decompress gzip, with at most `max_bytes` of output in memory; other values stay as they are.
 
     Raises DocumentRejected.
     """
+    if value.startswith(_OTHER_COMPRESSION_STARTS):
+        compression = next(name for start, name in _OTHER_COMPRESSION if value.startswith(start))
+        raise undecodable(f"{compression} is not supported: send gzip, or set compression.type of the producer")
     if not is_gzip(value):
         return value
     content, problem = gunzip(value, max_bytes)
