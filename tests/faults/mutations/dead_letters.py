@@ -104,7 +104,7 @@ MUTATIONS: Final = (
         Replacement(
             "service/handler/kafka/client/consumer_group.py",
             "ConsumerGroup.refresh",
-            "self._is_transactional",
+            "self.is_transactional",
             "... and not self._metadata",
         ),
         ("test_exactly_once.py::test_members_join_and_leave_with_exactly_once[seed-1]",),

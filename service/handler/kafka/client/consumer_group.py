@@ -28,7 +28,7 @@ class ConsumerGroup:
         self.topics = topics
         self.subscription = [pattern] if pattern else [*topics]
         """The topics, or the pattern, as an argument of the client's `subscribe`."""
-        self._is_transactional = is_transactional
+        self.is_transactional = is_transactional
         self._metadata = b""
         self.topic_ids: Mapping[str, TopicId] = {}
         """Those that are known, by topic. The reading thread replaces the mapping, and never changes it."""
@@ -39,7 +39,7 @@ class ConsumerGroup:
 
     def refresh(self, consumer: Consumer) -> None:
         """Copy the metadata, whose generation may change at any poll. Called by the reading thread."""
-        if self._is_transactional:
+        if self.is_transactional:
             self._metadata = consumer.consumer_group_metadata()
 
     @property

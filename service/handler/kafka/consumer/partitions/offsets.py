@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from service.metrics import ConsumerMetrics
 
 _RETRY_INTERVAL_SECONDS: Final = 0.5
+_REPEAT_AFTER_SECONDS: Final = 60.0
+"""How long after a failure all offsets are committed again."""
 
 
 class OffsetCommitter:
@@ -38,10 +40,12 @@ class OffsetCommitter:
         self._in_flight = False
         self._committed_at = 0.0
         self._retry_at = 0.0
+        self._repeat_at: float | None = None
         self._throttle = LogThrottle(LOG_INTERVAL_SECONDS, now)
 
     def commit(self, client: Consumer) -> None:
         """Send a commit if none is in flight. The client answers in a later poll: see `on_commit`."""
+        self._repeat_when_due()
         if self._progress.uncommitted and not self._in_flight and self._now() >= self._retry_at:
             self._send(client)
 
@@ -66,9 +70,11 @@ class OffsetCommitter:
                 self._progress.on_committed(partition_of(answer), answer.offset)
         failed = next((answer for answer in partitions if answer.error is not None), None)
         problem = failed.error if failed else error
-        self._retry_at = 0.0 if problem is None else self._now() + _RETRY_INTERVAL_SECONDS
         if problem is None:
+            self._retry_at = 0.0
             return
+        self._retry_at = self._now() + _RETRY_INTERVAL_SECONDS
+        self._repeat_at = self._now() + _REPEAT_AFTER_SECONDS
         self._metrics.consumption.commit_failures.inc()
         if self._throttle.is_due(problem.name()):
             self._log.warning(
@@ -77,6 +83,15 @@ class OffsetCommitter:
                 partition=failed and failed.partition,
                 **error_fields(problem),
             )
+
+    def _repeat_when_due(self) -> None:
+        """Commit all offsets again: a commit that timed out may have reached the broker after later ones.
+
+        Not in the transactional mode: offsets that the writing thread commits meanwhile would be overtaken.
+        """
+        if self._repeat_at is not None and self._now() >= self._repeat_at and not self._group.is_transactional:
+            self._repeat_at = None
+            self._progress.recommit()
 
     def _send(self, client: Consumer) -> None:
         offsets = offsets_to_commit(self._progress.uncommitted, self._group.topic_ids)

@@ -107,6 +107,11 @@ class Progress:
         if self._uncommitted.get(partition) == offset:
             del self._uncommitted[partition]
 
+    def recommit(self) -> None:
+        """Commit all offsets again, except those that were abandoned."""
+        ours = {key: each.offset for key, each in self._partitions.items() if each.is_ours}
+        self._uncommitted.update({key: offset for key, offset in ours.items() if key not in self._abandoned})
+
     def on_assign(self) -> None:
         """Clear the abandoned partitions: their new owner reads uncommitted messages again."""
         self._abandoned.clear()

@@ -30,9 +30,11 @@ class FailedPartition(TopicPartition):
 class Committer:
     """Offsets, and the client that commits them and reports the answers."""
 
-    def __init__(self, progress: Progress, metrics: ConsumerMetrics, clock: FakeClock) -> None:
+    def __init__(
+        self, progress: Progress, metrics: ConsumerMetrics, clock: FakeClock, *, is_transactional: bool = False
+    ) -> None:
         self.progress = progress
-        self.group = ConsumerGroup((TOPIC,))
+        self.group = ConsumerGroup((TOPIC,), is_transactional=is_transactional)
         self.metrics = metrics
         self.offsets = OffsetCommitter(
             group=self.group, progress=progress, metrics=metrics, log=structlog.get_logger(), now=clock
@@ -124,6 +126,29 @@ def test_a_failed_commit_is_retried_after_a_while(committer: Committer, clock: F
     committer.commit()
     committer.poll()
     assert (committer.succeeded, committer.committed) == ([False, True], {0: 5})
+
+
+@pytest.mark.parametrize(("is_transactional", "committed"), [(False, {0: 9, 1: 7}), (True, {})])
+def test_a_minute_after_a_failure_all_offsets_are_committed_again(
+    *, is_transactional: bool, committed: dict[int, int], metrics: ConsumerMetrics, clock: FakeClock
+) -> None:
+    """The failed commit may have reached the broker after later ones, and undone them."""
+    committer = Committer(Progress(now=clock), metrics, clock, is_transactional=is_transactional)
+    committer.kafka.commit_errors.append(KafkaError(KafkaError._TIMED_OUT))
+    committer.advance({0: 5, 1: 7})
+    committer.commit()
+    committer.poll()
+    clock.advance(1)
+    committer.advance({0: 9})
+    committer.commit()
+    committer.poll()
+    committer.kafka.committed_offsets.clear()
+    for _ in range(2):
+        clock.advance(30)
+        committer.commit()
+        committer.poll()
+    assert committer.committed == committed
+    assert not committer.progress.uncommitted
 
 
 def test_commits_that_keep_failing_are_logged_once_in_a_while(committer: Committer, clock: FakeClock) -> None:
