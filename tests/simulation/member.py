@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry
 
 from service.app.consumer.loop_wiring import GroupClients, LoopWiring
 from service.config.settings import BatchSettings, KafkaSettings, Settings
-from service.entities.dead_letter import DeadLetter
+from service.entities.dead_letter import DeadLetter, Reason
 from service.errors import CommandFailed
 from service.handler.kafka.client import properties
 from service.handler.kafka.client.consumer_group import ConsumerGroup
@@ -104,7 +104,10 @@ class Member:
         self._log: Any = TimelineLog(timeline, self._scheduler.pause, self._on_log_event)
         self._clients: list[SimulatedConsumer] = []
         self.stop = SimulatedShutdownEvent(self._scheduler)
+        self._database = database
         self.store = SimulatedStore(database)
+        self.rejected_with_all = 0
+        """Orders that became dead letters while PostgreSQL rejected all."""
         self.dead_letters = self._dead_letters()
         self.is_dead_lettering = False
         self.is_finished = False
@@ -199,7 +202,7 @@ class Member:
                 backoff=retry_backoff(),
                 stop=self.stop,
                 observer=RetryReport(metrics, self._log),
-                middleware=self._verify_limits,
+                middleware=self._verify_writes,
             ),
             settings=_settings(self._plan.max_messages),
             metrics=metrics,
@@ -215,15 +218,19 @@ class Member:
         finally:
             self.is_dead_lettering = False
 
-    def _verify_limits(self, write: Write) -> Write:
-        """Verify that each batch is within its limits, except for what one poll adds."""
+    def _verify_writes(self, write: Write) -> Write:
+        """Verify that each batch is within its limits, except for what one poll adds, and count rejected orders."""
         max_messages = max(self._plan.max_messages, PROBE_MESSAGES)
         max_bytes = MAX_BATCH_BYTES + MAX_PREFETCHED * MAX_MESSAGE_BYTES
 
         def verified(batch: Batch) -> Outcome:
             if len(batch) > max_messages or batch.bytes > max_bytes:
                 raise Violation(f"a batch has {len(batch)} messages of {batch.bytes:,} bytes")
-            return write(batch)
+            was_rejecting_all = self._database.is_rejecting_all
+            outcome = write(batch)
+            if was_rejecting_all and self._database.is_rejecting_all:
+                self.rejected_with_all += [each.reason for each in outcome.dead_letters].count(Reason.REJECTED)
+            return outcome
 
         return verified
 

@@ -132,7 +132,7 @@ class Simulation:
             self._wait_until_processed()
             self._verify_breakers()
             self.checker.verify_end(exactly_once=self.plan.exactly_once)
-            self.checker.verify_breaker(self.plan, len(self.members))
+            self.checker.verify_breakers(self.plan, [each.rejected_with_all for each in self.members])
             if self.plan.is_stopped_without_kafka:
                 self._stop_kafka_during_a_write()
             self._stop_members()
