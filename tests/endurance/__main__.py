@@ -30,7 +30,7 @@ COMPRESSED: Final = '{"compression.type": "lz4"}'
 CHECK_SECONDS: Final = 7_200.0
 MAX_GROWTH: Final = 1.2
 """The largest consumer of the second half of the run, relative to that of the first half."""
-SERVER_SETTINGS: Final = {"max_wal_size": "4GB", "checkpoint_timeout": "15min"}
+SERVER_SETTINGS: Final = {"max_wal_size": "4GB", "checkpoint_timeout": "5min"}
 
 
 def main(arguments: argparse.Namespace) -> int:
