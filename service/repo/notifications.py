@@ -20,6 +20,9 @@ NOTIFY_STORED: Final = f"""\
 SELECT pg_notify({CHANNEL}, '{{"stored_at":"' || {rfc3339_expression("now()")} || '",' || substr(payload, 2))
 FROM {_PAYLOADS}"""
 """NOTIFY, with the transaction's `orders.stored_at`."""
+FREE_QUEUE: Final = "SELECT pg_notification_queue_usage()"
+"""Removes what every listener has received. PostgreSQL does so when it adds notifications, and therefore not while the
+queue is full: without this, every NOTIFY would fail forever, even after the stalled listener has gone."""
 _ENVELOPE_BYTES: Final = len('{"stored_at":"","changed":[],"versions":[]}') + len("294276-12-31T23:59:59.999999Z")
 _SEPARATOR_BYTES: Final = 3
 _TOPIC_BYTES: Final = len(',"topic":""')

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Final, Literal
 
 import psycopg
+from psycopg.errors import ProgramLimitExceeded
 from psycopg.pq import TransactionStatus
 
 from service.repo.connection import (
@@ -17,6 +18,7 @@ from service.repo.connection import (
     ignore_notify,
     is_pooled,
 )
+from service.repo.notifications import FREE_QUEUE
 
 TERMINATE_FROZEN: Final = """\
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
@@ -74,6 +76,8 @@ class Transactions:
             if isinstance(error, psycopg.Error) and error.sqlstate in PREPARED_STATEMENT_ERRORS:
                 self._settings = replace(self._settings, prepared_statements=False)
             self._roll_back(connection)
+            if isinstance(error, ProgramLimitExceeded):
+                self._free_notification_queue()
             raise
 
     def terminate_frozen(self, application: str | None = None) -> None:
@@ -115,6 +119,10 @@ class Transactions:
             if is_pooled(connection, backend_pid):
                 connection.prepare_threshold = None
         return connection
+
+    def _free_notification_queue(self) -> None:
+        with contextlib.suppress(psycopg.Error):  # the next attempt reports it
+            self._open().execute(FREE_QUEUE)
 
     def _roll_back(self, connection: BoundedConnection) -> None:
         """Roll back, or close the connection if its state is unknown after a timeout or a network failure."""

@@ -22,7 +22,7 @@ from service.usecases.ports.reads import Notification
 from tests.kit import servers, temporary
 from tests.kit.factories import connection_settings
 from tests.kit.harness import MAX_STALE_SECONDS
-from tests.kit.notifications import NOTIFY
+from tests.kit.notifications import NOTIFY, full_queue, limit_queue
 from tests.kit.pooler import pgbouncer
 from tests.kit.proxy import Proxy, proxied
 from tests.kit.waiting import until
@@ -231,6 +231,18 @@ def test_the_listener_retries_until_the_server_starts(own_postgres: "Postgres") 
             assert recorded.calls == ["listening"]
 
     asyncio.run(run())
+
+
+def test_the_listener_recovers_from_a_full_notification_queue(own_postgres: "Postgres") -> None:
+    limit_queue(own_postgres)
+    recorded = RecordedListener(own_postgres.dsn, own_postgres.dsn)
+
+    async def steps() -> None:
+        with capture_logs() as logs, full_queue(own_postgres.dsn):
+            await until(lambda: any("54000" in log.get("problem", "") for log in logs))
+        await until(lambda: recorded.listener.is_verified)
+
+    run_steps(recorded, steps)
 
 
 def test_the_pool_is_replaced_together_with_a_half_open_listen_connection(

@@ -24,7 +24,7 @@ from service.repo.connection_errors import CONNECTION_FAILED, address
 from service.repo.conninfo import Conninfo
 from service.repo.listener.callbacks import ListenerCallbacks
 from service.repo.listener.state import ListenerLifecycle, ListenerState
-from service.repo.notifications import parse
+from service.repo.notifications import FREE_QUEUE, parse
 from service.repo.scope import DATABASE, Identity
 from service.repo.translate import translate
 from service.usecases.minimum_lsn import UNKNOWN_LSN
@@ -106,7 +106,7 @@ class Listener:
             if self._lifecycle.state is ListenerState.LOST:
                 await self._reads.replace_connections()
                 self._lifecycle.on_readers_replaced()
-            await listening.execute(f"LISTEN {identity.channel}; LISTEN {self._heartbeat_channel}")
+            await listening.execute(f"LISTEN {identity.channel}; LISTEN {self._heartbeat_channel}; {FREE_QUEUE}")
             # No more statements on this connection: a pooler would run them on a server connection that may have
             # received notifications.
             heartbeat = HEARTBEAT.format(lsn=await self._lsn_expression(notifying))
