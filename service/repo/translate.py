@@ -20,14 +20,31 @@ from service.errors import (
     StorageError,
     StorageUnavailable,
 )
-from service.repo.columns import ORDER_UID_KEY, ORDERS, TABLES
+from service.repo.columns import DELIVERIES, ITEMS, ORDER_UID_KEY, ORDER_VERSIONS, ORDERS, PAYMENTS, TABLES
 from service.repo.connection_errors import CONNECTION_FAILED, describe
 
 _TIMEOUTS: Final = {"57014": "the statement timed out", "25P04": "the transaction timed out"}
 """By SQLSTATE. Since PostgreSQL 17, operators can limit how long a transaction takes."""
 UNIQUE_VIOLATION: Final = "23505"
-_REJECTIONS: Final = frozenset({"23502", "23514", "P0001"})
-_DATA_EXCEPTION_CLASS: Final = "22"
+_FOREIGN_KEY_VIOLATION: Final = "23503"
+_REJECTIONS: Final = frozenset({"21", "22", "23", "38", "39", "44", "54", "P0"})
+"""Classes of errors about the values of a row, raised by a column, a constraint, an index or a trigger."""
+_OPERATORS_CLASS: Final = re.compile(r"[5-9I-Z].")
+"""The SQL standard leaves these classes to others: those that PostgreSQL does not use come from a trigger."""
+_SERVER_CLASSES: Final = frozenset({"53", "55", "57", "58", "72", "XX"})
+_SEQUENCE_LIMIT: Final = "2200H"
+_SERVER_LIMITS: Final = frozenset(
+    {
+        "PreCommit_Notify",  # the notification queue is full
+        "GetNewTransactionId",  # wraparound of transaction ids
+        "GetNewMultiXactId",
+        "ExtendBufferedRelShared",  # the maximum size of a table
+        "mdextend",
+        "mdzeroextend",
+        "CommandCounterIncrement",
+    }
+)
+"""PostgreSQL's functions that raise class 54 for another reason than the values of a row."""
 _TEMPORARY: Final = ("08", "25006", "40001", "40P01", "53", "55P03", "57P")
 """Connection lost, standby, serialization failure, deadlock, insufficient resources, lock timeout, shutdown."""
 
@@ -51,17 +68,23 @@ _KEY_NAME: Final = re.compile(
 """Default names of the keys of our tables, of their partitions (PostgreSQL), and of their shards (Citus)."""
 _KEY_DETAIL: Final = re.compile(r"[^(]*\((?P<columns>[^()]+)\)=\(")
 """The columns in DETAIL, in any language."""
+_CHILD_KEY: Final = ", ".join(DELIVERIES.key)
+_CHILD_TABLE: Final = re.compile(
+    rf"({'|'.join(table.name for table in (DELIVERIES, PAYMENTS, ITEMS, ORDER_VERSIONS))})(_\w+)?"
+)
+"""Names of the tables that reference orders, of their partitions, and of their shards."""
 _COPY_CONTEXT: Final = re.compile(
     r"^COPY (?P<table>\w+), line (?P<line>\d+)(?:, column (?P<column>\w+))?", re.MULTILINE
 )
 
 _WRONG_CONNECTION: Final = "a pooler switched to a connection with other prepared statements"
+_REJECTED: Final = "PostgreSQL rejected the data"
 PROBLEMS: Final = {
     "01": "the wait for synchronous replication was canceled: a standby may lack the commit",
     "08": CONNECTION_FAILED,
-    "23": "a constraint is violated",
+    _SEQUENCE_LIMIT: "a sequence has reached its maximum value",
     "23001": "a foreign key of another table still references the row",
-    "23503": "a foreign key is violated: a row is missing, or a row to delete is still referenced",
+    _FOREIGN_KEY_VIOLATION: "a foreign key is violated: a row is missing, or a row to delete is still referenced",
     UNIQUE_VIOLATION: "another writer inserted the same key first",
     "25": "the state of the transaction does not allow the statement",
     "25006": "PostgreSQL is read-only",
@@ -71,10 +94,11 @@ PROBLEMS: Final = {
     _DUPLICATE_PREPARED_STATEMENT: _WRONG_CONNECTION,
     "42": "the schema or the role's privileges do not match this release",
     "53": "PostgreSQL has insufficient resources",
-    "54": "a PostgreSQL limit is exceeded",
+    "54": "a limit of PostgreSQL is reached: a full notification queue, or the wraparound of transaction ids",
     "55": "an object is locked or not in the required state",
     "57": "PostgreSQL is shutting down or canceled the statement",
     "57P05": "the session was idle for too long, so PostgreSQL ended it",
+    "58": "the operating system reported an error to PostgreSQL, such as an unreadable file",
     "XX": "PostgreSQL reported an internal error",
 }
 """Problems by SQLSTATE or its class."""
@@ -86,7 +110,7 @@ class Failure(Enum):
     NO_RESPONSE = auto()
     """The error has no SQLSTATE: PostgreSQL is unreachable, or the client failed before it sent anything."""
     DATA_REJECTED = auto()
-    """The data violates a type or a constraint: the same data fails again."""
+    """The data violates a type, a constraint or a rule of a trigger, or does not fit an index: it fails again."""
     TIMEOUT = auto()
     """A statement or a transaction took too long."""
     TEMPORARY = auto()
@@ -116,7 +140,7 @@ def translate(error: psycopg.Error, rejected: int | None = None) -> StorageError
         case Failure.NO_RESPONSE:
             return StorageUnavailable(describe(error))
         case Failure.DATA_REJECTED:
-            return OrderRejected("PostgreSQL rejected the data", sqlstate=state, where=location(error), index=rejected)
+            return OrderRejected(PROBLEMS.get(state, _REJECTED), sqlstate=state, where=location(error), index=rejected)
         case Failure.TIMEOUT:
             return StatementTimedOut(_TIMEOUTS[state], sqlstate=state)
     kind = _KINDS.get(state) or _KINDS.get(state[:2], StorageUnavailable)
@@ -150,7 +174,22 @@ def location(error: psycopg.Error) -> str:
 def _rejects_data(state: str, error: psycopg.Error) -> bool:
     if state == UNIQUE_VIOLATION:
         return not _is_our_key(error)
-    return state.startswith(_DATA_EXCEPTION_CLASS) or state in _REJECTIONS
+    if state == _FOREIGN_KEY_VIOLATION:
+        return not _is_our_foreign_key(error)
+    if state == _SEQUENCE_LIMIT or error.diag.source_function in _SERVER_LIMITS:
+        return False
+    return state[:2] in _REJECTIONS or _is_raised_by_trigger(state)
+
+
+def _is_raised_by_trigger(state: str) -> bool:
+    return _OPERATORS_CLASS.match(state) is not None and state[:2] not in _SERVER_CLASSES
+
+
+def _is_our_foreign_key(error: psycopg.Error) -> bool:
+    """Return whether an order is missing for a child row: someone else has deleted it."""
+    detail = _KEY_DETAIL.match(error.diag.message_detail or "")
+    is_child = _CHILD_TABLE.fullmatch(error.diag.table_name or "") is not None
+    return is_child and (detail is None or detail["columns"] == _CHILD_KEY)
 
 
 def _is_our_key(error: psycopg.Error) -> bool:

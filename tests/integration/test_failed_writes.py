@@ -16,6 +16,7 @@ from service.repo.writer.order_store import PostgresOrderStore
 from service.usecases.ports.ingest import StoreCounts
 from tests.kit.blocked import Background, wait_until_blocked
 from tests.kit.factories import SAMPLE, connection_settings, versioned
+from tests.kit.notifications import full_queue, limit_queue
 from tests.kit.partitions import partition
 from tests.kit.stores import WRITER, stored_order, try_to_store, writing
 from tests.kit.waiting import eventually
@@ -92,6 +93,50 @@ def test_an_exception_in_a_trigger_rejects_the_order(writer: PostgresOrderStore,
     error = rejection(writer, orders)
     assert (error.index, error.sqlstate) == (1, "P0001")
     assert "Testov" not in f"{error} {error.where} {error.problem}"
+
+
+RULES = {
+    "an index": (
+        "54000",
+        """CREATE FUNCTION expanded(city text) RETURNS text IMMUTABLE LANGUAGE sql AS $$
+             SELECT CASE city WHEN 'poison' THEN (SELECT string_agg(md5(i::text), '') FROM generate_series(1, 300) i)
+                    ELSE city END $$;
+           CREATE INDEX ON deliveries (expanded(city))""",
+    ),
+    "a foreign key": (
+        "23503",
+        """CREATE TABLE cities (name text PRIMARY KEY);
+           INSERT INTO cities VALUES ('Kiryat Mozkin');
+           ALTER TABLE deliveries ADD FOREIGN KEY (city) REFERENCES cities DEFERRABLE INITIALLY DEFERRED""",
+    ),
+    "a trigger with its own SQLSTATE": (
+        "ORD01",
+        """CREATE FUNCTION reject() RETURNS trigger LANGUAGE plpgsql AS
+             $$ BEGIN RAISE 'no' USING ERRCODE = 'ORD01'; END $$;
+           CREATE TRIGGER reject BEFORE INSERT ON deliveries FOR EACH ROW WHEN (NEW.city = 'poison')
+           EXECUTE FUNCTION reject()""",
+    ),
+}
+"""The SQLSTATE and the statements of rules that an operator added, and that an order to `poison` violates."""
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_an_order_that_violates_an_operators_rule_is_rejected(
+    writer: PostgresOrderStore, admin: psycopg.Connection, rule: str
+) -> None:
+    sqlstate, statements = RULES[rule]
+    admin.execute(statements)
+    bad = versioned(1, order_uid="bad", delivery={"city": "poison"})
+    assert rejection(writer, [bad]).sqlstate == sqlstate
+    assert writer.store([versioned(1, order_uid="good")]) == StoreCounts(new=1)
+
+
+def test_a_full_notification_queue_is_not_the_orders_fault(own_postgres: "Postgres") -> None:
+    limit_queue(own_postgres)
+    with writing(own_postgres.dsn) as writer:
+        with full_queue(own_postgres.dsn):
+            assert failure(writer, versioned(1)).sqlstate == "54000"
+        eventually(lambda: try_to_store(writer, [versioned(1)]), what="the order is stored")
 
 
 @pytest.mark.parametrize("table", POISONS)
