@@ -1,6 +1,6 @@
 # Daily commands. Needs make and Python 3.11 or later with its venv module; PYTHON selects another interpreter.
 .DEFAULT_GOAL := help
-.PHONY: help demo migrate run-consumer reference run-api test chaos mutations endurance fuzz simulate simulate-guards check check-python format bench web screenshots image sbom package release-dry-run audit e2e venv lock
+.PHONY: help demo migrate run-consumer reference run-api test chaos mutations mutants endurance fuzz simulate simulate-guards check check-python format bench web screenshots image sbom package release-dry-run audit e2e venv lock
 
 PYTHON ?= python3
 LONG ?= 1
@@ -65,6 +65,9 @@ chaos: venv ## Run all fault scenarios with three seeds and account for every me
 
 mutations: venv ## Apply each mutation of the delivery guarantee and require that a fault scenario fails (an hour)
 	@ORDERS_MUTATIONS_TABLE=docs/mutations.md $(BIN)/python -m tests.faults.mutations $(ARGS)
+
+mutants: venv .venv/mutants/.installed ## Change the code in small ways, and require that a unit test fails (ARGS=service/pkg: one package)
+	@ORDERS_MUTANTS_TABLE=docs/mutants.md PYTHONPATH="$(CURDIR)/.venv/mutants" $(BIN)/python -m tests.mutants $(ARGS)
 
 endurance: venv ## Process ten million messages while servers and consumers are killed, then check every order (two hours; COUNT=1000000)
 	@ORDERS_ENDURANCE_TABLE=docs/endurance.md $(BIN)/python -m tests.endurance --count $(COUNT) $(ARGS)
@@ -146,6 +149,12 @@ web/node_modules/.installed: web/package-lock.json | venv
 	@.venv/audit/bin/pip --quiet --disable-pip-version-check install --require-hashes -r requirements-audit.lock
 	@touch $@
 
+# Next to the packages of .venv, because mutmut runs the tests in its own process.
+.venv/mutants/.installed: requirements-mutants.lock | .venv/bin/pip
+	@rm -rf .venv/mutants
+	@$(PIP) install --require-hashes --target .venv/mutants -r requirements-mutants.lock
+	@touch $@
+
 .venv/bin/pip:
 	@command -v $(PYTHON) >/dev/null || { echo "Orders needs Python 3.11 or later: $(PYTHON) not found" >&2; exit 2; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -161,4 +170,5 @@ lock: venv ## Update the lock files (ARGS=--upgrade for newer versions)
 	@$(COMPILE) --group pyproject.toml:audit --output-file requirements-audit.lock $(ARGS)
 	@$(COMPILE) pyproject.toml --extra demo --extra otel --extra registry --group dev --output-file requirements-dev.lock $(ARGS) \
 	  --constraint requirements.lock --constraint requirements-build.lock
+	@$(COMPILE) --group pyproject.toml:mutants --output-file requirements-mutants.lock $(ARGS) --constraint requirements-dev.lock
 	@$(NPM) run lock
