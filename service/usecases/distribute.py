@@ -45,7 +45,7 @@ def plan(distributor: TableDistributor) -> DistributionPlan:
     remaining = [table for table in tables if table.placement is not Placement.DISTRIBUTED]
     obstacles = [*_obstacles_of_database(distributor)]
     if remaining and not obstacles:
-        obstacles += _obstacles_of_tables(distributor, remaining)
+        obstacles = [*_obstacles_of_tables(distributor, remaining)]
     return DistributionPlan(remaining, obstacles)
 
 

@@ -82,6 +82,7 @@ def test_each_payload_is_one_line() -> None:
     [
         *("", "hello", "[]", '{"new": "a"}', '{"new": [1]}', '{"new": ["a b"]}', '{"changed": ["a b"]}', "{"),
         '{"new": ["a"], "versions": [[1, 2, 3], [1, 2, 3]]}',
+        '{"new": ["a"], "changed": ["b"], "versions": [[1, 2, 3]]}',
         '{"new": ["a"], "versions": [[-1, 2, 3]]}',
         '{"new": ["a"], "topic": "a\\"b", "versions": [[1, 2, 3]]}',
         '{"new": ["a"], "topic": "", "versions": [[1, 2, 3]]}',

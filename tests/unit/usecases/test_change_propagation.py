@@ -12,6 +12,7 @@ from service.usecases.cached_orders import CachedOrders
 from service.usecases.change_propagation import ChangePropagation
 from service.usecases.ports.reads import Notification
 from service.usecases.staleness import Staleness
+from tests.kit.fakes import FakeClock
 
 
 class Setup:
@@ -85,3 +86,16 @@ def test_the_rate_counts_changed_orders_between_verifications_until_the_listener
     assert (setup.changes.rate.per_second or 0) > 0
     setup.changes.on_disconnect(False)  # noqa: FBT003 - its only argument
     assert setup.changes.rate.per_second is None
+
+
+def test_the_rate_is_that_of_the_last_ten_seconds(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = FakeClock()
+    monkeypatch.setattr(setup.changes.rate, "_now", clock)
+    setup.changes.on_verified(clock())
+    setup.changes.on_notify(Notification(changed=["a", "b"]))
+    rates = []
+    for _ in range(2):
+        clock.advance(10)
+        setup.changes.on_verified(clock())
+        rates.append(setup.changes.rate.per_second)
+    assert rates == [0.2, 0]

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from threading import Event
 
 from service.errors import CheckFailed, CheckWarning
 from service.usecases.diagnose import Check, CheckOutcome, CheckResult, run_checks
@@ -46,3 +47,14 @@ def test_checks_that_require_one_with_a_warning_run() -> None:
         ("a", CheckOutcome.WARNING, "slow"),
         ("b", CheckOutcome.PASSED, "fine"),
     ]
+
+
+def test_a_check_that_does_not_return_has_failed_and_the_others_run() -> None:
+    never = Event()
+    blocked = Check("a", lambda: str(never.wait()), "")
+    found = run_checks([blocked, Check("b", lambda: "fine", "")], 0.01, str)
+    assert [(each.outcome, each.description) for each in found] == [
+        (CheckOutcome.FAILED, "timed out after 0.01 s"),
+        (CheckOutcome.PASSED, "fine"),
+    ]
+    never.set()

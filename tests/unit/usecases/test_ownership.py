@@ -8,7 +8,7 @@ import pytest
 from msgspec.json import encode
 
 from service.entities.dead_letter_record import DeadLetterRecord
-from service.usecases.ownership import order_of
+from service.usecases.ownership import is_binary, known_order, order_of
 from tests.kit.factories import order_document
 
 ORDER = "order-1"
@@ -65,3 +65,67 @@ def test_a_dead_letter_of_the_order_is_found_by(found: tuple[str, DeadLetterReco
 )
 def test_a_dead_letter_that_merely_resembles_it_is_not(value: bytes | None) -> None:
     assert order_of(b"order-12", value, [ORDER]) is None
+
+
+AVRO = b"\0\0\0\0\7\x0eorder-1\x08WBIL"
+
+
+@pytest.mark.parametrize(
+    ("value", "order"),
+    [
+        (rb'{"order_uid": "order\u002d1"}', ORDER),
+        (b'{"order_uid": "no uid"}', None),
+        (b'"{\\"order_uid\\": \\"order-1\\"}"', ORDER),
+        (b'{"after": {"order_uid": "order-1"}}', ORDER),
+        (b'{"payload": {"order_uid": "order-1"}}', ORDER),
+        (b'{"data": {"order_uid": "order-1"}}', ORDER),
+        (b'{"data_base64": "%b"}' % b64encode(b'{"order_uid": "order-1"}'), ORDER),
+        (b'{"data_base64": "A", "order_uid": 1}', None),
+        (b'{"data_base64": 1, "x": "key-1"}', "key-1"),
+        (compress(b'{"order_uid": "order-1"}', mtime=0), ORDER),
+        (b'{"x": {"order_uid": "order-1"}}', ORDER),
+        (b'{"order_uid": "other", "order_uid": "order-1", "x": ', ORDER),
+        (b'{"order_uid": 1, "x": "key-1"}', "key-1"),
+        (b'{"order_uid": 1, "x": "key-12"}', None),
+        (b"key-1", None),
+        (AVRO, None),
+        (AVRO + b"key-1", "key-1"),
+        (None, None),
+    ],
+)
+def test_a_record_certainly_belongs_to_the_order_of_its_document_or_else_of_its_key(
+    value: bytes | None, order: str | None
+) -> None:
+    assert known_order(b"key-1", value) == order
+
+
+@pytest.mark.parametrize("value", [b'{"x": "key-1"', AVRO, None])
+def test_without_a_document_and_a_key_a_record_belongs_to_no_known_order(value: bytes | None) -> None:
+    assert known_order(None, value) is None
+
+
+def test_a_key_that_is_no_uid_is_no_known_order() -> None:
+    assert known_order(b"\0\0", AVRO) is None
+
+
+def test_a_document_in_ten_envelopes_is_not_searched_further() -> None:
+    value = rb'{"order_uid": "order\u002d1"}'
+    for _ in range(9):
+        value = b'{"data": %b}' % value
+    assert known_order(None, value) == ORDER
+    assert known_order(None, b'{"data": %b}' % value) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (AVRO, True),
+        (compress(AVRO, mtime=0), True),
+        ('{"order_uid": "order-1"}'.encode("utf-16"), True),
+        (b'{"order_uid": "\x01"}', False),
+        (b"text\n", False),
+        (None, False),
+    ],
+)
+def test_a_value_that_is_no_text_is_binary(value: bytes | None, *, expected: bool) -> None:
+    assert is_binary(value) is expected

@@ -33,6 +33,10 @@ def test_a_batch_with_missing_messages_is_not_committed(tmp_path: Path) -> None:
     assert source.committed == []
 
 
+def test_a_batch_is_named_by_its_first_and_its_last_offset() -> None:
+    assert str(BATCH) == "partition 1, offsets 10 to 12"
+
+
 def test_a_batch_of_a_compacted_topic_may_have_gaps(tmp_path: Path) -> None:
     source = FakeRecordBatchSource(BATCH, 2, is_compacted=True)
     assert skip(source, partition=1, offset=10, path=tmp_path / "saved") == (BATCH, 2)

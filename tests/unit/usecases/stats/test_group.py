@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -68,6 +69,7 @@ def test_a_group_with_members_runs() -> None:
     stats, _ = read(members=[GroupMember("orders-a", [P0, P1]), GroupMember("orders-b", [])])
     assert stats.consumers is not None
     assert stats.consumers.is_running
+    assert timedelta() <= datetime.now(UTC) - datetime.fromisoformat(stats.consumers.since) < timedelta(hours=1)
     assert stats.consumers.members == [
         ConsumerMember("orders-a", [AssignedTopic("orders", [0, 1])]),
         ConsumerMember("orders-b", []),
