@@ -149,6 +149,14 @@ def test_it_closes_if_everything_was_tried_and_nothing_is_left_to_store() -> Non
     assert not breaker.is_open
 
 
+def test_it_stays_open_if_any_probe_of_the_round_was_rejected() -> None:
+    breaker = rejecting()
+    assert breaker.evaluate_orders(REJECTED, starts_over=True)
+    assert breaker.evaluate_orders(b"")
+    assert breaker.evaluate_orders(b"", starts_over=True)
+    assert breaker.evaluate_orders(b"", starts_over=True) is None
+
+
 def test_it_closes_below_the_ratio_if_some_orders_were_stored_before() -> None:
     breaker = CircuitBreaker(POLICY)
     assert breaker.evaluate_orders((STORED + REJECTED * 2) * 4)

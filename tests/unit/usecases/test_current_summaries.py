@@ -19,9 +19,11 @@ class Setup:
     def __init__(self) -> None:
         self.reader = FakeReader(order(order_uid="a"))
         self.checks = 0
+        self.checked: set[str] = set()
 
-    def has_replayed(self, _uid: str, replay_lsn: int | None) -> bool:
+    def has_replayed(self, uid: str, replay_lsn: int | None) -> bool:
         self.checks += 1
+        self.checked.add(uid)
         return replay_lsn is None or replay_lsn >= 5
 
     def read(self) -> "asyncio.Task[list[str]]":
@@ -39,6 +41,7 @@ def setup(monkeypatch: pytest.MonkeyPatch) -> Setup:
 
 async def test_orders_that_are_not_stored_have_no_summary(setup: Setup) -> None:
     assert await setup.read() == ["a"]
+    assert setup.checked == {"a", "missing"}
 
 
 async def test_reads_are_retried_while_the_database_is_unreachable(setup: Setup) -> None:

@@ -54,6 +54,13 @@ def test_an_error_while_reading_leaves_no_file(tmp_path: Path) -> None:
     assert source.committed == []
 
 
+def test_a_file_that_cannot_be_written_is_named_with_the_reason(tmp_path: Path) -> None:
+    source, path = FakeRecordBatchSource(BATCH, 3), tmp_path / "missing" / "saved"
+    with pytest.raises(BatchNotSkipped, match=f"^cannot write {path}: No such file or directory$"):
+        skip(source, partition=1, offset=10, path=path)
+    assert source.committed == []
+
+
 def test_an_existing_file_is_not_overwritten(tmp_path: Path) -> None:
     source, path = FakeRecordBatchSource(BATCH, 3), tmp_path / "saved"
     path.write_bytes(b"before")

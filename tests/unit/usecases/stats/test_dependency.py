@@ -26,12 +26,12 @@ def test_since_is_the_time_of_the_last_change() -> None:
 
 
 def test_a_dependency_that_is_still_connecting_is_not_down() -> None:
-    times = iter(START + timedelta(seconds=second) for second in (0, 1, 3))
+    times = iter(START + timedelta(seconds=second) for second in (0, 1, 2))
     dependency = Dependency(now=lambda: next(times))
     dependency.set_state(is_up=False)
     assert dependency.status is None
     dependency.set_state(is_up=False)
-    assert dependency.status == DependencyStatus(is_up=False, since="2026-03-01T12:00:03.000Z")
+    assert dependency.status == DependencyStatus(is_up=False, since="2026-03-01T12:00:02.000Z")
 
 
 def test_the_status_is_none_before_the_first_call() -> None:

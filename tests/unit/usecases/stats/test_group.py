@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from threading import Event
 from typing import Any
 
 import pytest
@@ -10,9 +11,11 @@ import pytest
 from service.entities.partition import Partition
 from service.errors import KafkaRequestFailed
 from service.usecases.ports.stats import GroupMember, PartitionDepth, TopicDepths
+from service.usecases.stats import refreshing
 from service.usecases.stats.group import GroupReaders, GroupStats, GroupStatsReader
 from service.usecases.stats.view import AssignedTopic, ConsumerMember, PartitionLag
 from tests.kit.order_partitions import P0, P1
+from tests.kit.waiting import until_idle
 
 NOW = 1_000.0
 DEPTHS = TopicDepths({P0: PartitionDepth(5, 0), P1: PartitionDepth(7, 3)}, dead_letters=2)
@@ -44,7 +47,7 @@ def read(depths: Any = DEPTHS, members: Any = None, timestamps: Any = None) -> t
 
 @pytest.mark.parametrize(
     ("timestamps", "seconds"),
-    [({P1: 998_500}, 1.5), ({P1: 1_000_900}, 0.0), ({}, None), (KafkaRequestFailed("refused"), None)],
+    [({P1: 998_460}, 1.5), ({P1: 1_000_900}, 0.0), ({}, None), (KafkaRequestFailed("refused"), None)],
 )
 def test_the_age_of_a_partition_is_that_of_its_next_message(timestamps: Any, seconds: float | None) -> None:
     stats, next_ = read(timestamps=timestamps)
@@ -87,3 +90,29 @@ def test_partitions_of_the_same_number_in_two_topics_are_told_apart() -> None:
     assert stats.consumers.members == [
         ConsumerMember("orders-a", [AssignedTopic("orders", [1]), AssignedTopic("orders.eu", [1])])
     ]
+
+
+def test_members_that_can_no_longer_be_read_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(refreshing, "REFRESH_INTERVAL_SECONDS", 0)
+    members = Reads([GroupMember("orders-a", [P0])])
+    readers = GroupReaders(lag=Reads(DEPTHS), members=members, next_timestamps=Reads({}).next_timestamps)
+
+    async def play() -> list[bool]:
+        reader = GroupStatsReader(readers)
+        shown = [(await reader.read()).consumers is not None]
+        members.value = None
+        await until_idle()
+        return [*shown, (await reader.read()).consumers is not None]
+
+    assert asyncio.run(play()) == [True, False]
+
+
+def test_a_kafka_that_does_not_answer_in_time_is_unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(refreshing, "TIMEOUT_SECONDS", 0.01)
+    answer = Event()
+    blocked = Reads(None)
+    monkeypatch.setattr(blocked, "read_if_available", answer.wait)
+    readers = GroupReaders(lag=blocked, members=Reads([]), next_timestamps=blocked.next_timestamps)
+    stats = asyncio.run(asyncio.wait_for(GroupStatsReader(readers).read(), 10))
+    assert (stats.lag, stats.partitions, stats.dead_letters) == (None, None, None)
+    answer.set()
