@@ -11,15 +11,6 @@ class Package(NamedTuple):
 
 
 PACKAGES: Final = (
-    Package(
-        "service/usecases",
-        (
-            "tests/unit/usecases",
-            "tests/unit/handler/http/routes",
-            "tests/unit/handler/http/test_api.py",
-            "tests/unit/handler/kafka/dead_letters",
-            "tests/unit/app/commands",
-        ),
-    ),
-    Package("service/pkg", ("tests/unit/pkg", "tests/unit/usecases")),
+    Package("service/usecases", ("tests/unit/usecases",)),
+    Package("service/pkg", ("tests/unit/pkg",)),
 )

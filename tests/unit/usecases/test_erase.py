@@ -90,3 +90,11 @@ def test_erasures_older_than_every_record_are_forgotten(
     ages = {"orders.dlq": DAY_SECONDS, "orders": 40 * DAY_SECONDS}
     assert forget(40 * DAY_SECONDS, old_and_recent, ages, is_dry_run=is_dry_run) == 1
     assert old_and_recent.erased == {*left}
+
+
+def test_the_result_of_an_undo_tells_the_state_and_the_record_of_each_order() -> None:
+    result = UndoResult({*"abc"}, existing={"a": "orders, partition 0, offset 1"}, arrived={"b": "orders, offset 2"})
+    assert [result.state(uid) for uid in "abcd"] == [
+        ErasureState.ERASED, ErasureState.UNDONE, ErasureState.UNDONE, ErasureState.NOT_ERASED,
+    ]  # fmt: skip
+    assert [result.record(uid) for uid in "abcd"] == ["orders, partition 0, offset 1", "orders, offset 2", None, None]
