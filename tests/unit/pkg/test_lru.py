@@ -44,6 +44,13 @@ def test_a_value_larger_than_the_cache_is_not_stored_and_evicts_nothing() -> Non
     assert (lru.get("large"), lru.get("small")) == (None, b"1")
 
 
+def test_a_value_as_large_as_the_cache_is_stored() -> None:
+    lru = Lru(10, ENTRY_OVERHEAD_BYTES + 2)
+    lru.put("a", b"1")
+    lru.put("b", b"2")
+    assert (lru.get("a"), lru.get("b")) == (None, b"2")
+
+
 def test_a_value_too_large_to_store_removes_the_previous_one() -> None:
     lru = Lru(10, 1_000)
     lru.put("key", b"old")

@@ -73,6 +73,19 @@ def test_time_before_a_restart_is_not_measured() -> None:
     assert steady.rate.per_second == 160
 
 
+def test_an_observation_older_than_the_window_is_dropped_once_a_later_one_covers_it() -> None:
+    clock = FakeClock()
+    rate = Rate(WINDOW, clock)
+    rate.observe()
+    rate.add(20)
+    rates = []
+    for _ in range(3):
+        clock.advance(WINDOW * 2)
+        rate.observe()
+        rates.append(rate.per_second)
+    assert rates == [1, 0, 0]
+
+
 def test_there_is_no_rate_without_measured_time() -> None:
     clock = FakeClock()
     rate = Rate(WINDOW, clock)
