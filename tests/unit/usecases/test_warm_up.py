@@ -94,4 +94,17 @@ async def test_it_restarts_if_the_cache_is_invalidated() -> None:
 async def test_without_orders_to_load_it_is_over_at_once() -> None:
     setup = WarmUpSetup(count=0)
     await setup.start()
-    assert setup.warm_up.is_over
+    assert (setup.warm_up.is_over, setup.warm_up.orders, len(setup.cache)) == (True, 0, 0)
+    assert setup.reports == ["done: 0 orders, 0 s"]
+
+
+async def test_it_waits_before_each_retry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(warm_up, "WARM_UP_RETRY_INTERVAL_SECONDS", 0.2)
+    setup = WarmUpSetup()
+    setup.reader.is_unreachable = True
+    setup.listening.set()
+    run = setup.start()
+    await until(lambda: len(setup.reports) == 1)
+    setup.reader.is_unreachable = False
+    await run
+    assert 0.2 <= (setup.warm_up.seconds or 0) < 60
