@@ -1,9 +1,22 @@
 from argparse import ArgumentTypeError
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from service.pkg.argtypes import duration, duration_or_seconds, timestamp, timestamp_or_age
+from service.pkg.argtypes import (
+    duration,
+    duration_or_seconds,
+    duration_up_to,
+    fraction,
+    non_negative_int,
+    port,
+    positive_float,
+    positive_int,
+    rate,
+    timestamp,
+    timestamp_or_age,
+)
 from service.pkg.timestamps import to_milliseconds
 
 DAY = 86_400
@@ -77,3 +90,39 @@ def test_any_other_text_is_neither_a_time_nor_an_age(text: str) -> None:
 def test_an_age_before_the_first_year_is_rejected() -> None:
     with pytest.raises(ArgumentTypeError, match="at most 2000 years ago"):
         timestamp_or_age("999999d")
+
+
+@pytest.mark.parametrize(
+    ("parse", "accepted", "rejected", "message"),
+    [
+        (
+            non_negative_int,
+            {"0": 0, "007": 7},
+            ["-1", "1.5", "", "\u0661", "\u00b2"],
+            "must be a whole number, 0 or greater",
+        ),
+        (positive_int, {"1": 1, "12": 12}, ["0", "-1", "+1", "x"], "must be a whole number, 1 or greater"),
+        (port, {"1": 1, "65535": 65_535}, ["0", "65536", "-1", "http"], "must be a port number between 1 and 65535"),
+        (positive_float, {"0.5": 0.5, "1e3": 1_000}, ["0", "-1", "inf", "nan", "x"], "must be a number greater than 0"),
+        (rate, {"0": 0, "0.5": 0.5}, ["-0.1", "inf", "nan", "x"], "must be a number per second, or 0 for no limit"),
+        (
+            fraction,
+            {"0": 0, "1": 1, "0.02": 0.02},
+            ["-0.1", "1.01", "nan", "2 %"],
+            "must be a number between 0 and 1, such as 0.02 for 2 %",
+        ),
+        (
+            duration_up_to(7 * DAY),
+            {"7d": 7 * DAY, "1ms": 0.001},
+            ["0s", "8d", "604801s"],
+            "must be more than 0 and at most 7d",
+        ),
+    ],
+)
+def test_a_number_out_of_range_is_rejected_with_the_range(
+    parse: Callable[[str], float], accepted: dict[str, float], rejected: list[str], message: str
+) -> None:
+    assert {text: parse(text) for text in accepted} == accepted
+    for text in rejected:
+        with pytest.raises(ArgumentTypeError, match=f"^{message}$"):
+            parse(text)

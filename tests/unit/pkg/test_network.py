@@ -5,7 +5,7 @@ from threading import Event
 import pytest
 
 from local.ports import HOST, free_port
-from service.pkg.network import connection_problem, os_error_phrase
+from service.pkg.network import connection_problem, os_error_phrase, resolution_problem
 
 
 def test_a_listening_port_has_no_problem() -> None:
@@ -48,3 +48,18 @@ def test_a_call_that_hangs_times_out(monkeypatch: pytest.MonkeyPatch, call: str,
 )
 def test_an_error_has_a_standard_phrase(error: OSError, phrase: str) -> None:
     assert os_error_phrase(error) == phrase
+
+
+def test_the_first_host_that_does_not_resolve_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    resolved: list[str] = []
+
+    def resolve(host: str, port: None) -> None:
+        assert port is None
+        resolved.append(host)
+        if host.endswith(".invalid"):
+            raise socket.gaierror
+
+    monkeypatch.setattr("service.pkg.network.socket.getaddrinfo", resolve)
+    assert resolution_problem(["[::1]", "kafka"]) is None
+    assert resolved == ["::1", "kafka"]
+    assert resolution_problem(["kafka", "a.invalid", "b.invalid"]) == "a.invalid: host name does not resolve"

@@ -32,3 +32,8 @@ def test_without_a_terminal_a_command_names_the_options_to_use(monkeypatch: pyte
         monkeypatch.setattr("sys.stdin", no_terminal)
         with pytest.raises(UsageError, match=r"^erase: cannot ask .* not a terminal\. Use --yes or --dry-run\.$"):
             require_terminal("erase")
+
+
+def test_a_program_that_reads_the_output_is_not_asked() -> None:
+    with pytest.raises(UsageError, match=r"^erase: --json cannot ask for confirmation\. Use --yes or --dry-run\.$"):
+        require_terminal("erase", is_json=True)
