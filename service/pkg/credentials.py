@@ -29,7 +29,7 @@ class Token(NamedTuple):
 
 def read_password(path: Path) -> str:
     """Return the file's only line, without the spaces around it. Raises SecretUnavailable."""
-    password = read_regular_file(path, _MAX_PASSWORD_BYTES).decode("utf-8", errors="replace").strip()
+    password = read_regular_file(path, _MAX_PASSWORD_BYTES).decode(errors="replace").strip()
     if not password:
         raise SecretUnavailable("is empty")
     if not password.isprintable() or "\N{REPLACEMENT CHARACTER}" in password:

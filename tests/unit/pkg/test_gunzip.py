@@ -1,3 +1,4 @@
+import tracemalloc
 from gzip import compress
 
 import pytest
@@ -35,3 +36,13 @@ def test_as_much_as_fits_is_decompressed(
 def test_gzip_is_recognized_by_its_first_bytes() -> None:
     assert is_gzip(VALUE)
     assert not is_gzip(b"{}")
+
+
+def test_a_bomb_takes_no_more_memory_than_its_limit() -> None:
+    bomb = compress(bytes(2**25), mtime=0)
+    tracemalloc.start()
+    try:
+        assert gunzip(bomb, 2**16)[1] is GzipProblem.TOO_LARGE
+        assert tracemalloc.get_traced_memory()[1] < 2**20
+    finally:
+        tracemalloc.stop()
