@@ -47,6 +47,15 @@ async def test_a_single_key_is_loaded_at_once() -> None:
     assert source.batches == [["a"]]
 
 
+async def test_a_key_that_is_not_being_loaded_may_be_detached() -> None:
+    source = Source()
+    loader = source.loader()
+    loader.detach("a")
+    source.permissions.release()
+    assert await loader.get("a") == "A"
+    assert source.loaded == ["a"]
+
+
 async def test_keys_requested_meanwhile_are_loaded_together() -> None:
     source = Source()
     loader = source.loader()

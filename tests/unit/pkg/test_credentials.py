@@ -28,6 +28,11 @@ def test_a_password_file_has_one_line(tmp_path: Path, content: str) -> None:
     assert read_password(file) == SECRET
 
 
+def test_a_password_may_have_65536_bytes(tmp_path: Path) -> None:
+    (file := tmp_path / "password").write_text("x" * 65_536)
+    assert read_password(file) == "x" * 65_536
+
+
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
