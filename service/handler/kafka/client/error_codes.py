@@ -19,6 +19,11 @@ TOO_LARGE: Final = (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_MSG_SIZE)
 """The client, or the broker, rejects the size of a message."""
 
 
+_UNRECOVERABLE: Final = (MSG_TIMED_OUT, KafkaError.INVALID_PRODUCER_ID_MAPPING)
+"""The second: Kafka has deleted the transactional id, by default a week after its last use. librdkafka 2.16 keeps the
+producer id that belonged to it, even through the abort of a transaction."""
+
+
 def is_unrecoverable(error: KafkaError) -> bool:
     """Return whether the producer must be replaced: after some errors it never delivers anything again."""
-    return bool(error.fatal() or error.code() == MSG_TIMED_OUT)
+    return bool(error.fatal() or error.code() in _UNRECOVERABLE)

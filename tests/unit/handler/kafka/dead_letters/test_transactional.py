@@ -208,6 +208,15 @@ def test_a_producer_whose_abort_fails_is_replaced(kafka: FakeKafka, dead_letters
     assert len(kafka.visible) == 1
 
 
+def test_a_producer_whose_transactional_id_has_expired_is_replaced(
+    kafka: FakeKafka, dead_letters: TransactionalDeadLetters
+) -> None:
+    send(dead_letters, batch(0))
+    kafka.failures["offsets"] = KafkaError(KafkaError.INVALID_PRODUCER_ID_MAPPING)
+    send(dead_letters, batch(1))
+    assert (kafka.calls.count("init"), len(kafka.visible)) == (2, 2)
+
+
 def test_a_producer_whose_messages_time_out_is_replaced(
     kafka: FakeKafka, dead_letters: TransactionalDeadLetters
 ) -> None:
