@@ -47,6 +47,7 @@ source_paths = ["service"]
 only_mutate = ["{package.path}/*"]
 also_copy = {list(copied)}
 timeout_constant = {_TIMEOUT_CONSTANT_SECONDS}
+track_dependencies = false
 pytest_add_cli_args = ["-p", "no:cacheprovider", "-p", "no:xdist", "--maxfail=1"]
 pytest_add_cli_args_test_selection = {list(package.tests)}
 """
