@@ -120,6 +120,14 @@ def test_a_single_order_that_times_out_is_retried() -> None:
     assert setup.retried == [("StatementTimedOut", 1), ("StorageUnavailable", 1), ("StorageUnavailable", 2)]
 
 
+def test_a_single_order_that_times_out_for_too_long_is_given_up_with_its_sqlstate() -> None:
+    setup = Setup(backoff=retry_backoff(give_up_after=0))
+    setup.store.failures += too_slow(1)
+    outcome = setup.ingest(batch_of(1))
+    assert [each.detail for each in outcome.dead_letters] == ["slow (SQLSTATE 57014)"]
+    assert setup.given_up == ["57014"]
+
+
 # The dead-letter topic
 
 

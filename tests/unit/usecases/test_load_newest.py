@@ -127,7 +127,8 @@ async def test_the_warm_up_from_a_standby_that_has_no_order_yet_fails_too() -> N
     setup = LookupSetup()
     setup.cached.invalidate_all(100)
     setup.reader.replay_lsn = 99
-    with pytest.raises(StorageUnavailable):
+    behind = "the standby lags behind: it has not replayed the WAL up to the last invalidation"
+    with pytest.raises(StorageUnavailable, match=f"^{behind}$"):
         await load_newest(setup.reader, setup.cached, 10)
 
 
