@@ -60,6 +60,6 @@ def test_the_first_host_that_does_not_resolve_is_named(monkeypatch: pytest.Monke
             raise socket.gaierror
 
     monkeypatch.setattr("service.pkg.network.socket.getaddrinfo", resolve)
-    assert resolution_problem(["[::1]", "kafka"]) is None
-    assert resolved == ["::1", "kafka"]
+    assert resolution_problem(["[::1]", "KAFKA-X"]) is None
+    assert resolved == ["::1", "KAFKA-X"]
     assert resolution_problem(["kafka", "a.invalid", "b.invalid"]) == "a.invalid: host name does not resolve"
