@@ -23,6 +23,8 @@ class Record(NamedTuple):
     key: bytes | None
     value: bytes | None
     headers: Headers | None
+    leader_epoch: int | None = None
+    """Of the partition when it was written; None if it is unknown."""
 
     @property
     def size(self) -> int:

@@ -56,6 +56,8 @@ class Batch:
     """Offset after the last record, by partition."""
     last_timestamps_ms: dict[Partition, int] = field(default_factory=dict)
     """Timestamp of the last record, by partition."""
+    leader_epochs: dict[Partition, int | None] = field(default_factory=dict)
+    """Leader epoch of the last record, by partition."""
     tombstones: int = 0
     bytes: int = 0
     items: int = 0
@@ -101,6 +103,7 @@ class Batch:
             self.first_offsets.setdefault(partition, record.offset)
         self.next_offsets[partition] = record.offset + 1
         self.last_timestamps_ms[partition] = record.timestamp_ms
+        self.leader_epochs[partition] = record.leader_epoch
         self.bytes += record.size
 
     def add_order(self, order: ConsumedOrder) -> None:

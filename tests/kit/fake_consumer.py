@@ -28,9 +28,16 @@ NO_OFFSET: Final = -1000
 """TopicPartition's default offset: start at the committed one."""
 
 
-def message(partition: int, offset: int, value: bytes | None = None, error: KafkaError | None = None) -> Message:
+def message(
+    partition: int,
+    offset: int,
+    value: bytes | None = None,
+    error: KafkaError | None = None,
+    leader_epoch: int = -1,
+) -> Message:
     """Return a record, or an error in place of one."""
-    return Message(TOPIC, partition, offset, None, value, None, error, (1, TIMESTAMP_MS + offset))
+    timestamp = (1, TIMESTAMP_MS + offset)
+    return Message(TOPIC, partition, offset, None, value, None, error, timestamp, leader_epoch=leader_epoch)
 
 
 @dataclass
@@ -61,6 +68,8 @@ class FakeConsumer:
         """Generation of the group; positive while this is a member."""
         self.is_closed = False
         self.subscription: dict[str, Callable[..., None]] = {}
+        self.sought: list[tuple[int, int, int | None]] = []
+        """Partition, offset and leader epoch of each seek."""
         self.queries: list[int] = []
         """Partitions whose watermarks were queried."""
         self.paused: set[int] = set()
@@ -145,6 +154,7 @@ class FakeConsumer:
 
     def seek(self, partition: TopicPartition) -> None:
         self._raise("seek")
+        self.sought.append((partition.partition, partition.offset, partition.leader_epoch))
         if self._positions.get(partition.partition) is None:
             raise KafkaException(KafkaError(KafkaError._STATE))
         self._positions[partition.partition] = self._start(partition)

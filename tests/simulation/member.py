@@ -170,7 +170,7 @@ class Member:
         """
         partitions = self.consumer.pipeline.progress.partitions
         processed = {key: each.offset for key, each in partitions.items() if each.is_ours and each.offset}
-        for commit in offsets_to_commit(processed, self._group.topic_ids):
+        for commit in offsets_to_commit(processed, self._group.topic_ids, {}):
             if not self._broker.coordinator.has_acknowledged(commit):
                 raise Violation(
                     f"the log says that {commit.topic} {commit.partition} was committed up to {commit.offset}"

@@ -47,6 +47,10 @@ class CommittableBatch(Protocol):
     def commit_offsets(self) -> Mapping[Partition, int]:
         """The offset to commit, by partition. Each access leaves out the partitions that were revoked before it."""
 
+    @property
+    def leader_epochs(self) -> Mapping[Partition, int | None]:
+        """The leader epoch of the record before that offset, by partition; None if it is unknown."""
+
 
 class DeadLetters(Protocol):
     def send_and_commit(self, batch: CommittableBatch, dead_letters: Sequence[DeadLetter]) -> bool:

@@ -26,7 +26,8 @@ def record_of(message: Message) -> Record:
     topic, partition, offset = _coordinates(message)
     key, value = message.key(), message.value()
     # Not by name, which takes 0.2 µs more for each message.
-    return Record(topic, partition, offset, message.timestamp()[1], key, value, headers_of(message))
+    timestamp_ms, headers = message.timestamp()[1], headers_of(message)
+    return Record(topic, partition, offset, timestamp_ms, key, value, headers, message.leader_epoch())
 
 
 def _coordinates(message: Message) -> tuple[str, int, int]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _METADATA_TIMEOUT_SECONDS: Final = 0.2
 _PREFIX: Final = "topic-id="
+_NO_EPOCH: Final = -1
 _ZERO: Final = "AAAAAAAAAAAAAAAAAAAAAA"
 """Sixteen zero bytes in base64: brokers before Kafka 2.8 have no topic ids."""
 
@@ -51,10 +52,22 @@ NO_TOPIC_ID: Final = TopicId("")
 """Id of a topic whose broker has no topic ids, or does not return them."""
 
 
-def offsets_to_commit(offsets: "Mapping[Partition, int]", topic_ids: "Mapping[str, TopicId]") -> list[TopicPartition]:
-    """Return the offsets as arguments of a commit, with the ids of their topics, if they are known, as metadata."""
+def offsets_to_commit(
+    offsets: "Mapping[Partition, int]",
+    topic_ids: "Mapping[str, TopicId]",
+    leader_epochs: "Mapping[Partition, int | None]",
+) -> list[TopicPartition]:
+    """Return the offsets as arguments of a commit.
+
+    The ids of their topics, if they are known, are metadata. `leader_epochs` are those of the records before them.
+    """
     return [
-        TopicPartition(*partition, offset, topic_ids.get(partition.topic, NO_TOPIC_ID).commit_metadata)
+        TopicPartition(
+            *partition,
+            offset,
+            topic_ids.get(partition.topic, NO_TOPIC_ID).commit_metadata,
+            _NO_EPOCH if (epoch := leader_epochs.get(partition)) is None else epoch,
+        )
         for partition, offset in offsets.items()
     ]
 

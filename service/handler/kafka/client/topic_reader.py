@@ -63,7 +63,7 @@ class TopicReader:
     def commit(self, offsets: Offsets) -> None:
         """Commit for the consumer's group."""
         positions = {Partition(self.name, partition): offset for partition, offset in offsets.items()}
-        targets = offsets_to_commit(positions, {self.name: self._id})
+        targets = offsets_to_commit(positions, {self.name: self._id}, {})
         call_within(READ_CALL_TIMEOUT_SECONDS, partial(self._consumer.commit, offsets=targets, asynchronous=False))
 
     def read(self, starts: Offsets, should_stop: Callable[[], bool], ends: Offsets | None = None) -> Iterator[Record]:

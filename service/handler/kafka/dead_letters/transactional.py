@@ -117,7 +117,7 @@ class TransactionalDeadLetters:
         self._state = _State.OPEN
         producer.begin_transaction()
         self._produce(producer, owned)
-        topic_partitions = offsets_to_commit(offsets, topic_ids)
+        topic_partitions = offsets_to_commit(offsets, topic_ids, batch.leader_epochs)
         call_within(  # librdkafka#5456: it may exceed its own timeout
             TRANSACTION_CALL_TIMEOUT_SECONDS + 1,
             lambda: producer.send_offsets_to_transaction(topic_partitions, metadata, TRANSACTION_CALL_TIMEOUT_SECONDS),

@@ -94,6 +94,7 @@ class OffsetCommitter:
             self._progress.recommit()
 
     def _send(self, client: Consumer) -> None:
-        offsets = offsets_to_commit(self._progress.uncommitted, self._group.topic_ids)
+        progress = self._progress
+        offsets = offsets_to_commit(progress.uncommitted, self._group.topic_ids, progress.leader_epochs)
         client.commit(offsets=offsets, asynchronous=True)
         self._in_flight, self._committed_at = True, self._now()

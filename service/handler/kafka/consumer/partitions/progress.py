@@ -19,6 +19,8 @@ class PartitionProgress:
     """The timestamp of the last record that is done, or a later time at which the lag was 0."""
     moved_at: float
     """The time at which the offset last changed, or the lag was 0."""
+    leader_epoch: int | None
+    """Of the record before the offset; None if it is unknown, as at the end of a partition."""
     is_ours: bool
     """Whether this member processed the messages before the offset; otherwise the group had committed it."""
 
@@ -53,6 +55,11 @@ class Progress:
         return self._uncommitted
 
     @property
+    def leader_epochs(self) -> Mapping[Partition, int | None]:
+        """The leader epochs of the records before the uncommitted offsets."""
+        return {partition: self._partitions[partition].leader_epoch for partition in self._uncommitted}
+
+    @property
     def is_committed(self) -> bool:
         """Whether the broker has acknowledged every offset, and none was abandoned."""
         return not self._uncommitted and not self._abandoned
@@ -82,7 +89,7 @@ class Progress:
     def start_at(self, committed: Mapping[Partition, int]) -> None:
         """Record the group's committed offsets, for partitions of which no batch is done yet."""
         for partition, offset in committed.items():
-            progress = PartitionProgress(offset, self._now_ms(), self._now(), is_ours=False)
+            progress = PartitionProgress(offset, self._now_ms(), self._now(), None, is_ours=False)
             self._partitions.setdefault(partition, progress)
 
     def restart(self, partitions: Collection[Partition]) -> None:
@@ -94,7 +101,7 @@ class Progress:
         """Record that a batch is done, and whether its offsets were committed together with its dead letters."""
         offsets = batch.commit_offsets
         for partition, offset in offsets.items():
-            self._move(partition, offset, batch.last_timestamps_ms[partition])
+            self._move(partition, offset, batch.last_timestamps_ms[partition], batch.leader_epochs.get(partition))
         if is_committed:
             # An earlier offset, such as the end of a partition, must not be committed after these.
             for partition in offsets:
@@ -156,8 +163,8 @@ class Progress:
                 self._abandoned.add(partition)
         self.clear_ends(partitions)
 
-    def _move(self, partition: Partition, offset: int, last_ms: int) -> None:
-        self._partitions[partition] = PartitionProgress(offset, last_ms, self._now(), is_ours=True)
+    def _move(self, partition: Partition, offset: int, last_ms: int, leader_epoch: int | None = None) -> None:
+        self._partitions[partition] = PartitionProgress(offset, last_ms, self._now(), leader_epoch, is_ours=True)
 
     def _now_ms(self) -> int:
         return round(self._wall_clock() * _MS_PER_SECOND)

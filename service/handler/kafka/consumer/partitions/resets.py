@@ -76,16 +76,24 @@ class OffsetResets:
         topic_partition = TopicPartition(*partition)
         earliest, end = self._client.get_watermark_offsets(topic_partition, timeout=_QUERY_TIMEOUT_SECONDS)
         if (offset := self._expected_offset(partition)) is not None:
-            skipped = max(earliest - offset, offset - end, 0)
+            self._report(partition, offset, earliest, end)
+        topic_partition.offset = earliest
+        reassign(self._client, [topic_partition])
+        return topic_partition
+
+    def _report(self, partition: Partition, offset: int, earliest: int, end: int) -> None:
+        if skipped := max(earliest - offset, offset - end, 0):
             self._metrics.offsets_skipped.inc(skipped)
             self._log.error(
                 "the offset is no longer in the topic: reading continues at the earliest one",
                 topic=partition.topic, partition=partition.number, offset=offset, earliest=earliest, end=end,
                 skipped=skipped,
             )  # fmt: skip
-        topic_partition.offset = earliest
-        reassign(self._client, [topic_partition])
-        return topic_partition
+        else:
+            self._log.error(
+                "the partition has lost messages before the offset: reading continues at the earliest one",
+                topic=partition.topic, partition=partition.number, offset=offset, earliest=earliest, end=end,
+            )  # fmt: skip
 
     def _expected_offset(self, partition: Partition) -> int | None:
         """Return the offset to continue from, or None if none was ever committed, so that nothing is lost."""

@@ -1,4 +1,7 @@
-"""Verifies that the position of each partition belongs to the current topic, and not to a deleted one of its name."""
+"""Verifies that the position of each partition belongs to the current topic, and to what is left of its log.
+
+It may belong to a deleted topic of the same name, or to messages that the partition has lost.
+"""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -31,7 +34,12 @@ class _Position(Enum):
     """The client has not found it yet, so the group's offsets cannot be queried."""
     FOUND = auto()
     """It may belong to a deleted topic of the same name."""
+    OUT_OF_RANGE = auto()
+    """The same. If it does not, OffsetResets moves it."""
     IN_DELETED_TOPIC = auto()
+
+
+_KNOWN: Final = (_Position.FOUND, _Position.OUT_OF_RANGE)
 
 
 @dataclass(slots=True)
@@ -45,6 +53,21 @@ class _Unverified:
     def on_position_found(self) -> None:
         if self.position is _Position.UNKNOWN:
             self.position = _Position.FOUND
+
+    def on_out_of_range(self) -> None:
+        if self.position is not _Position.IN_DELETED_TOPIC:
+            self.position = _Position.OUT_OF_RANGE
+
+    def resume_position(self, committed: TopicPartition) -> TopicPartition | None:
+        """Return where to read on; None at the present position.
+
+        At the committed offset if its leader epoch is known: when the client seeks, it asks the broker whether the log
+        still ends after the offset in this epoch. If not, it reports that the position is out of range.
+        """
+        partition = partition_of(committed)
+        if self.position is _Position.FOUND and committed.offset >= 0 and committed.leader_epoch is not None:
+            return TopicPartition(*partition, committed.offset, "", committed.leader_epoch)
+        return None if self.resume_at is None else TopicPartition(*partition, self.resume_at)
 
 
 class PositionCheck:
@@ -81,14 +104,13 @@ class PositionCheck:
 
     def on_out_of_range(self, partition: Partition) -> None:
         """Fetch the topic id immediately: a position out of range may belong to a deleted topic."""
-        self.mark_position_known([partition])
+        if partition in self._unverified:
+            self._unverified[partition].on_out_of_range()
         self._identities.refetch(partition.topic)
 
     def fetch_new_topic_ids(self) -> Mapping[str, TopicId]:
         """Return the ids of recreated topics, for `switch_topic`. Never blocks."""
-        delivering = {
-            partition.topic for partition, each in self._unverified.items() if each.position is _Position.FOUND
-        }
+        delivering = {partition.topic for partition, each in self._unverified.items() if each.position in _KNOWN}
         return self._identities.fetch_new(delivering)
 
     def switch_topic(self, topic: str, topic_id: TopicId, partitions: Collection[Partition]) -> None:
@@ -130,21 +152,21 @@ class PositionCheck:
             return []
         return self._move(self._seek(self._verify_offsets()) | self._restart_offsets())
 
-    def _verify_offsets(self) -> dict[Partition, int]:
+    def _verify_offsets(self) -> list[TopicPartition]:
         """Query to which topic the committed offsets belong.
 
-        Returns the offsets of the first withheld messages of partitions that belong to the current topic.
+        Returns where to read the partitions on whose positions belong to the current topic.
         """
         queried = [partition for partition, each in self._unverified.items() if self._can_be_queried(partition, each)]
         if not queried or self._now() < self._next_query_at:
-            return {}
+            return []
         try:
             answers = self._committed(queried)
         except KafkaException as error:
             self._next_query_at = self._now() + _RETRY_INTERVAL_SECONDS
             self._log_failed_query(queried, error.args[0])
-            return {}
-        positions = {}
+            return []
+        positions = []
         for answer in answers:
             partition = partition_of(answer)
             unverified = self._unverified[partition]
@@ -152,8 +174,8 @@ class PositionCheck:
                 unverified.position = _Position.IN_DELETED_TOPIC
                 continue
             del self._unverified[partition]
-            if unverified.resume_at is not None:
-                positions[partition] = unverified.resume_at
+            if (position := unverified.resume_position(answer)) is not None:
+                positions.append(position)
         return positions
 
     def _log_failed_query(self, partitions: list[Partition], error: KafkaError) -> None:
@@ -165,7 +187,7 @@ class PositionCheck:
     def _can_be_queried(self, partition: Partition, unverified: _Unverified) -> bool:
         identity = self._identities.of(partition.topic)
         return identity.is_known and (
-            unverified.position is _Position.FOUND or (unverified.position is _Position.UNKNOWN and not identity.exists)
+            unverified.position in _KNOWN or (unverified.position is _Position.UNKNOWN and not identity.exists)
         )
 
     def _restart_offsets(self) -> dict[Partition, int]:
@@ -184,9 +206,9 @@ class PositionCheck:
             )  # fmt: skip
         return dict.fromkeys(restarted, OFFSET_BEGINNING)
 
-    def _seek(self, positions: dict[Partition, int]) -> dict[Partition, int]:
+    def _seek(self, positions: list[TopicPartition]) -> dict[Partition, int]:
         """Seek; return the positions at which the client rejected it."""
-        rejected = seek(self._client, [TopicPartition(*each, offset) for each, offset in positions.items()])
+        rejected = seek(self._client, positions)
         return {partition_of(each): each.offset for each in rejected}
 
     def _move(self, positions: dict[Partition, int]) -> list[TopicPartition]:

@@ -41,7 +41,7 @@ def commit(client: dict[str, Any], offsets: list[TopicPartition]) -> None:
 def test_commits_without_a_topic_id_count_although_the_broker_does_not_return_the_id(client: dict[str, Any]) -> None:
     produce(client, TOPIC, 5)
     produce(client, "orders.dlq", 2)
-    commit(client, offsets_to_commit(keyed({0: 3}), {}))
+    commit(client, offsets_to_commit(keyed({0: 3}), {}, {}))
     group = partial(Consumer, client | {"group.id": "orders", "enable.auto.commit": False})
     lag = GroupLag(
         partial(AdminClient, client), group, subscription=Subscription((TOPIC,)), dead_letter_topic="orders.dlq"

@@ -18,4 +18,4 @@ def test_an_error_of_no_partition_has_neither_partition_nor_offset() -> None:
 
 
 def test_a_record_has_the_fields_of_its_message() -> None:
-    assert record_of(message(1, 2, b"value")) == (TOPIC, 1, 2, TIMESTAMP_MS + 2, None, b"value", [])
+    assert record_of(message(1, 2, b"value", leader_epoch=4)) == (TOPIC, 1, 2, TIMESTAMP_MS + 2, None, b"value", [], 4)

@@ -30,9 +30,13 @@ def test_a_broker_without_topic_ids_has_none_to_commit() -> None:
     assert (CURRENT.exists, CURRENT.commit_metadata) == (True, "topic-id=03khuBS4QPyPcMhe5ZSsuQ")
 
 
-def test_offsets_to_commit_name_their_topic_where_it_has_an_id() -> None:
+def test_offsets_to_commit_name_their_topic_and_their_leader_epoch_where_they_are_known() -> None:
     offsets = {Partition("orders", 3): 7, Partition("orders.eu", 3): 9, Partition("orders.us", 0): 1}
-    targets = offsets_to_commit(offsets, {"orders": CURRENT, "orders.eu": NO_TOPIC_ID})
-    assert [(each.topic, each.partition, each.offset, each.metadata or "") for each in targets] == [
-        ("orders", 3, 7, CURRENT.commit_metadata), ("orders.eu", 3, 9, ""), ("orders.us", 0, 1, ""),
+    targets = offsets_to_commit(
+        offsets,
+        {"orders": CURRENT, "orders.eu": NO_TOPIC_ID},
+        {Partition("orders", 3): 0, Partition("orders.us", 0): None},
+    )
+    assert [(each.topic, each.partition, each.offset, each.metadata or "", each.leader_epoch) for each in targets] == [
+        ("orders", 3, 7, CURRENT.commit_metadata, 0), ("orders.eu", 3, 9, "", None), ("orders.us", 0, 1, "", None),
     ]  # fmt: skip

@@ -67,6 +67,8 @@ def test_an_offset_that_kafka_cannot_return_is_not_taken_as_uncommitted(
 def test_offsets_are_committed_if_the_group_has_committed_all_of_them_in_this_topic(
     kafka: FakeConsumer, make_checks: MakeChecks, committed: dict[int, int], topic_id: TopicId, *, expected: bool
 ) -> None:
-    kafka.committed_offsets = {each.partition: each for each in offsets_to_commit(keyed(committed), {TOPIC: topic_id})}
+    kafka.committed_offsets = {
+        each.partition: each for each in offsets_to_commit(keyed(committed), {TOPIC: topic_id}, {})
+    }
     assert make_checks(None).have_committed({P0: 8, P1: 8}, {TOPIC: CURRENT}) is expected
     assert kafka.is_closed

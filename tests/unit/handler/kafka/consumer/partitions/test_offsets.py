@@ -93,6 +93,28 @@ def test_a_commit_names_the_topic_that_was_read(committer: Committer) -> None:
     assert committer.kafka.committed_offsets[0].metadata == "topic-id=abc"
 
 
+def test_a_commit_names_the_leader_epoch_of_the_record_before_it(committer: Committer) -> None:
+    epochs = {P0: 3, P1: None}
+    committer.progress.advance(
+        Batch(next_offsets=keyed({0: 5, 1: 7}), last_timestamps_ms=keyed({0: 0, 1: 0}), leader_epochs=epochs)
+    )
+    committer.commit()
+    committer.poll()
+    assert [committer.kafka.committed_offsets[each].leader_epoch for each in (0, 1)] == [3, None]
+
+
+def test_the_end_of_a_partition_is_committed_without_a_leader_epoch(committer: Committer) -> None:
+    """The records before it, such as transaction markers, may have a later one."""
+    batch = Batch(next_offsets=keyed({0: 5}), last_timestamps_ms=keyed({0: 0}), leader_epochs={P0: 3})
+    committer.progress.advance(batch)
+    committer.progress.reach_end(P0, 6)
+    committer.progress.advance_to_ends([])
+    committer.commit()
+    committer.poll()
+    assert committer.committed == {0: 6}
+    assert [committer.kafka.committed_offsets[0].leader_epoch] == [None]
+
+
 def test_without_pending_offsets_nothing_is_sent(committer: Committer) -> None:
     committer.commit()
     committer.commit_now()

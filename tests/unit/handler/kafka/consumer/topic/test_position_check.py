@@ -269,6 +269,28 @@ def test_a_partition_is_assigned_again_if_the_client_cannot_seek(setup: Setup) -
     assert setup.receive(1) == [(0, 7)]
 
 
+@pytest.mark.parametrize("is_withheld", [True, False])
+def test_the_client_verifies_the_leader_epoch_of_a_committed_offset(setup: Setup, *, is_withheld: bool) -> None:
+    setup.kafka.committed_offsets[0] = TopicPartition(TOPIC, 0, 7, "", 4)
+    setup.know(NEW)
+    setup.assign(0)
+    if is_withheld:
+        assert setup.receive() == []
+    else:
+        setup.check.mark_position_known([P0])
+    assert setup.check.verify() == []
+    assert setup.kafka.sought == [(0, 7, 4)]
+    assert setup.receive() == [(0, 7), (0, 8), (0, 9)]
+
+
+def test_a_position_out_of_range_is_left_to_its_reset(setup: Setup) -> None:
+    setup.kafka.committed_offsets[0] = TopicPartition(TOPIC, 0, 11, "", 4)
+    setup.know(NEW)
+    setup.assign(0)
+    setup.check.on_out_of_range(P0)
+    assert (setup.check.verify(), setup.kafka.sought) == ([], [])
+
+
 def test_the_earliest_withheld_message_is_where_reading_continues(setup: Setup) -> None:
     setup.know(NEW)
     setup.commit(2, NEW, 0)
