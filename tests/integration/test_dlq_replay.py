@@ -191,6 +191,14 @@ def delete_before(kafka: KafkaSettings, partition: int, offset: int) -> None:
     admin.delete_records([place])[place].result(FAR)
 
 
+def test_dead_letters_that_are_deleted_while_they_are_read_hide_no_others(kafka: KafkaSettings) -> None:
+    produce(kafka, *(dead_letter(kafka, number) for number in range(5)))
+    with closing(Consumer(properties.dead_letter_reader(kafka))) as consumer:
+        topic = open_topic(consumer, kafka.dead_letter_topic)
+        delete_before(kafka, partition=0, offset=2)
+        assert [each.offset for each in topic.read(topic.starts, lambda: False)] == [2, 3, 4]
+
+
 def test_the_dead_letters_of_an_order_are_replayed_by_key_and_content_with_a_line_each(
     kafka: KafkaSettings, capsys: pytest.CaptureFixture[str]
 ) -> None:

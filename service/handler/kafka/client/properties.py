@@ -122,6 +122,7 @@ def dead_letter_reader(kafka: "KafkaSettings") -> Properties:
         "enable.auto.commit": False,
         "enable.partition.eof": True,
         "isolation.level": "read_committed",
+        "auto.offset.reset": "earliest",  # by default, the client skips to the end if retention deletes what it reads
         "queued.max.messages.kbytes": 1_024,
         "fetch.queue.backoff.ms": _QUEUE_BACKOFF_MS,
     }

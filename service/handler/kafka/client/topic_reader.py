@@ -54,10 +54,17 @@ class TopicReader:
 
     @translated()
     def committed(self) -> Offsets:
-        """Return the group's committed offsets, without partitions that have none."""
+        """Return the group's committed offsets, without partitions that have none.
+
+        Offsets of a deleted topic, and those beyond the end of a partition that has lost messages, do not count.
+        """
         wanted = [TopicPartition(self.name, partition) for partition in self.ends]
         found = committed_offsets(self._consumer, wanted, READ_CALL_TIMEOUT_SECONDS)
-        return {each.partition: each.offset for each in found if each.offset >= 0 and not self._id.contradicts(each)}
+        return {
+            each.partition: each.offset
+            for each in found
+            if 0 <= each.offset <= self.ends[each.partition] and not self._id.contradicts(each)
+        }
 
     @translated()
     def commit(self, offsets: Offsets) -> None:

@@ -79,6 +79,12 @@ def test_dead_letters_that_do_not_match_are_neither_sent_nor_reported(setup: Set
     assert (setup.sent(), setup.lines) == ([b"key-1"], ["sent: partition 0, offset 0 (rejected)"])
 
 
+def test_a_replay_starts_over_if_the_topic_ends_before_the_last_one_ended(setup: Setup) -> None:
+    setup.topic.commit({0: 4})
+    setup.replay(ALL)
+    assert (setup.sent(), setup.topic.committed()) == ([b"key-1", b"key-3"], {0: 3})
+
+
 def test_named_dead_letters_are_sent_or_reported_and_nothing_is_committed(setup: Setup) -> None:
     setup.replay(NAMED)
     assert (setup.sent(), setup.topic.committed()) == ([], {})
