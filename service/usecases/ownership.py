@@ -3,7 +3,8 @@
 import binascii
 import re
 from codecs import BOM_UTF8
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
@@ -14,8 +15,6 @@ from service.entities.order import MAX_UID_LENGTH, UID_CHARACTER
 from service.pkg.gunzip import gunzip, is_gzip
 
 _UID: Final = re.compile(rf"{UID_CHARACTER}{{1,{MAX_UID_LENGTH}}}".encode())
-_QUOTED: Final = re.compile(rb'"(%b)(?=")' % _UID.pattern)
-"""A quoted text that may be an `order_uid`. The closing quote may open the next one."""
 _FIELD: Final = re.compile(rb'"order_uid"\s*:\s*"(%b)"' % _UID.pattern)
 
 _MAX_DECOMPRESSED_BYTES: Final = 2**24
@@ -62,7 +61,7 @@ def known_order(key: bytes | None, value: bytes | None) -> str | None:
     the text names nevertheless, or else the key, if the value contains it.
     """
     content = _content(value)
-    uid = _wrapped_uid(content)
+    uid = next(_uids(content), None)
     if uid is not None:
         return uid if _UID.fullmatch(uid.encode()) else None
     if _is_binary(content):
@@ -88,9 +87,9 @@ def _is_binary(content: bytes) -> bool:
 
 def _named_order(key: bytes | None, texts: Sequence[bytes]) -> str | None:
     for text in texts:
-        if fields := _FIELD.findall(text):
-            return str(fields[-1], "ascii")
-    return key.decode() if key is not None and any(key in _QUOTED.findall(text) for text in texts) else None
+        for last in deque(_FIELD.finditer(text), maxlen=1):
+            return str(last[1], "ascii")
+    return key.decode() if key and _UID.fullmatch(key) and _is_quoted(key, texts) else None
 
 
 def _decoded(content: bytes | str | Raw) -> _Document | str | None:
@@ -100,17 +99,16 @@ def _decoded(content: bytes | str | Raw) -> _Document | str | None:
     return None
 
 
-def _wrapped_uid(content: bytes | str | Raw, max_depth: int = _MAX_DEPTH) -> str | None:
-    """Return the `order_uid` of a document or of the one in it, if all are well-formed."""
+def _uids(content: bytes | str | Raw, max_depth: int = _MAX_DEPTH) -> Iterator[str]:
+    """Yield the `order_uid` of a document, or of each document in it, as far as they are well-formed."""
     document = _decoded(content) if max_depth else None
-    if document is None:
-        return None
     if isinstance(document, str):
-        return _wrapped_uid(document, max_depth - 1)
-    if isinstance(document.order_uid, str):
-        return document.order_uid
-    inner = (document.after, document.payload, document.data, _base64_decoded(document.data_base64))
-    return next((uid for each in inner if (uid := _wrapped_uid(each, max_depth - 1)) is not None), None)
+        yield from _uids(document, max_depth - 1)
+    elif document is not None and isinstance(document.order_uid, str):
+        yield document.order_uid
+    elif document is not None:
+        for inner in (document.after, document.payload, document.data, _base64_decoded(document.data_base64)):
+            yield from _uids(inner, max_depth - 1)
 
 
 def _base64_decoded(text: Any) -> bytes:
@@ -126,7 +124,13 @@ def _matcher(content: bytes) -> Callable[[bytes], bool]:
         return document.order_uid.encode().__eq__
     if _BINARY.search(content):
         return content.__contains__
-    return {uid for text in _texts(content) for uid in _QUOTED.findall(text)}.__contains__
+    texts, decoded = [*_texts(content)], {uid.encode() for uid in _uids(content)}
+    return lambda uid: uid in decoded or _is_quoted(uid, texts)
+
+
+def _is_quoted(uid: bytes, texts: Iterable[bytes]) -> bool:
+    """Return whether a text contains the uid in quotes. A list of all quoted texts could take much memory."""
+    return any(b'"%b"' % uid in text for text in texts)
 
 
 def _texts(content: bytes) -> Iterator[bytes]:

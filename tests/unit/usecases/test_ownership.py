@@ -1,5 +1,6 @@
 """Which order a record belongs to, whatever its key and value contain."""
 
+import tracemalloc
 from base64 import b64encode
 from codecs import BOM_UTF8
 from gzip import compress
@@ -35,6 +36,12 @@ def dead_letter(value: bytes | None, key: bytes | None = None) -> DeadLetterReco
         "a quote that ends another text": dead_letter(b'{"x": "y"order-1"'),
         "a document in an envelope": dead_letter(b'{"op": "c", "after": {"order_uid": "order-1"}}'),
         "a document as text": dead_letter(rb'{"id": "other", "payload": "{\"order_uid\": \"order-1\"}"}'),
+        "an escaped text in an envelope": dead_letter(rb'{"after": {"order_uid": "order\u002d1"}}'),
+        "an escaped text in a text": dead_letter(encode({"payload": r'{"order_uid": "order\u002d1"}'})),
+        "a document beside another one": dead_letter(
+            rb'{"payload": {"order_uid": "other"}, "data": "{\"order_uid\": '
+            rb'\"order\u002d1\"}"}'
+        ),
         "a document behind a byte order mark": dead_letter(BOM_UTF8 + rb'{"order_uid": "order\u002d1"}'),
         "a document whose number is out of range": dead_letter(rb'{"order_uid": "order\u002d1", "amount": 1e999}'),
         "a document in Base64": dead_letter(b'{"data_base64": "%b"}' % b64encode(b'{"order_uid": "order-1"}')),
@@ -129,3 +136,16 @@ def test_a_document_in_ten_envelopes_is_not_searched_further() -> None:
 )
 def test_a_value_that_is_no_text_is_binary(value: bytes | None, *, expected: bool) -> None:
     assert is_binary(value) is expected
+
+
+def test_little_memory_is_taken_by_a_text_of_many_quotes() -> None:
+    """A few kilobytes of gzip, whose quoted texts took 200 MiB."""
+    value = compress(b'"aa' * 2**22)
+    tracemalloc.start()
+    try:
+        assert order_of(b"key", value, [ORDER]) is None
+        assert known_order(b"key", value) is None
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 2**26
