@@ -15,6 +15,7 @@ from service.handler.kafka.consumer.formats.confluent import ConfluentWireFormat
 from service.handler.kafka.consumer.formats.message_decoder import MessageDecoder
 from service.handler.kafka.registry.connect import registry_client
 from service.handler.kafka.registry.schemas import SchemaCache
+from service.usecases.ports.replay import ReadUid
 
 if TYPE_CHECKING:
     from service.config import DocumentSettings, RegistrySettings
@@ -75,6 +76,12 @@ def value_decoder(document: "DocumentSettings") -> Callable[[bytes], Order]:
         return decoded[0]
 
     return decode
+
+
+def uid_reader(document: "DocumentSettings") -> ReadUid:
+    """Return a function that reads dead letters as a consumer without a registry does."""
+    decoder = message_decoder(document, document_decoder(document))
+    return lambda dead_letter: decoder.read_uid(dead_letter.value or b"", dead_letter.headers)
 
 
 def schema_cache(registry: "RegistrySettings") -> SchemaCache | None:

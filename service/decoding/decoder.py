@@ -14,7 +14,7 @@ import msgspec
 
 from service.decoding.field_mapping import NO_MAPPING, FieldMapping
 from service.entities.dead_letter import Reason, Violation
-from service.entities.field_paths import PARTS
+from service.entities.field_paths import IDENTITY, PARTS
 from service.entities.order import MAX_ITEMS, AmountMismatchPolicy, Item, Order, amount_mismatches
 from service.errors import DocumentRejected
 
@@ -100,6 +100,17 @@ class Decoder:
         if _ESCAPED_NUL in msgspec.json.encode(order):  # faster than a look at each text
             return self._convert_tolerantly(document)
         return self._checked(order)
+
+    def read_uid(self, document: Any) -> str | None:
+        """Return the `order_uid` of a document in JSON text or as an object, valid or not; None if there is no text.
+
+        Raises DocumentRejected for malformed JSON. Changes `document`.
+        """
+        if isinstance(document, bytes):
+            document = _read_json(document)
+        self._rules.mapping.apply(document)
+        uid = document.get(IDENTITY) if isinstance(document, dict) else None
+        return uid if isinstance(uid, str) else None
 
     def _convert_tolerantly(self, document: Any) -> Order:
         _reject_nesting(document, self._rules.max_nesting)

@@ -18,6 +18,8 @@ _UID: Final = re.compile(rf"{UID_CHARACTER}{{1,{MAX_UID_LENGTH}}}".encode())
 _FIELD: Final = re.compile(rb'"order_uid"\s*:\s*"(%b)"' % _UID.pattern)
 
 _MAX_DECOMPRESSED_BYTES: Final = 2**24
+_FRAME_BYTES: Final = 5
+"""0x00 and the id of a schema, in front of a value in Confluent's wire format."""
 _MAX_DEPTH: Final = 10
 """Envelopes and texts around a document: each is decoded again, and no format has more than a few."""
 _BASE64: Final = re.compile(rb'"data_base64"\s*:\s*"([A-Za-z0-9+/=]*)"')
@@ -63,10 +65,15 @@ def known_order(key: bytes | None, value: bytes | None) -> str | None:
     content = _content(value)
     uid = next(_uids(content), None)
     if uid is not None:
-        return uid if _UID.fullmatch(uid.encode()) else None
+        return uid if is_uid(uid) else None
     if _is_binary(content):
         return key.decode() if key and _UID.fullmatch(key) and key in content else None
     return _named_order(key, [*_texts(content)])
+
+
+def is_uid(text: str) -> bool:
+    """Return whether a text is a valid `order_uid`."""
+    return _UID.fullmatch(text.encode()) is not None
 
 
 def is_binary(value: bytes | None) -> bool:
@@ -75,10 +82,12 @@ def is_binary(value: bytes | None) -> bool:
 
 
 def _content(value: bytes | None) -> bytes:
-    """Return a value without compression, as far as gzip is not malformed, and without a byte order mark."""
+    """Return a value without gzip, as far as that is not malformed, byte order mark, and Confluent's frame of JSON."""
     value = value or b""
     decompressed, _ = gunzip(value, _MAX_DECOMPRESSED_BYTES) if is_gzip(value) else (value, None)
-    return (decompressed or value).removeprefix(BOM_UTF8)
+    content = (decompressed or value).removeprefix(BOM_UTF8)
+    framed = content[_FRAME_BYTES:] if content.startswith(b"\0") else b""
+    return content if _decoded(framed) is None else framed
 
 
 def _is_binary(content: bytes) -> bool:

@@ -14,11 +14,12 @@ from service.entities.subscription import Subscription
 from service.pkg.shutdown_event import ShutdownEvent
 from service.pkg.timestamps import to_milliseconds
 from service.usecases.dead_letter_filters import matches
-from service.usecases.ownership import is_binary, known_order
+from service.usecases.ownership import is_binary, is_uid, known_order
 from service.usecases.ports.dead_letters import DeadLetterFilters
 from service.usecases.ports.replay import (
     DEFAULT_MAX_REPLAYS,
     EditedValue,
+    ReadUid,
     ReplayObserver,
     ReplayRefusal,
     ReplaySource,
@@ -44,6 +45,9 @@ class ExaminedDeadLetter(NamedTuple):
         return self.matches and self.refusal is None
 
 
+def _read_nothing(_: DeadLetterRecord) -> None: ...
+
+
 @dataclass(frozen=True)
 class ReplayPlan:
     """What to replay, and how. `limit` and `rate` (dead letters per second) are 0 if unlimited."""
@@ -52,6 +56,8 @@ class ReplayPlan:
     """The topics that dead letters may be sent to."""
     filters: DeadLetterFilters
     _: KW_ONLY
+    read_uid: ReadUid = _read_nothing
+    """Decides whether an edited value is of the same order. What it cannot read is searched for the order's id."""
     max_replays: int = DEFAULT_MAX_REPLAYS
     limit: int = 0
     rate: float = 0
@@ -83,7 +89,16 @@ class ReplayPlan:
             return ReplayRefusal.OTHER_TOPIC
         if dead_letter.replays >= self.max_replays:
             return ReplayRefusal.REPLAYED_TOO_OFTEN
-        return None if self.edited is None else _edit_refusal(dead_letter, self.edited)
+        return None if self.edited is None else self._edit_refusal(dead_letter, self.edited)
+
+    def _edit_refusal(self, dead_letter: DeadLetterRecord, edited: EditedValue) -> ReplayRefusal | None:
+        """Return why an edited value must not replace the dead letter's, or None."""
+        order_uid = self.read_uid(dead_letter)
+        if order_uid is None or not is_uid(order_uid):
+            order_uid = known_order(dead_letter.key, dead_letter.value)
+        if order_uid is not None:
+            return None if order_uid == edited.order_uid else ReplayRefusal.OTHER_ORDER
+        return ReplayRefusal.UNREADABLE_ORDER if is_binary(dead_letter.value) else None
 
     def edit(self, dead_letter: DeadLetterRecord) -> DeadLetterRecord:
         """Return the dead letter as it is sent."""
@@ -160,14 +175,6 @@ class Replay:
             else:
                 self.observer.on_sent(dead_letter)
         return len(dead_letters)
-
-
-def _edit_refusal(dead_letter: DeadLetterRecord, edited: EditedValue) -> ReplayRefusal | None:
-    """Return why an edited value must not replace the dead letter's, or None."""
-    order_uid = known_order(dead_letter.key, dead_letter.value)
-    if order_uid is not None:
-        return None if order_uid == edited.order_uid else ReplayRefusal.OTHER_ORDER
-    return ReplayRefusal.UNREADABLE_ORDER if is_binary(dead_letter.value) else None
 
 
 def take_chunk(

@@ -15,6 +15,7 @@ from service.pkg.shutdown_event import ShutdownEvent
 from service.usecases.ports.dead_letters import DeadLetterFilters
 from service.usecases.ports.replay import (
     OfOrder,
+    ReadUid,
     ReplayRefusal,
     ReplayRequest,
     ReplayResult,
@@ -51,6 +52,7 @@ def replay_selected(
     source: ReplaySource,
     target: ReplayTarget,
     stop: ShutdownEvent,
+    read_uid: ReadUid,
 ) -> Sequence[ReplayResult]:
     """Block until the dead letters are sent, or would be in a dry run; return the results in the order of the request.
 
@@ -61,6 +63,7 @@ def replay_selected(
     plan = ReplayPlan(
         subscription,
         DeadLetterFilters(),
+        read_uid=read_uid,
         max_replays=request.max_replays,
         rate=request.rate,
         named=selected,

@@ -21,11 +21,20 @@ EDITED: Document = SAMPLE | {"entry": "edited"}
 UID = SAMPLE["order_uid"]
 
 
+ALIASES = {"ORDERS_DOCUMENT__ALIASES": '{"id": "order_uid"}'}
+
+
 @pytest.fixture
-def api(harness: Harness, tmp_path: Path) -> Service:
+def variables() -> dict[str, str]:
+    """Settings of the API."""
+    return {}
+
+
+@pytest.fixture
+def api(harness: Harness, tmp_path: Path, variables: dict[str, str]) -> Service:
     keys = tmp_path / "keys"
     keys.write_text(f"desk read,replay {KEY}\nread,dead-letters {READING_KEY}\n")
-    return harness.spawn("api", settings={**harness.settings, "ORDERS_AUTH__KEYS_FILE": str(keys)}).ready()
+    return harness.spawn("api", settings={**harness.settings, "ORDERS_AUTH__KEYS_FILE": str(keys), **variables}).ready()
 
 
 def replay(api: Service, content: object, **more: str) -> httpx2.Response:
@@ -80,6 +89,24 @@ def test_an_edited_dead_letter_becomes_a_stored_order(harness: Harness, api: Ser
     assert [(each["replayed_by"], each["edited"]) for each in events] == [("desk", True)] * 2
     assert UID not in str(events)
     assert KEY not in str(events)
+
+
+@pytest.mark.parametrize("variables", [ALIASES], ids=["aliases"])
+def test_an_edit_must_be_of_the_order_under_its_alias_in_an_envelope(harness: Harness, api: Service) -> None:
+    harness.consumer(**ALIASES, ORDERS_CIRCUIT_BREAKER__ENABLED="false")
+    broken = {name: value for name, value in BROKEN.items() if name != "order_uid"} | {"id": UID}
+    event = {"specversion": "1.0", "id": "other", "source": "/shop", "type": "order", "data": broken}
+    (sent,) = orders([SAMPLE])
+    harness.produce(sent._replace(key=b"other", value=encode(event)))
+    (dead_letter,) = eventually(harness.dead_letters, what="the order is dead-lettered")
+    at = place(dead_letter.partition() or 0)
+    other, same = (
+        replay(api, {"dead_letters": [at], "value": event | {"data": EDITED | {"order_uid": uid}}})
+        for uid in ("other", UID)
+    )
+    assert [outcome for response in (other, same) for *_, outcome in outcomes(response)] == ["other-order", "sent"]
+    eventually(lambda: get_order(api).status_code == HTTPStatus.OK, what="the order is stored")
+    assert get_order(api).json() == EDITED
 
 
 def test_the_dead_letters_of_an_order_are_replayed(harness: Harness, api: Service) -> None:

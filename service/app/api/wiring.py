@@ -11,7 +11,7 @@ from service.app.api.parts import ApiParts, Database, OrderCache
 from service.app.api.warm_up_report import WarmUpReport
 from service.app.build_info import build_info
 from service.app.database import ApplicationName, connection_settings
-from service.app.decoding import value_decoder
+from service.app.decoding import uid_reader, value_decoder
 from service.app.metrics_registry import new_metrics
 from service.config import CacheSettings, KafkaSettings, Settings
 from service.errors import InvalidKeysFile, InvalidSettings
@@ -173,6 +173,7 @@ def _replay(settings: Settings, metrics: ApiMetrics, password_watch: PasswordWat
         password_watch.add(producer),
         subscription=kafka.subscription,
         dead_letter_topic=kafka.dead_letter_topic,
+        read_uid=uid_reader(document),
     )
     return ReplayBackend(
         replayer=replayer,

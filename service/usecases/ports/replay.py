@@ -1,6 +1,6 @@
 """Interfaces that the replay of dead letters requires."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from enum import Enum
 from typing import Final, NamedTuple, Protocol
@@ -65,6 +65,10 @@ class ReplayObserver(Protocol):
 
     def on_refused(self, dead_letter: DeadLetterId, refusal: ReplayRefusal) -> None:
         """Report a dead letter that is not sent, or a named place that has none."""
+
+
+ReadUid = Callable[[DeadLetterRecord], str | None]
+"""Returns the `order_uid` that the consumer reads in a dead letter, valid or not; None if it cannot read it."""
 
 
 class EditedValue(NamedTuple):

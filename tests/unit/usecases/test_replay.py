@@ -120,6 +120,7 @@ def test_an_edited_value_must_be_of_the_same_order_where_that_is_known(
         "CloudEvents with escapes": rb'{"specversion": "1.0", "data": {"order\u005fuid": "\u0061"}}',
         "CloudEvents in Base64": encode({"specversion": "1.0", "data_base64": b'{"order\\u005fuid": "a"}'}),
         "CloudEvents in Base64 that was cut": encode({"data_base64": b'{"order_uid": "a"}'})[:-1],
+        "JSON in Confluent's frame": b'\0\0\0\0\7{"order_uid": "a", "entry": "b"}',
         "JSON that was cut": b'{"order_uid": "a", "entry": "\x01',
         "JSON whose text resembles another order": b'{"order_uid": "a", "entry": "\\"order_uid\\":\\"b\\"" cut',
         "many envelopes": b'{"after": ' * 500 + b'{"order_uid": "a"}' + b"}" * 500,

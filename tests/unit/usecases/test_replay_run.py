@@ -187,7 +187,7 @@ def replay(
     topics: Topics, which: Selected | OfOrder, stop: ShutdownEvent | None = None, **options: Any
 ) -> list[tuple[int, ReplayRefusal | None]]:
     request = ReplayRequest(which, "alice", options.pop("max_replays", 3), **options)
-    results = replay_selected(request, ORDERS, topics, topics, stop or RecordedStop())
+    results = replay_selected(request, ORDERS, topics, topics, stop or RecordedStop(), lambda _: None)
     assert all(isinstance(each, ReplayResult) for each in results)
     return [(result.dead_letter.offset, result.refusal) for result in results]
 

@@ -13,7 +13,7 @@ from service.app.commands.dead_letter_text import description, json_line, print_
 from service.app.commands.dlq.arguments import add_arguments
 from service.app.commands.dlq.editor import edit_named
 from service.app.commands.dlq.replay_report import ReplayReport
-from service.app.decoding import value_decoder
+from service.app.decoding import uid_reader, value_decoder
 from service.entities.dead_letter_record import DeadLetterId, DeadLetterRecord, Excerpt
 from service.entities.subscription import Subscription
 from service.errors import CommandFailed, UsageError
@@ -31,6 +31,7 @@ from service.pkg.output import echo
 from service.pkg.shutdown_event import ShutdownEvent
 from service.usecases.dead_letter_view import whole_view
 from service.usecases.ports.dead_letters import DeadLetterFilters
+from service.usecases.ports.replay import ReadUid
 from service.usecases.replay import Replay, ReplayPlan
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def _show(args: argparse.Namespace, kafka: "KafkaSettings", stop: ShutdownEvent)
 def _replay(
     args: argparse.Namespace, kafka: "KafkaSettings", stop: ShutdownEvent, *, document: "DocumentSettings"
 ) -> None:
-    plan = _plan(args, kafka.subscription)
+    plan = _plan(args, kafka.subscription, uid_reader(document))
     lists_each = args.partition is not None or args.order is not None
     report = ReplayReport(echo, is_dry_run=args.dry_run, lists_each=lists_each)
     with connected_consumer(kafka, {"group.id": plan.group(kafka.group_id)}) as consumer:
@@ -101,7 +102,7 @@ def _replay(
     _require_complete(plan, report.sent.total(), stop)
 
 
-def _plan(args: argparse.Namespace, subscription: Subscription) -> ReplayPlan:
+def _plan(args: argparse.Namespace, subscription: Subscription, read_uid: ReadUid) -> ReplayPlan:
     """Raise UsageError if dead letters are named by partition and offset and also by filters."""
     named = None
     if args.partition is not None:
@@ -113,7 +114,13 @@ def _plan(args: argparse.Namespace, subscription: Subscription) -> ReplayPlan:
     if args.edit and len(named or ()) != 1:
         raise UsageError("dlq replay: --edit requires exactly one dead letter: PARTITION OFFSET")
     return ReplayPlan(
-        subscription, _filters(args), max_replays=args.max_replays, limit=args.max, rate=args.rate, named=named
+        subscription,
+        _filters(args),
+        read_uid=read_uid,
+        max_replays=args.max_replays,
+        limit=args.max,
+        rate=args.rate,
+        named=named,
     )
 
 

@@ -18,7 +18,7 @@ from service.handler.kafka.dead_letters.replay import KafkaReplaySource, ReplayP
 from service.pkg.acquire import acquired_within
 from service.pkg.run_with_timeout import run_in_daemon_thread
 from service.pkg.shutdown_event import ShutdownEvent
-from service.usecases.ports.replay import ReplayRequest, ReplayResult
+from service.usecases.ports.replay import ReadUid, ReplayRequest, ReplayResult
 from service.usecases.selected_replay import MAX_SELECTED, replay_selected
 
 REPLAY_TIMEOUT_SECONDS: Final = 15.0
@@ -43,11 +43,13 @@ class Replayer:
         *,
         subscription: Subscription,
         dead_letter_topic: str,
+        read_uid: ReadUid,
     ) -> None:
         self._connect = connect
         self._producer = producer
         self._subscription = subscription
         self._dead_letter_topic = dead_letter_topic
+        self._read_uid = read_uid
         self._consumer: Consumer | None = None
         self._lock = asyncio.Lock()
 
@@ -79,7 +81,7 @@ class Replayer:
             delivery_timeout=API_DELIVERY_TIMEOUT_SECONDS,
         )
         try:
-            return replay_selected(request, self._subscription, source, target, stop)
+            return replay_selected(request, self._subscription, source, target, stop, self._read_uid)
         finally:
             self._consumer.unassign()  # otherwise the client keeps fetching
 

@@ -1,6 +1,7 @@
 """Decodes the message of a record in any format to an order."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Final
 
 from service.decoding.decoder import Decoder
@@ -90,6 +91,14 @@ class MessageDecoder:
                 self._count_frame()
                 return decoded
         return self._decode_any(value, headers or [], is_tried=is_json)
+
+    def read_uid(self, value: bytes, headers: Headers) -> str | None:
+        """Return the `order_uid` of the document that `decode` finds, valid or not; None if it cannot be read."""
+        with suppress(DocumentRejected):
+            message = RawMessage(utf8(decompressed(value, self._max_bytes)), headers)
+            found, _ = self._recognize(message)
+            return self._decoder.read_uid(found.document(message))
+        return None
 
     def _try_frame(self, value: bytes, headers: Headers) -> Decoded | None:
         """Return the order in a frame of Confluent; None if `_decode_any` finds the reason why there is none."""

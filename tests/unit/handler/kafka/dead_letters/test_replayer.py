@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from local import broker
-from service.config import KafkaSettings
+from service.app.decoding import uid_reader
+from service.config import DocumentSettings, KafkaSettings
 from service.entities.dead_letter_headers import Header, read_origin, read_replays
 from service.entities.dead_letter_record import DeadLetterId
 from service.entities.record import Record
@@ -63,6 +64,7 @@ class Topics:
             ReplaceableProducer(lambda: properties.producer(kafka)),
             subscription=kafka.subscription,
             dead_letter_topic=kafka.dead_letter_topic,
+            read_uid=uid_reader(DocumentSettings()),
         )
 
     def add(self, generated: Sequence[Generated]) -> None:
