@@ -17,8 +17,6 @@ from google.protobuf.descriptor_pb2 import (
 
 from service.errors import UnusableSchema
 
-MAX_CHARACTERS: Final = 2**20
-"""Reading that many takes a second."""
 _TOKEN: Final = re.compile(
     r"""(?:\s+ | //[^\n]* | /\*.*?\*/)
     | (?P<token> [-+]?[\w.]+ | "(?:[^"\\\n]|\\.)*" | '(?:[^'\\\n]|\\.)*' | [{}\[\]()<>=;,:/])""",
@@ -39,8 +37,6 @@ _END: Final = ""
 
 def parse_text(text: str) -> FileDescriptorProto:
     """Return the descriptor of a file. Raises UnusableSchema; ValueError for a malformed number; RecursionError."""
-    if len(text) > MAX_CHARACTERS:
-        raise UnusableSchema(f"has more than {MAX_CHARACTERS} characters of Protobuf source")
     return _Parser(text).file()
 
 

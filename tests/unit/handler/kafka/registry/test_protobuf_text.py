@@ -6,7 +6,6 @@ import pytest
 
 from generator.encodings import encoder, schema_text
 from service.errors import UnusableSchema
-from service.handler.kafka.registry import protobuf_text
 from service.handler.kafka.registry.protobuf import protobuf_reader
 from service.handler.kafka.registry.reader import SchemaFile
 from tests.kit.factories import order_document
@@ -70,7 +69,6 @@ def test_a_public_import_passes_on_what_it_imports() -> None:
         ('edition = "2023"; message Order { string uid = 1; }', "is not valid Protobuf source"),
         ('syntax = "proto4"; message Order { string uid = 1; }', "is neither proto2 nor proto3"),
         (f"{PROTO3} message Order {{ Unknown uid = 1; }}", "is not valid Protobuf, or imports a file that it does not"),
-        (f"{PROTO3} message A {{ }} //{' ' * protobuf_text.MAX_CHARACTERS}", "has more than 1048576 characters"),
     ],
 )
 def test_a_source_that_cannot_be_read_makes_the_schema_unusable(
