@@ -1,6 +1,7 @@
 """Messages whose schemas are in a real schema registry."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -165,7 +166,8 @@ def test_a_wrong_address_is_an_outage_and_no_unknown_schema(server: Registry, pa
 
 def test_the_next_address_is_used_if_the_first_one_fails(server: Registry) -> None:
     schema_id = register(server, "avro", "several")
-    schema = RegistryClient(RegistrySettings(urls=f"http://127.0.0.1:1,{server.url}")).fetch(schema_id)
+    with closing(RegistryClient(RegistrySettings(urls=f"http://127.0.0.1:1,{server.url}"))) as client:
+        schema = client.fetch(schema_id)
     assert schema is not None
     assert schema.kind == "AVRO"
 
@@ -175,9 +177,9 @@ def test_a_schema_comes_with_those_that_it_refers_to(server: Registry) -> None:
     server.register("city", "AVRO", city)
     order = {"type": "record", "name": "Order", "fields": [{"name": "city", "type": "City"}]}
     reference = {"name": "City", "subject": "city", "version": 1}
-    schema = RegistryClient(RegistrySettings(urls=server.url)).fetch(
-        server.register("with-city", "AVRO", order, references=[reference])
-    )
+    schema_id = server.register("with-city", "AVRO", order, references=[reference])
+    with closing(RegistryClient(RegistrySettings(urls=server.url))) as client:
+        schema = client.fetch(schema_id)
     assert schema is not None
     assert [each.name for each in schema.references] == ["City"]
 
@@ -198,8 +200,8 @@ def login(server: Registry, tmp_path: Path) -> Iterator[dict[str, Any]]:
 
 
 def test_a_password_and_a_certificate_are_accepted(login: Mapping[str, Any]) -> None:
-    client = RegistryClient(RegistrySettings(**login))
-    schema = client.fetch(client.register("secured", "AVRO", schema_text("avro")))
+    with closing(RegistryClient(RegistrySettings(**login))) as client:
+        schema = client.fetch(client.register("secured", "AVRO", schema_text("avro")))
     assert schema is not None
     assert schema.text == schema_text("avro")
 

@@ -33,6 +33,9 @@ class Server(ThreadingHTTPServer):
         self.answers: dict[str, tuple[int, Any]] = {}
         self.registered: tuple[int, Any] = (404, {})
         self.authorizations: list[str | None] = []
+        self.connections: list[int] = []
+        """The client's port of each request."""
+        self.clients: list[RegistryClient] = []
 
     @property
     def url(self) -> str:
@@ -41,8 +44,10 @@ class Server(ThreadingHTTPServer):
 
 class Handler(BaseHTTPRequestHandler):
     server: Server
+    protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
+        self.server.connections.append(self.client_address[1])
         self.server.authorizations.append(self.headers["authorization"])
         status, body = self.server.answers.get(self.path.partition("?")[0], (404, {"error_code": 404}))
         self._answer(status, body)
@@ -50,6 +55,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["content-length"]))
         token = 200, {"access_token": "t0ken", "expires_in": 60, "token_type": "Bearer"}
+        self.close_connection = True  # the library leaves that of the token open
         self._answer(*(token if self.path == "/token" else self.server.registered))
 
     def _answer(self, status: int, body: Any) -> None:
@@ -68,11 +74,16 @@ def server() -> Iterator[Server]:
     with Server() as serving:
         Thread(target=serving.serve_forever, args=(0.01,), daemon=True).start()
         yield serving
+        for each in serving.clients:
+            each.close()
         serving.shutdown()
 
 
 def client(server: Server, **settings: Any) -> RegistryClient:
-    return RegistryClient(RegistrySettings(urls=settings.pop("urls", server.url), timeout=30, **settings))
+    server.clients.append(
+        RegistryClient(RegistrySettings(urls=settings.pop("urls", server.url), timeout=30, **settings))
+    )
+    return server.clients[-1]
 
 
 def problem(registry: RegistryClient) -> str:
@@ -190,8 +201,34 @@ def test_a_password_file_is_read_for_each_call(server: Server, tmp_path: Path) -
     for password in ("first", "second"):
         file.write_text(password)
         registry.kinds()
+        registry.fetch(1)
     logins = [base64.b64decode((each or "").removeprefix("Basic ")).decode() for each in server.authorizations]
-    assert logins == ["orders:first", "orders:second"]
+    assert [*dict.fromkeys(logins)] == ["orders:first", "orders:second"]
+    assert len(logins) > 4
+
+
+def test_a_connection_is_kept_until_a_call_fails(server: Server) -> None:
+    """Each malformed message may have another unknown id."""
+    server.answers["/schemas/types"] = 200, []
+    registry = client(server)
+    for key in range(3):
+        assert registry.fetch(key) is None
+    assert len(server.connections) >= 3
+    assert len(set(server.connections)) == 1
+    server.answers["/schemas/ids/1"] = 500, {}
+    assert problem(registry).endswith("status 500")
+    assert registry.fetch(2) is None
+    assert len(set(server.connections)) == 2
+
+
+def test_a_schema_is_fetched_again_when_it_is_needed_again(server: Server) -> None:
+    """The caller caches schemas, with a limit."""
+    registry = client(server)
+    for text in ("a", "b"):
+        server.answers["/schemas/ids/1"] = 200, {"schema": text}
+        found = registry.fetch(1)
+        assert found is not None
+        assert found.text == text
 
 
 def test_oauth_uses_the_token_of_its_endpoint(server: Server) -> None:
