@@ -13,4 +13,5 @@ class Package(NamedTuple):
 PACKAGES: Final = (
     Package("service/usecases", ("tests/unit/usecases",)),
     Package("service/pkg", ("tests/unit/pkg",)),
+    Package("service/repo/listener", ("tests/unit/repo/listener",)),
 )
