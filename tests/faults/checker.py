@@ -1,4 +1,4 @@
-"""Accounts for every message of a topic: it must be in the tables or in the dead-letter topic, once and correctly.
+"""Accounts for every message of the topics: it must be in the tables or in the dead-letter topic, once and correctly.
 
 Written from docs/delivery.md alone; it shares nothing with the consumer but the names of headers and reasons.
 """
@@ -18,19 +18,20 @@ from generator.formats import document_in
 from service.entities.dead_letter import Reason
 from service.entities.dead_letter_headers import DLQ_PREFIX, Header, Headers
 
-Position = tuple[int, int]
-"""Partition and offset."""
+Position = tuple[str, int, int]
+"""Topic, partition and offset."""
 
 
 class Version(NamedTuple):
     """Compared from left to right; with `version.compare_by: offset`, first by offset within a partition."""
 
     timestamp_ms: int
+    topic: str
     partition: int
     offset: int
 
     def is_newer_than(self, other: "Version", compare_by: str) -> bool:
-        if compare_by == "offset" and self.partition == other.partition:
+        if compare_by == "offset" and (self.topic, self.partition) == (other.topic, other.partition):
             return self.offset > other.offset
         return self > other
 
@@ -123,13 +124,13 @@ class Checker:
 
     def check(
         self,
-        topic: Iterable[Message],
+        sent: Iterable[Message],
         rows: Iterable[Row],
         dead_letters: Iterable[Message],
         *,
         exactly_once: bool = False,
     ) -> CheckResult:
-        for message in topic:
+        for message in sent:
             self._add_message(message)
         self._check_rows(rows)
         self._check_dead_letters(dead_letters)
@@ -189,7 +190,7 @@ class Checker:
         for dead_letter in dead_letters:
             headers = headers_in(dead_letter)
             origin = origin_of(headers)
-            coordinates = (origin.partition, origin.offset) if origin else (-1, -1)
+            coordinates = (origin.topic, origin.partition, origin.offset) if origin else ("", -1, -1)
             expected = self._dead_letters.get(coordinates, [])
             found[coordinates] += 1
             if not expected:
@@ -205,9 +206,10 @@ class Checker:
 
 def _version(message: Message) -> Version:
     """Return the version of the message's order: a replayed order keeps its original version."""
-    current = Version(message.timestamp()[1], message.partition() or 0, message.offset() or 0)
     origin = origin_of(headers_in(message))
-    return Version(*origin[:3]) if origin else current
+    if origin:
+        return Version(origin.timestamp_ms, origin.topic, origin.partition, origin.offset)
+    return Version(message.timestamp()[1], message.topic() or "", message.partition() or 0, message.offset() or 0)
 
 
 def headers_in(message: Message) -> dict[str, bytes]:

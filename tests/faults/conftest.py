@@ -199,7 +199,7 @@ def workload(
         )  # fmt: skip
         yield workload
         workload.close()
-        delete_topics(breakable.kafka.bootstrap_servers, name, f"{name}.dlq")
+        delete_topics(breakable.kafka.bootstrap_servers, *workload.order_topics, f"{name}.dlq")
 
 
 def _scenario_name(item: pytest.Function) -> str:

@@ -1,8 +1,9 @@
-"""What a scenario left in the topic, in the tables and in the dead-letter topic."""
+"""What a scenario left in the topics, in the tables and in the dead-letter topic."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import chain
 from typing import LiteralString
 
 import confluent_kafka
@@ -14,8 +15,8 @@ from tests.faults.checker import Checker, CheckResult, Row, Version
 from tests.faults.group import Group
 
 ROWS: LiteralString = f"""
-SELECT found.order_uid, (extract(epoch FROM o.source_timestamp) * 1000)::bigint, o.source_partition, o.source_offset,
-       found.document::text
+SELECT found.order_uid, (extract(epoch FROM o.source_timestamp) * 1000)::bigint, o.source_topic,
+       o.source_partition, o.source_offset, found.document::text
   FROM ({STORED_ORDERS}) found(order_uid, document) JOIN orders o USING (order_uid)
 """  # noqa: S608 - two constants
 
@@ -25,14 +26,14 @@ class Outcome:
     """The messages and rows of one scenario."""
 
     group: Group
-    topic: str
+    topics: Sequence[str]
     dead_letter_topic: str
     dsn: str
 
     def check(self, checker: Checker, *, exactly_once: bool) -> CheckResult:
         with closing(self.group.open_reader()) as orders, closing(self.group.open_reader()) as dead_letters:
             return checker.check(
-                messages(orders, self.topic),
+                chain.from_iterable(messages(orders, topic) for topic in self.topics),
                 self._rows(),
                 messages(dead_letters, self.dead_letter_topic),
                 exactly_once=exactly_once,
@@ -44,5 +45,5 @@ class Outcome:
             return list(messages(reader, self.dead_letter_topic))
 
     def _rows(self) -> Iterator[Row]:
-        for uid, timestamp_ms, partition, offset, document in rows(Conninfo(self.dsn), ROWS):
-            yield Row(uid, Version(timestamp_ms, partition, offset), msgspec.json.decode(document))
+        for uid, *version, document in rows(Conninfo(self.dsn), ROWS):
+            yield Row(uid, Version(*version), msgspec.json.decode(document))

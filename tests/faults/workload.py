@@ -9,7 +9,6 @@ from urllib.parse import urlsplit
 import confluent_kafka
 import psycopg
 
-from generator.actual import progress
 from generator.expected import dead_letter_digest
 from generator.formats import MIXED
 from generator.orders import Document
@@ -75,10 +74,11 @@ class Workload:
     _recovery_timer: RecoveryTimer | None = None
 
     def __post_init__(self) -> None:
-        group_id = self.settings["ORDERS_KAFKA__GROUP_ID"]
         self.topics = Topics(self.kafka.bootstrap_servers)
-        self.group = Group(self.kafka.bootstrap_servers, group_id, self.topic)
-        self.outcome = Outcome(self.group, self.topic, self.dead_letter_topic, self.dsn)
+        self.order_topics = [self.topic]
+        group_id = self.settings["ORDERS_KAFKA__GROUP_ID"]
+        self.group = Group(self.kafka.bootstrap_servers, group_id, self.order_topics)
+        self.outcome = Outcome(self.group, self.order_topics, self.dead_letter_topic, self.dsn)
 
     @property
     def topic(self) -> str:
@@ -101,6 +101,12 @@ class Workload:
             "ORDERS_KAFKA__BOOTSTRAP_SERVERS": f"{HOST}:{self.kafka_proxy.port}",
             "ORDERS_POSTGRES__DSN": dsn._replace(netloc=f"{login}@{HOST}:{self.postgres_proxy.port}").geturl(),
         }
+
+    def add_topic(self) -> None:
+        """Create a topic that members read, too, if they are started later."""
+        self.order_topics.append(f"{self.topic}.{len(self.order_topics)}")
+        self.topics.create(self.order_topics[-1])
+        self.settings["ORDERS_KAFKA__TOPICS"] = ",".join(self.order_topics)
 
     # Processes and messages
 
@@ -164,8 +170,8 @@ class Workload:
         seconds = seconds or (4 if self.is_extended else 3)
         return self.produce_messages(stream(replace(plan, count=int(seconds * rate), seed=self.seed)), rate)
 
-    def produce_messages(self, messages: Iterable[Message], rate: float = 0) -> BackgroundProducer:
-        producer = BackgroundProducer(self.kafka.bootstrap_servers, self.topic, messages, rate)
+    def produce_messages(self, messages: Iterable[Message], rate: float = 0, topic: str = "") -> BackgroundProducer:
+        producer = BackgroundProducer(self.kafka.bootstrap_servers, topic or self.topic, messages, rate)
         self._producers.append(producer)
         return producer
 
@@ -261,7 +267,7 @@ class Workload:
 
     def _is_settled(self, reader: confluent_kafka.Consumer) -> bool:
         try:
-            reached = progress(reader, self.topic)
+            reached = self.group.progress(reader)
         except CommandFailed:
             return False
         if self._recovery_timer:

@@ -14,16 +14,18 @@ from tests.kit.factories import order_document
 INVALID = b"invalid"
 
 
-def message(value: bytes | None, offset: int = 0, timestamp_ms: int = 1_000, headers: Any = ()) -> Message:
-    return Message("orders", 0, offset, b"key", value, [*headers], None, (1, timestamp_ms))
+def message(
+    value: bytes | None, offset: int = 0, timestamp_ms: int = 1_000, headers: Any = (), topic: str = "orders"
+) -> Message:
+    return Message(topic, 0, offset, b"key", value, [*headers], None, (1, timestamp_ms))
 
 
-def order(number: int, offset: int, timestamp_ms: int = 1_000) -> Message:
-    return message(encode(order_document(order_uid="one", sm_id=number)), offset, timestamp_ms)
+def order(number: int, offset: int, timestamp_ms: int = 1_000, topic: str = "orders") -> Message:
+    return message(encode(order_document(order_uid="one", sm_id=number)), offset, timestamp_ms, topic=topic)
 
 
-def row(number: int, offset: int, timestamp_ms: int = 1_000, uid: str = "one") -> Row:
-    return Row(uid, Version(timestamp_ms, 0, offset), order_document(order_uid=uid, sm_id=number))
+def row(number: int, offset: int, timestamp_ms: int = 1_000, uid: str = "one", topic: str = "orders") -> Row:
+    return Row(uid, Version(timestamp_ms, topic, 0, offset), order_document(order_uid=uid, sm_id=number))
 
 
 def dead_letter(
@@ -99,6 +101,23 @@ def test_offsets_are_compared_first_where_configured() -> None:
     topic = [order(1, 0, timestamp_ms=2_000), order(2, 1, timestamp_ms=1_000)]
     assert check(topic, [row(1, 0, timestamp_ms=2_000)], []).is_exact
     assert check(topic, [row(2, 1, timestamp_ms=1_000)], [], compare_by="offset").is_exact
+
+
+@pytest.mark.parametrize("compare_by", ["timestamp", "offset"])
+@pytest.mark.parametrize(("timestamp_ms", "wins"), [(999, "orders.b"), (1_000, "orders.b"), (1_001, "orders.a")])
+def test_the_later_timestamp_wins_across_topics_and_then_the_greater_name(
+    timestamp_ms: int, wins: str, compare_by: str
+) -> None:
+    sent = [order(1, 9, timestamp_ms, "orders.a"), order(2, 3, 1_000, "orders.b")]
+    rows = [row(1, 9, timestamp_ms, topic="orders.a"), row(2, 3, 1_000, topic="orders.b")]
+    for each in rows:
+        found = check(sent, [each], [], compare_by=compare_by)
+        assert found.wrong_version == (each.version.topic != wins)
+
+
+def test_dead_letters_of_another_topic_are_not_those_of_this_one() -> None:
+    found = check([message(INVALID, 0, topic="orders.b")], [], [dead_letter(0)])
+    assert (found.unexpected, found.lost) == (1, 1)
 
 
 def test_a_replayed_order_has_its_original_version() -> None:

@@ -83,6 +83,19 @@ MUTATIONS: Final = (
         ),
     ),
     Mutation(
+        "the later timestamp wins across topics",
+        Replacement(
+            "service/entities/version.py",
+            "_sort_key",
+            "record.timestamp_ms, record.topic, record.partition, record.offset",
+            "record.topic, record.timestamp_ms, record.partition, record.offset",
+        ),
+        (
+            "test_several_topics.py::test_a_member_that_reads_two_topics_is_killed[seed-1-at-least-once]",
+            "test_several_topics.py::test_two_topics_are_rebalanced[seed-1-classic]",
+        ),
+    ),
+    Mutation(
         "`version.compare_by: offset` compares offsets within a partition",
         Replacement(
             "service/entities/version.py", "RecordCoordinates.is_newer_than", 'compare_by == "offset"', "False"
