@@ -5,7 +5,7 @@ What is cached is coherent only while every listener is verified, so losing one 
 
 import asyncio
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import Final
 
 from structlog.typing import FilteringBoundLogger
 
@@ -14,8 +14,9 @@ from service.repo.listener.callbacks import MergedCallbacks
 from service.repo.listener.listener import Listener, ReadingConnections
 from service.repo.listener.merged import MergedListeners
 
-if TYPE_CHECKING:
-    from service.repo.scope import Identity
+QUERY_TIMEOUT_SECONDS: Final = 1.0
+"""After which a connection for reads counts as half-open. Without notifications, its statement timeout would be too
+long: meanwhile, cached orders would be served although a new connection could read current ones."""
 
 
 class Listeners:
@@ -56,11 +57,11 @@ class Listeners:
 
     async def watch(self) -> None:
         """Call `on_disconnect` repeatedly while a listener is not verified. Runs until canceled."""
-        query: asyncio.Task[Identity] | None = None
+        query: asyncio.Task[None] | None = None
         while True:
             await self._merged.disconnected.wait()
             if query is None or query.done():
-                query = asyncio.create_task(self._reads.identity())
+                query = asyncio.create_task(self._query())
                 query.add_done_callback(_succeeded)  # retrieves its error, which asyncio would log otherwise
             await asyncio.wait({query}, timeout=self._timeout_seconds)
             can_read = query.done() and _succeeded(query)
@@ -68,6 +69,15 @@ class Listeners:
                 self._on_disconnect(can_read)
             await asyncio.sleep(self._timeout_seconds)
 
+    async def _query(self) -> None:
+        """Query the database that is read. Replaces its connections if one does not answer: all may be half-open."""
+        try:
+            async with asyncio.timeout(QUERY_TIMEOUT_SECONDS):
+                await self._reads.identity()
+        except TimeoutError:
+            await self._reads.replace_connections()
+            raise
 
-def _succeeded(query: "asyncio.Task[Identity]") -> bool:
+
+def _succeeded(query: "asyncio.Task[None]") -> bool:
     return not query.cancelled() and not query.exception()
