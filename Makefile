@@ -75,10 +75,10 @@ endurance: venv ## Process ten million messages while servers and consumers are 
 fuzz: venv ## Fuzz decoder, HTTP and cursors with corrupted input (MINUTES=60)
 	@ORDERS_FUZZ_MINUTES=$(MINUTES) $(BIN)/pytest tests/fuzz $(ARGS)
 
-simulate: venv ## Simulate the consumer with SEEDS=10000 random schedules of faults, from FIRST=0 (FIRST=7 SEEDS=1 replays one)
+simulate: venv ## Simulate the consumer and the API with SEEDS=10000 random schedules of faults, from FIRST=0 (FIRST=7 SEEDS=1 replays one)
 	@$(BIN)/python -m tests.simulation --first $(FIRST) --seeds $(SEEDS) $(ARGS)
 
-simulate-guards: venv ## Break each guarantee of the consumer, and require that a simulation fails (an hour)
+simulate-guards: venv ## Break each guarantee, and require that a simulation fails (an hour)
 	@ORDERS_SIMULATION_TABLE=docs/simulation.md $(BIN)/python -m tests.simulation.guards $(ARGS)
 
 check: web check-python ## Build the page with its type check, run make check-python, and check the workflows with zizmor

@@ -25,3 +25,5 @@ MUTATIONS: Final = (
         (),
     ),
 )
+
+API_MUTATIONS: Final[tuple[Mutation, ...]] = ()

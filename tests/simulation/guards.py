@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from tests.faults.mutations import __main__ as scenarios
+from tests.faults.mutations import api
 from tests.faults.mutations.mutation import Mutation
 from tests.faults.table import aligned, write_into
 from tests.simulation import former_faults
 from tests.simulation.real_servers import ONLY_ON_REAL_SERVERS
 
-MUTATIONS: Final = (*scenarios.MUTATIONS, *former_faults.MUTATIONS)
+MUTATIONS: Final = (*scenarios.MUTATIONS, *former_faults.MUTATIONS, *former_faults.API_MUTATIONS)
 SEEDS: Final = 10_000
 TIMEOUT_SECONDS: Final = 3_600
 _HEADINGS: Final = ("without this", "seed", "fails with, or why only real servers can show it")
@@ -43,15 +44,20 @@ def search(mutation: Mutation, folder: Path, seeds: int) -> Row:
     original = path.read_text(encoding="utf-8")
     mutation.replacement.apply(folder)
     try:
-        output = _simulate(folder, seeds)
+        output = _simulate(folder, seeds, part_of(mutation))
     finally:
         path.write_text(original, encoding="utf-8")
     failed = _FAILED.search(output)
     return Row(mutation.guarantee, failed[1], failed[2]) if failed else Row(mutation.guarantee, "none", "NOT FOUND")
 
 
-def _simulate(folder: Path, seeds: int) -> str:
-    command = [sys.executable, "-m", "tests.simulation", "--until-failure", "--seeds", str(seeds)]
+def part_of(mutation: Mutation) -> str:
+    """Return which simulation must show it."""
+    return "api" if mutation in {*api.MUTATIONS, *former_faults.API_MUTATIONS} else "consumer"
+
+
+def _simulate(folder: Path, seeds: int, part: str) -> str:
+    command = [sys.executable, "-m", "tests.simulation", "--part", part, "--until-failure", "--seeds", str(seeds)]
     ended = subprocess.run(  # noqa: S603 - our own program
         command, cwd=folder, capture_output=True, text=True, check=False, timeout=TIMEOUT_SECONDS
     )

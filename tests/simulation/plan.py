@@ -106,6 +106,12 @@ class Plan:
     """Whether Kafka is unreachable when the members are stopped at the end."""
     faults: tuple[Fault, ...]
 
+    def __str__(self) -> str:
+        return (
+            f"{self.members} members, {self.partitions} partitions, {self.records} records, "
+            f"batches of {self.max_messages}, {'exactly' if self.exactly_once else 'at least'} once"
+        )
+
 
 def plan_of(seed: int) -> Plan:
     random = Random(f"plan {seed}")  # noqa: S311 - must be reproducible

@@ -1,12 +1,29 @@
 """Reduces a failing plan to the faults that it needs."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any, Protocol, TypeVar
 
-from tests.simulation.plan import Plan
-from tests.simulation.simulation import Result, simulate
+from tests.simulation.timeline import Event
 
 
-def shrink(failed: Result) -> Result:
+class Result(Protocol):
+    """Of a simulation of the consumer or of the API."""
+
+    @property
+    def plan(self) -> Any: ...
+
+    @property
+    def problem(self) -> str | None: ...
+
+    @property
+    def events(self) -> Sequence[Event]: ...
+
+
+R = TypeVar("R", bound=Result)
+
+
+def shrink(failed: R, simulate: Callable[[Any], R]) -> R:
     """Drop faults one at a time while the simulation still fails; return the last failure."""
     for fault in failed.plan.faults:
         if (result := simulate(without(failed.plan, fault))).problem is not None:
@@ -14,18 +31,14 @@ def shrink(failed: Result) -> Result:
     return failed
 
 
-def without(plan: Plan, fault: object) -> Plan:
+def without(plan: Any, fault: object) -> Any:
     return replace(plan, faults=tuple(each for each in plan.faults if each is not fault))
 
 
 def report(failed: Result) -> str:
     """Return the problem, the plan and the timeline, for a person to read."""
     plan = failed.plan
-    settings = (
-        f"{plan.members} members, {plan.partitions} partitions, {plan.records} records, "
-        f"batches of {plan.max_messages}, {'exactly' if plan.exactly_once else 'at least'} once"
-    )
     faults = [f"  {fault}" for fault in plan.faults] or ["  none"]
     return "\n".join(
-        [f"seed {plan.seed}: {failed.problem}", settings, "faults:", *faults, "timeline:", *map(str, failed.events)]
+        [f"seed {plan.seed}: {failed.problem}", str(plan), "faults:", *faults, "timeline:", *map(str, failed.events)]
     )

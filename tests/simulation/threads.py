@@ -1,24 +1,19 @@
-"""Replaces what the consumer's modules block on, and read the time from, by the scheduler's.
+"""Replaces what the consumer's modules block on, and read the time from, by the scheduler's."""
 
-The modules import these names themselves, so they are replaced by identity wherever they are: as names of a module, and
-as defaults of arguments (`now=monotonic`). A new module needs no entry here.
-"""
-
-import inspect
-import sys
 import threading
 import time
 from collections import namedtuple
 from collections.abc import Callable, Iterator, Sequence
 from concurrent import futures
 from contextlib import contextmanager
-from functools import cache, partial
-from types import FunctionType, ModuleType, SimpleNamespace
-from typing import Any, NamedTuple
+from functools import partial
+from types import SimpleNamespace
+from typing import Any
 
 import tenacity
 
 from service.pkg.shutdown_event import ShutdownEvent
+from tests.simulation.replacing import replaced
 from tests.simulation.scheduler import Process, Scheduler, Task
 
 _Done = namedtuple("_Done", ("done", "not_done"))  # noqa: PYI024 - as that of concurrent.futures
@@ -127,70 +122,9 @@ def virtual(scheduler: Scheduler, others: dict[Any, Any]) -> Iterator[None]:
         id(futures.wait): partial(wait_for_futures, scheduler),
         **{id(old): new for old, new in others.items()},
     }
-    places = _places(frozenset(replacements), len(sys.modules))
-    for place in places:
-        place.replace(replacements)
     setattr(tenacity, "time", SimpleNamespace(monotonic=scheduler.monotonic))  # noqa: B010 - not exported
     try:
-        yield
+        with replaced(replacements, ("service",)):
+            yield
     finally:
         setattr(tenacity, "time", time)  # noqa: B010
-        for place in places:
-            place.restore()
-
-
-class _Place(NamedTuple):
-    """An attribute whose value is replaced, or which contains values that are replaced."""
-
-    holder: Any
-    name: str
-    value: Any
-
-    def replace(self, replacements: dict[int, Any]) -> None:
-        setattr(self.holder, self.name, _replaced(self.value, replacements))
-
-    def restore(self) -> None:
-        setattr(self.holder, self.name, self.value)
-
-
-def _replaced(value: Any, replacements: dict[int, Any]) -> Any:
-    if isinstance(value, tuple):
-        return tuple(replacements.get(id(each), each) for each in value)
-    if isinstance(value, dict):
-        return {name: replacements.get(id(each), each) for name, each in value.items()}
-    return replacements[id(value)]
-
-
-@cache
-def _places(replaced: frozenset[int], _loaded: int) -> list[_Place]:
-    """Return where values with these ids are used. Searching takes long, and repeats only after further imports."""
-    return [*_names(replaced), *_defaults(replaced)]
-
-
-def _modules() -> list[ModuleType]:
-    return [module for name, module in sys.modules.items() if name.startswith("service.")]
-
-
-def _names(replaced: frozenset[int]) -> Iterator[_Place]:
-    for module in _modules():
-        for name, value in vars(module).items():
-            if id(value) in replaced:
-                yield _Place(module, name, value)
-
-
-def _defaults(replaced: frozenset[int]) -> Iterator[_Place]:
-    for function in _functions():
-        defaults, keywords = function.__defaults__ or (), function.__kwdefaults__ or {}
-        if not replaced.isdisjoint(map(id, defaults)):
-            yield _Place(function, "__defaults__", defaults)
-        if not replaced.isdisjoint(map(id, keywords.values())):
-            yield _Place(function, "__kwdefaults__", keywords)
-
-
-def _functions() -> Iterator[FunctionType]:
-    for module in _modules():
-        for value in vars(module).values():
-            if inspect.isfunction(value):
-                yield value
-            elif inspect.isclass(value) and value.__module__ == module.__name__:
-                yield from filter(inspect.isfunction, vars(value).values())

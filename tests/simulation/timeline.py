@@ -2,9 +2,19 @@
 
 import hashlib
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
-from tests.simulation.scheduler import START_SECONDS, Scheduler
+from tests.simulation.scheduler import START_SECONDS, Task
+
+
+class Moments(Protocol):
+    """Implemented by Scheduler and by the API's Clock."""
+
+    @property
+    def now(self) -> float: ...
+
+    @property
+    def current(self) -> Task | None: ...
 
 
 class Event(NamedTuple):
@@ -17,7 +27,7 @@ class Event(NamedTuple):
 
 
 class Timeline:
-    def __init__(self, scheduler: Scheduler) -> None:
+    def __init__(self, scheduler: Moments) -> None:
         self._scheduler = scheduler
         self.events: list[Event] = []
 
