@@ -3,15 +3,19 @@
 from collections.abc import Mapping
 from typing import Final
 
-from tests.faults.mutations import api, formats
+from tests.faults.mutations import formats
 
 _SQL: Final = "the SQL of the store is not simulated"
 _STATES: Final = "the SQLSTATEs of PostgreSQL are not simulated"
 _CLIENT: Final = "librdkafka's configuration is not simulated"
+_HTTP: Final = "HTTP is not simulated"
 _SIMULATED_FORMATS: Final = frozenset({"a dead letter has the bytes of its message"})
 
 ONLY_ON_REAL_SERVERS: Final[Mapping[str, str]] = {
-    **{each.guarantee: "the API, its cache and its listener are not simulated" for each in api.MUTATIONS},
+    "the number of connections is limited": _HTTP,
+    "the size of a request's headers is limited": _HTTP,
+    "memory held for slow clients is limited": _HTTP,
+    "an event stream that its client does not read is dropped": _HTTP,
     **{
         each.guarantee: "formats and schema registries are not simulated"
         for each in formats.MUTATIONS
