@@ -90,5 +90,6 @@ BEGIN
   -- The API sets these itself on a direct connection. Behind a pooler, they must be settings of its role.
   EXECUTE format('ALTER ROLE %I IN DATABASE %I SET enable_seqscan = off', read_role, database);
   EXECUTE format('ALTER ROLE %I IN DATABASE %I SET jit = off', read_role, database);
+  EXECUTE format('ALTER ROLE %I IN DATABASE %I SET row_security = off', read_role, database);
 END
 $$;

@@ -22,8 +22,9 @@ _PREPARE_THRESHOLD: Final = 5
 """Executions of a statement on a connection after which it is prepared."""
 BACKEND_PID: Final = "SELECT pg_backend_pid()"
 """Through a pooler, its result differs from the process id that the client received when it connected."""
-PLANNER_SETTINGS: Final = ("enable_seqscan", "jit")
-"""Turned off: the planner prefers sequential scans of tables that were never analyzed, and would compile each read."""
+DISABLED_SETTINGS: Final = ("enable_seqscan", "jit", "row_security")
+"""Turned off: the planner prefers sequential scans of tables that were never analyzed, and would compile each read.
+With `row_security`, orders that a policy hides would be missing without an error, and never be erased."""
 SERVER: Final = "SELECT pg_backend_pid(), pg_is_in_recovery()"
 """BACKEND_PID, and whether the server is a standby."""
 PREPARED_STATEMENT_ERRORS: Final = frozenset({"26000", "42P05"})
@@ -32,6 +33,11 @@ _WAIT_FOR_DISK: Final = (
     "SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'"
 )
 """A commit that returns before it is on disk is lost if the server crashes."""
+_FIRE_TRIGGERS: Final = (
+    "SELECT set_config('session_replication_role', 'origin', true) "
+    "WHERE current_setting('session_replication_role') = 'replica'"
+)
+"""A replica checks no foreign key, and deletes no rows by cascade: erased orders would leave their child rows."""
 _POLL_INTERVAL_SECONDS: Final = 0.1
 _Result = TypeVar("_Result")
 Connection = TypeVar("Connection", bound=psycopg.Connection[Any])
@@ -75,11 +81,11 @@ class ConnectionSettings:
             "BEGIN ISOLATION LEVEL READ COMMITTED; "
             "SET LOCAL citus.propagate_set_commands = 'local'; "
             "SET LOCAL client_min_messages = warning; "
-            f"{_WAIT_FOR_DISK}; "
+            f"{_WAIT_FOR_DISK}; {_FIRE_TRIGGERS}; "
             f"SET LOCAL statement_timeout = {round(self.statement_timeout * 1000)}; "
             f"SET LOCAL lock_timeout = {round(self.lock_timeout * 1000)}; "
             f"SET LOCAL idle_in_transaction_session_timeout = {round(GRACE_SECONDS * 1000)}; "
-            + "".join(f"SET LOCAL {name} = off; " for name in PLANNER_SETTINGS)
+            + "".join(f"SET LOCAL {name} = off; " for name in DISABLED_SETTINGS)
             + "SET LOCAL join_collapse_limit = 1"
         )
 

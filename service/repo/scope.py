@@ -5,10 +5,10 @@ The schema and not the topic decides: all writers of the same tables, from any t
 
 from typing import Final, NamedTuple
 
-_SCHEMA_OID: Final = "(SELECT relnamespace FROM pg_class WHERE oid = to_regclass('orders'))"
-SCHEMA: Final = f"{_SCHEMA_OID}::regnamespace::text"
+SCHEMA_OID: Final = "(SELECT relnamespace FROM pg_class WHERE oid = to_regclass('orders'))"
+SCHEMA: Final = f"{SCHEMA_OID}::regnamespace::text"
 """The schema of our tables, quoted if necessary; NULL if they do not exist."""
-CHANNEL: Final = f"(SELECT 'orders_' || md5(nspname) FROM pg_namespace WHERE oid = {_SCHEMA_OID})"
+CHANNEL: Final = f"(SELECT 'orders_' || md5(nspname) FROM pg_namespace WHERE oid = {SCHEMA_OID})"
 """The notification channel; NULL without tables. Hashed, because both a schema's and a channel's name can have 63
 bytes. The name is not quoted, because roles may differ in `quote_all_identifiers`."""
 DATABASE: Final = "(SELECT current_database() || ' of ' || system_identifier FROM pg_control_system())"

@@ -73,10 +73,11 @@ _CHILD_TABLE: Final = re.compile(
     rf"({'|'.join(table.name for table in (DELIVERIES, PAYMENTS, ITEMS, ORDER_VERSIONS))})(_\w+)?"
 )
 """Names of the tables that reference orders, of their partitions, and of their shards."""
-_COPY_CONTEXT: Final = re.compile(
-    r"^COPY (?P<table>\w+), line (?P<line>\d+)(?:, column (?P<column>\w+))?", re.MULTILINE
-)
+_COPY_CONTEXT: Final = re.compile(r"^COPY (?P<table>\w+), \w+ (?P<line>\d+)(?:, \w+ (?P<column>\w+))?", re.MULTILINE)
+"""In the languages that name table, line and column in this order; in others, splitting the batch finds the order."""
 
+_CHECKS_ROW_SECURITY: Final = "check_enable_rls"
+"""PostgreSQL's function that raises 42501 if row-level security would hide rows."""
 _WRONG_CONNECTION: Final = "a pooler switched to a connection with other prepared statements"
 _REJECTED: Final = "PostgreSQL rejected the data"
 PROBLEMS: Final = {
@@ -102,6 +103,7 @@ PROBLEMS: Final = {
     "XX": "PostgreSQL reported an internal error",
 }
 """Problems by SQLSTATE or its class."""
+ROW_SECURITY: Final = "row-level security hides rows from the role: give it BYPASSRLS, or disable the policies"
 
 
 class Failure(Enum):
@@ -143,6 +145,8 @@ def translate(error: psycopg.Error, rejected: int | None = None) -> StorageError
             return OrderRejected(PROBLEMS.get(state, _REJECTED), sqlstate=state, where=location(error), index=rejected)
         case Failure.TIMEOUT:
             return StatementTimedOut(_TIMEOUTS[state], sqlstate=state)
+    if error.diag.source_function == _CHECKS_ROW_SECURITY:
+        return SchemaMismatch(ROW_SECURITY, sqlstate=state)
     kind = _KINDS.get(state) or _KINDS.get(state[:2], StorageUnavailable)
     return kind(PROBLEMS.get(state) or PROBLEMS.get(state[:2], "PostgreSQL reported an error"), sqlstate=state)
 

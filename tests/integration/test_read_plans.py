@@ -10,7 +10,7 @@ import pytest
 from service.entities.order import Order
 from service.repo.reader.statements import (
     DOCUMENTS_OF,
-    SET_PLANNER,
+    SET_SESSION,
     document_values,
     newest_statement,
     page_statement,
@@ -128,7 +128,7 @@ def test_reads_are_not_planned_each_time(real: RealReads, database: str) -> None
     reads = [(DOCUMENTS_OF, document_values(["o1"])), *((page_statement(page), page_values(page)) for page in pages)]
     with psycopg.connect(database, autocommit=True) as connection:
         connection.execute("ANALYZE")
-        connection.execute(SET_PLANNER)
+        connection.execute(SET_SESSION)
         for _ in range(20):
             for statement, values in reads:
                 connection.execute(statement.encode(), values, prepare=True)

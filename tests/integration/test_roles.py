@@ -13,18 +13,21 @@ from psycopg.sql import SQL, Identifier, Literal
 
 from service.app.commands.doctor import command as doctor
 from service.config import KafkaSettings, MigrationSettings, PostgresSettings, Settings
-from service.errors import CommandFailed
+from service.errors import CheckFailed, CommandFailed, SchemaMismatch, StorageUnavailable
 from service.pkg.shutdown_event import ShutdownEvent
 from service.repo.conninfo import Conninfo
+from service.repo.operations import postgres_checks
 from service.repo.schema.migrate import migrate, wait_for_migrations
 from service.repo.schema.rights import READING, WRITING
 from service.repo.transactions import Transactions
 from tests.kit import servers, temporary
-from tests.kit.factories import SAMPLE, connection_settings, order_document
+from tests.kit.factories import SAMPLE, connection_settings, order_document, versioned
 from tests.kit.harness import Harness, metric, orders
 from tests.kit.processes import ROOT, Service, Spawn
 from tests.kit.psql import client, psql
+from tests.kit.readers import RealReads, document
 from tests.kit.roles import ACLS, COLUMNS, KINDS, Logins, assert_privileges_are_exact, is_denied, rows
+from tests.kit.stores import erasing, store, writing
 from tests.kit.waiting import eventually
 
 SCRIPT = ROOT / "chart" / "files" / "roles.sql"
@@ -328,3 +331,65 @@ def test_doctor_lists_the_missing_privileges(
             ShutdownEvent(),
         )
         assert line in capsys.readouterr().out
+
+
+def as_superuser(logins: Logins, *statements: str) -> None:
+    with psycopg.connect(logins.superuser, autocommit=True) as admin:
+        for statement in statements:
+            admin.execute(SQL(statement).format(write=Identifier(logins.name("write"))))
+
+
+@pytest.fixture
+def stored(migrated: Logins) -> Logins:
+    store(migrated.write, versioned(1, order_uid=UID))
+    return migrated
+
+
+@pytest.mark.parametrize("policy", ["", "CREATE POLICY most ON orders USING (customer_id <> 'test')"])
+@pytest.mark.parametrize("table", ["orders", "erased"])
+def test_rows_that_row_level_security_hides_are_an_error(table: str, policy: str, stored: Logins) -> None:
+    as_superuser(stored, f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY", policy or "SELECT")
+    with erasing(stored.migrate) as erasures, pytest.raises(SchemaMismatch, match="row-level security hides rows"):
+        erasures.erase([UID])
+    with writing(stored.write) as writer, pytest.raises(SchemaMismatch, match="row-level security hides rows"):
+        writer.store([versioned(2, order_uid=UID, entry="new")])
+    with pytest.raises(StorageUnavailable, match="row-level security hides rows"):
+        RealReads(stored.read).read(lambda reads: reads.erased_at(UID) if table == "erased" else document(reads, UID))
+    with pytest.raises(CheckFailed, match="row-level security hides rows"):
+        postgres_checks.session(PostgresSettings(dsn=stored.read))
+
+
+def test_an_erasure_with_the_settings_of_a_replica_leaves_no_row(stored: Logins) -> None:
+    as_superuser(
+        stored,
+        "ALTER ROLE {write} SET session_replication_role = replica",
+        "GRANT SET ON PARAMETER session_replication_role TO {write}",
+        "GRANT INSERT, UPDATE ON erased TO {write}",
+        "GRANT DELETE ON orders TO {write}",
+    )
+    with erasing(stored.write) as erasures:
+        assert erasures.erase([UID]) == {UID}
+    assert (
+        rows(stored.superuser, "SELECT FROM deliveries UNION ALL SELECT FROM payments UNION ALL SELECT FROM items")
+        == []
+    )
+    as_superuser(stored, "REVOKE SET ON PARAMETER session_replication_role FROM {write}")
+    with writing(stored.write) as writer, pytest.raises(SchemaMismatch, match="42501"):
+        writer.store([versioned(1, order_uid="other")])
+    with pytest.raises(CheckFailed, match="session_replication_role is replica"):
+        postgres_checks.session(PostgresSettings(dsn=stored.write))
+
+
+def test_a_search_path_that_finds_tables_of_two_schemas_is_an_error(stored: Logins) -> None:
+    as_superuser(
+        stored,
+        "CREATE SCHEMA other",
+        "CREATE TABLE other.erased (LIKE erased INCLUDING ALL)",
+        "GRANT USAGE ON SCHEMA other TO {write}",
+        "ALTER ROLE {write} SET search_path = other, public",
+    )
+    problem = r"search_path finds other\.erased in another schema than orders"
+    with pytest.raises(CommandFailed, match=problem):
+        wait_for_migrations(Conninfo(stored.write), MigrationSettings(timeout=5))
+    with pytest.raises(CheckFailed, match=problem):
+        postgres_checks.columns(PostgresSettings(dsn=stored.write))

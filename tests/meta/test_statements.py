@@ -11,7 +11,7 @@ import pytest
 
 from service import repo
 from service.repo.columns import TABLES
-from service.repo.connection import PLANNER_SETTINGS
+from service.repo.connection import DISABLED_SETTINGS
 
 FOLDER: Final = Path(repo.__path__[0])
 SQL: Final = re.compile(r"""f?['"]+(BEGIN|SELECT|UPDATE|INSERT|DELETE|LISTEN|NOTIFY)\b""")
@@ -97,4 +97,4 @@ def test_statements_are_found() -> None:
 
 def test_the_role_of_the_api_has_the_settings_of_its_sessions() -> None:
     roles = (FOLDER.parents[1] / "chart" / "files" / "roles.sql").read_text(encoding="utf-8")
-    assert re.findall(r"SET (\w+) = off', read_role", roles) == [*PLANNER_SETTINGS]
+    assert re.findall(r"SET (\w+) = off', read_role", roles) == [*DISABLED_SETTINGS]

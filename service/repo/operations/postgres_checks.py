@@ -15,6 +15,7 @@ from psycopg.rows import TupleRow
 from service.errors import CheckFailed
 from service.pkg.network import resolution_problem
 from service.pkg.timestamps import from_microseconds
+from service.repo.columns import TABLES
 from service.repo.connection import SERVER, is_pooled, require_utf8
 from service.repo.connection_errors import describe_with_address
 from service.repo.conninfo import conninfo_of
@@ -22,7 +23,8 @@ from service.repo.document import microseconds
 from service.repo.schema.migrate import head_number, schema_number
 from service.repo.schema.missing_columns import missing_columns
 from service.repo.schema.rights import READING, WRITING, denied
-from service.repo.translate import translated
+from service.repo.schema.visible_tables import search_path_problem
+from service.repo.translate import ROW_SECURITY, translated
 
 if TYPE_CHECKING:
     from service.config import PostgresSettings
@@ -32,6 +34,11 @@ MAX_CLOCK_SKEW_SECONDS: Final = 5.0
 
 CLOCK: Final = f"SELECT {microseconds('clock_timestamp()')}"
 """The time of the statement, not of the transaction. A number, because psycopg cannot parse every `DateStyle`."""
+
+HIDDEN_ROWS: Final = "SELECT name FROM unnest(%s::text[]) name WHERE row_security_active(name) ORDER BY name"
+"""The tables with row-level security for the current role."""
+FIRE_TRIGGERS: Final = "SELECT current_setting('session_replication_role') <> 'replica'"
+"""Whether the triggers of foreign keys fire."""
 
 
 def host_names(postgres: "PostgresSettings") -> str:
@@ -61,6 +68,8 @@ def schema(postgres: "PostgresSettings") -> str:
 
 def columns(postgres: "PostgresSettings") -> str:
     with connect(postgres.dsn, postgres) as connection:
+        if problem := search_path_problem(connection):
+            raise CheckFailed(problem)
         missing = missing_columns(connection)
     if missing:
         raise CheckFailed(f"missing: {', '.join(missing)}")
@@ -74,6 +83,18 @@ def privileges(postgres: "PostgresSettings", mode: str | None) -> str:
     if missing:
         raise CheckFailed(f"permission denied: {', '.join(f'{privilege} on {table}' for table, privilege in missing)}")
     return "can read and write orders" if can_write else "can only read orders"
+
+
+def session(postgres: "PostgresSettings") -> str:
+    """Check what would hide rows, or leave rows of erased orders."""
+    with connect(postgres.dsn, postgres) as connection:
+        hidden = [name for (name,) in connection.execute(HIDDEN_ROWS, [[table.name for table in TABLES]])]
+        row = connection.execute(FIRE_TRIGGERS).fetchone()
+    if hidden:
+        raise CheckFailed(f"{', '.join(hidden)}: {ROW_SECURITY}")
+    if row != (True,):
+        raise CheckFailed("session_replication_role is replica: PostgreSQL does not enforce foreign keys")
+    return "no row-level security, and foreign keys are enforced"
 
 
 def clock_skew(postgres: "PostgresSettings") -> str:

@@ -24,7 +24,7 @@ from service.repo.connection import (
     unsupported_encoding,
 )
 from service.repo.connection_errors import CONNECTION_FAILED
-from service.repo.reader.statements import IDENTITY, SET_PLANNER
+from service.repo.reader.statements import IDENTITY, SET_SESSION
 from service.repo.scope import Identity
 from service.repo.translate import PROBLEMS, translate
 from service.usecases.ports.stats import PoolUsage
@@ -165,7 +165,7 @@ class ReadPool:
         if through_pooler and self._settings.prepared_statements is None:
             connection.prepare_threshold = None
         if not through_pooler:
-            await connection.execute(SET_PLANNER)
+            await connection.execute(SET_SESSION)
 
 
 def _unavailable(error: psycopg.Error) -> StorageUnavailable:

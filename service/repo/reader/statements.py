@@ -6,7 +6,7 @@ from hashlib import sha256
 from typing import Any, Final, LiteralString
 
 from service.pkg.timestamps import from_microseconds
-from service.repo.connection import PLANNER_SETTINGS
+from service.repo.connection import DISABLED_SETTINGS
 from service.repo.document import (
     BY_ORDER_UID,
     CREATED_US,
@@ -38,8 +38,8 @@ _NEWEST_FIRST: Final = "ORDER BY o.date_created DESC, o.order_uid DESC"
 IDENTITY: Final = f"SELECT {CHANNEL}, {DATABASE}, pg_is_in_recovery(), current_setting('server_encoding')"
 """The fields of Identity, and the encoding of the database."""
 
-SET_PLANNER: Final = "; ".join(f"SET {name} = off" for name in PLANNER_SETTINGS)
-"""Applies to a session. A pooler would pass it on to other clients: behind one, the role must have it (roles.sql)."""
+SET_SESSION: Final = "; ".join(f"SET {name} = off" for name in DISABLED_SETTINGS)
+"""Settings of a session. A pooler would pass it on to other clients: behind one, the role must have it (roles.sql)."""
 
 MIN_UIDS: Final = 16
 """Shorter lists of uids are padded. For fewer uids, PostgreSQL would estimate that a custom plan costs less than a

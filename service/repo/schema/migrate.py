@@ -21,6 +21,7 @@ from service.repo.connection import require_utf8
 from service.repo.connection_errors import describe_with_address
 from service.repo.conninfo import Conninfo
 from service.repo.schema.missing_columns import MISSING_COLUMNS_HINT, missing_columns
+from service.repo.schema.visible_tables import search_path_problem
 from service.repo.transactions import NO_TRANSACTION_TIMEOUT
 from service.repo.translate import Failure, classify, translate, translated
 
@@ -129,6 +130,8 @@ def _require_head(conninfo: Conninfo) -> None:
 
 
 def _require_columns(connection: psycopg.Connection[TupleRow]) -> None:
+    if problem := search_path_problem(connection):
+        raise CommandFailed(problem)
     if missing := missing_columns(connection):
         raise CommandFailed(f"columns are missing: {', '.join(missing)} ({MISSING_COLUMNS_HINT})")
 

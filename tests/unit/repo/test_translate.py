@@ -304,6 +304,7 @@ def test_every_temporary_sqlstate_class_has_its_own_text() -> None:
     [
         ('COPY items, line 17, column sale: "x"', ("items", 17)),
         ("COPY orders, line 1", ("orders", 1)),
+        ("COPY orders, Zeile 12, Spalte entry: »x«", ("orders", 12)),
         ('COPY orders, line 2: "uid\\tTest"', ("orders", 2)),
         ('PL/pgSQL function f() line 3 at RAISE\nCOPY deliveries, line 5, column name: "Test"', ("deliveries", 5)),
         ('while inserting index tuple (0,1) in relation "orders"', None),
@@ -319,6 +320,7 @@ def test_the_failed_copy_line_is_parsed_from_the_context(context: str, line: tup
     [
         ({}, ""),
         ({"context": 'COPY items, line 17, column sale: "Testov"'}, "items.sale"),
+        ({"context": "COPY items, ligne 17, colonne sale : « Testov »"}, "items.sale"),
         ({"context": 'COPY items, line 17: "Testov"'}, "items"),
         ({"table_name": "orders", "constraint_name": "orders_check"}, "orders orders_check"),
         ({"table_name": "orders", "column_name": "entry"}, "orders.entry"),

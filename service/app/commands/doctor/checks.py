@@ -110,6 +110,12 @@ def _database_checks(settings: Settings) -> Iterator[Check]:
         "privileges", partial(postgres_checks.privileges, postgres, settings.mode), "run roles.sql", ("schema",)
     )
     yield Check(
+        "role settings",
+        partial(postgres_checks.session, postgres),
+        "check ALTER ROLE … SET and the policies of the tables: see docs/operations.md",
+        ("schema",),
+    )
+    yield Check(
         "notifications",
         partial(listen_checks.all_listeners, postgres),
         "the API caches nothing without them: set ORDERS_POSTGRES__LISTEN_DSN to a direct connection to the primary",
