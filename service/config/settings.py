@@ -45,6 +45,7 @@ Callback = Annotated[str, AfterValidator(callbacks.importable)]
 Port = Annotated[int, Field(ge=0, le=MAX_PORT)]
 Url = Annotated[str, AfterValidator(addresses.web_url)]
 RegistryUrls = Annotated[str, AfterValidator(addresses.registry_urls)]
+HostName = Annotated[str, Field(pattern=r"^(\*|(\*\.)?[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])$")]
 Seconds = Annotated[float, BeforeValidator(parse_seconds), Field(ge=0, allow_inf_nan=False)]
 Age = Annotated[float, BeforeValidator(parse_age), Field(ge=0, allow_inf_nan=False)]
 Bytes = Annotated[int, BeforeValidator(parse_bytes), Field(ge=1)]
@@ -186,6 +187,10 @@ class HttpSettings(SettingsGroup):
     """The port of the API and its page; 0 picks a free one."""
     cors_origins: tuple[str, ...] = ()
     """JSON list of origins for CORS."""
+    allowed_hosts: tuple[HostName, ...] = ()
+    """JSON list of host names in the Host header, without ports; `*.example.com` means all subdomains. Other requests
+    get 421, except for probes. Empty: all. It protects an API without keys from DNS rebinding: from web pages whose
+    name resolves to the API's address. In a cluster, list the Service's name, too."""
     drain_timeout: Seconds = 20
     """How long running requests may take to finish after SIGTERM."""
     max_header_bytes: Bytes = 16 * 2**10

@@ -162,7 +162,7 @@ def application(tmp_path_factory: pytest.TempPathFactory) -> InMemoryServer:
 def test_any_query_returns_a_page_or_names_the_invalid_parameter(
     application: InMemoryServer, target: str, query: str
 ) -> None:
-    request = f"GET {target}?{query} HTTP/1.1\r\nx-api-key: {READ_KEY}\r\n\r\n".encode()
+    request = f"GET {target}?{query} HTTP/1.1\r\nhost: x\r\nx-api-key: {READ_KEY}\r\n\r\n".encode()
     head, _, body = asyncio.run(application.exchange([request], waits_for_responses=True)).written.partition(
         b"\r\n\r\n"
     )

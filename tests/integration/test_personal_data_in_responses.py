@@ -69,7 +69,7 @@ REJECTED_REQUESTS = [
     (413, request_with_marks(f"/orders/{MARK}", "content-length: 7", HAS_KEY) + MARK.encode()),
     (431, request_with_marks(f"/orders/{MARK}", f"x: {MARK * 5_000}")),
     (400, f"{MARK} /{MARK} {MARK}\r\n\r\n".encode()),
-    (400, f"GET /{MARK} HTTP/1.1\r\n{MARK}\r\n\r\n".encode()),
+    (400, f"GET /{MARK} HTTP/1.1\r\nhost: x\r\n{MARK}\r\n\r\n".encode()),
 ]
 """Requests that are rejected, with the status of the response."""
 
@@ -116,7 +116,7 @@ def request_everything(client: Client, document: Document) -> None:
     uid, allowed = document["order_uid"], [*map(mark_of, IN_SUMMARIES), document["order_uid"]]
     for _ in range(2):  # from PostgreSQL and from the cache
         client.get_content("orders", request_with_marks(f"/orders/{uid}", HAS_KEY))
-    client.get_content("orders", f"GET /orders/{uid} HTTP/1.1\r\n{HAS_KEY}\r\n\r\n".encode() + LAST)
+    client.get_content("orders", f"GET /orders/{uid} HTTP/1.1\r\nhost: x\r\n{HAS_KEY}\r\n\r\n".encode() + LAST)
     client.get_content("orders", lookup_with_marks(uid, f"{UID}-unknown"))
     client.get_content(
         "dead letters", request_with_marks("/dead-letters", HAS_DEAD_LETTER_KEY, f"origin: https://{MARK}.example")
@@ -130,7 +130,7 @@ def request_everything(client: Client, document: Document) -> None:
         client.get("rejected", status, request)
 
 
-LAST = b"GET /livez HTTP/1.1\r\nconnection: close\r\n\r\n"
+LAST = b"GET /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
 
 
 def request_during_outage(client: Client) -> None:

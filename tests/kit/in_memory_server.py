@@ -17,6 +17,7 @@ from service.handler.http.api import Backends, create_app
 from service.handler.http.fastpath.protocol import ConnectionLimits
 from service.handler.http.fastpath.responder import CacheResponder
 from service.handler.http.routes.probes import Health
+from service.handler.http.security.hosts import AllowedHosts
 from service.handler.http.security.keys import Keys
 from service.handler.http.serve import Server, listen
 from service.metrics import ApiMetrics
@@ -88,6 +89,7 @@ class InMemoryServer:
         has_fast_path: bool,
         limits: ConnectionLimits | None = None,
         keys: Keys | None = None,
+        allowed_hosts: Sequence[str] = (),
         now: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self.reader = FakeReader(order(order_uid="missed"))
@@ -107,10 +109,14 @@ class InMemoryServer:
             broadcaster=broadcaster,
             stats=Any,  # type: ignore[arg-type]
         )
-        self.app = create_app(backends, health, self.metrics, structlog.get_logger(), version="1", keys=keys)
+        self.app = create_app(
+            backends, health, self.metrics, structlog.get_logger(), version="1", keys=keys, allowed_hosts=allowed_hosts
+        )
         self.calls = 0
         limits = limits or ConnectionLimits()
-        self.responder = CacheResponder(self.cached, self.metrics, limits.max_head_bytes, keys)
+        self.responder = CacheResponder(
+            self.cached, self.metrics, limits.max_head_bytes, keys, AllowedHosts(allowed_hosts)
+        )
         self.uvicorn = Server(self, drain_seconds=1, limits=limits, responder=self.responder if has_fast_path else None)
         self.uvicorn.config.load()
         self.uvicorn.server_state.default_headers = [(b"date", b"Thu, 01 Jan 1970 00:00:00 GMT")]

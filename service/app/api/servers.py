@@ -11,6 +11,7 @@ from service.handler.http.api import create_app
 from service.handler.http.fastpath.protocol import ConnectionLimits
 from service.handler.http.fastpath.responder import CacheResponder
 from service.handler.http.routes.probes import Health
+from service.handler.http.security.hosts import AllowedHosts
 from service.handler.http.serve import Server
 
 MAX_CONCURRENT_REQUESTS: Final = 1_000
@@ -29,8 +30,11 @@ def public_server(settings: HttpSettings, parts: ApiParts, health: Health) -> Se
         version=build_info("api")["version"],
         cors_origins=settings.cors_origins,
         keys=parts.keys,
+        allowed_hosts=settings.allowed_hosts,
     )
-    responder = CacheResponder(parts.cache.orders, parts.metrics, limits.max_head_bytes, parts.keys)
+    responder = CacheResponder(
+        parts.cache.orders, parts.metrics, limits.max_head_bytes, parts.keys, AllowedHosts(settings.allowed_hosts)
+    )
     on_drop = parts.metrics.http.clients_dropped.inc
     return Server(app, drain_seconds=settings.drain_timeout, limits=limits, responder=responder, on_drop=on_drop)
 

@@ -32,6 +32,7 @@ from service.handler.http.routes import (
     stats,
 )
 from service.handler.http.security.auth import KEY_HEADER, PUBLIC, Access, access
+from service.handler.http.security.hosts import AllowedHosts, AllowedHostsMiddleware
 from service.handler.http.security.keys import Keys, KeyScope
 from service.usecases.bulk_lookup import BulkLookup
 from service.usecases.dead_letter_view import WholeDeadLetter
@@ -86,6 +87,7 @@ def create_app(
     version: str,
     cors_origins: Sequence[str] = (),
     keys: Keys | None = None,
+    allowed_hosts: Sequence[str] = (),
 ) -> FastAPI:
     """Return the application. Without `keys`, anyone can read orders, and dead letters are disabled."""
     app = _empty_app(version)
@@ -97,6 +99,8 @@ def create_app(
     app.add_middleware(CompressionMiddleware)
     if cors_origins:
         _allow_cross_origin(app, cors_origins)
+    if allowed_hosts:
+        app.add_middleware(AllowedHostsMiddleware, hosts=AllowedHosts(allowed_hosts))
     app.add_middleware(ResponseHeadersMiddleware, log=log)  # the last one added is the outermost
     return app
 

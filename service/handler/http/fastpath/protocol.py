@@ -23,6 +23,7 @@ from service.handler.http.fastpath.responder import HEAD_END, CacheResponder
 from service.handler.http.fastpath.states import ConnectionState, ReceiveState, SendState
 from service.handler.http.fastpath.timer import ConnectionTimer
 from service.handler.http.fastpath.uvicorn_protocol import RequestResponseCycle, UvicornProtocol
+from service.handler.http.security.hosts import require_host
 
 HEAD_TIMEOUT_SECONDS: Final = 15.0
 """How long a client may take to send the head of a request."""
@@ -205,6 +206,7 @@ class LimitedProtocol(KeepAliveProtocol):
     def on_headers_complete(self) -> None:
         if self.pipelined_requests >= MAX_PIPELINED_REQUESTS:
             raise RequestRefused(HTTPStatus.TOO_MANY_REQUESTS)
+        require_host(self.request_headers, self.http_version)
         self._receiving = ReceiveState.BODY
         self._head_timer.cancel()
         pipelined_before = self.pipelined_requests

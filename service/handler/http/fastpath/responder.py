@@ -19,6 +19,7 @@ from service.handler.http.responses.middleware import (
     with_standard_headers,
 )
 from service.handler.http.routes.orders import ORDER_PATH, order_response
+from service.handler.http.security.hosts import AllowedHosts
 from service.handler.http.security.keys import Keys, KeyScope
 from service.pkg.etag import ETAG_BYTES
 from service.usecases.cached_orders import CachedOrders
@@ -80,10 +81,16 @@ class CacheResponder:
     """Answers from the cache, for one server and its event loop. Sends no errors: these come from the application."""
 
     def __init__(
-        self, cached: CachedOrders, metrics: "ApiMetrics", max_head_bytes: int, keys: Keys | None = None
+        self,
+        cached: CachedOrders,
+        metrics: "ApiMetrics",
+        max_head_bytes: int,
+        keys: Keys | None = None,
+        hosts: AllowedHosts | None = None,
     ) -> None:
         self._cached = cached
         self._keys = keys
+        self._hosts = hosts or AllowedHosts()
         self._max_block_bytes = min(MAX_HEADER_BLOCK_BYTES, max_head_bytes - MAX_REQUEST_LINE_BYTES)
         self._requests: dict[bytes, PlainRequest] = {}
         self._default_headers: RawHeaders | None = None
@@ -139,7 +146,8 @@ class CacheResponder:
     def _plain_request(self, block: bytes) -> PlainRequest | None:
         """Parse a header block, and cache it if its key is accepted. Return None if the request is not plain."""
         headers = _headers(block) if len(block) <= self._max_block_bytes else None
-        request = None if headers is None else _parse(headers)
+        is_for_us = headers is not None and b"host" in headers and self._hosts.allow(headers[b"host"])
+        request = _parse(headers) if headers is not None and is_for_us else None
         if request and not request.request_id and self._may_read(request.key):  # a request id does not repeat
             self._remember(block, request)
         return request

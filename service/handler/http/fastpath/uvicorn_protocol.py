@@ -60,6 +60,16 @@ class UvicornProtocol(HttpToolsProtocol):
         """Headers that uvicorn adds to every response; a new list whenever they change."""
         return self.server_state.default_headers
 
+    @property
+    def request_headers(self) -> list[tuple[bytes, bytes]]:
+        """The headers of the current request, with names in lower case."""
+        return self.headers
+
+    @property
+    def http_version(self) -> str:
+        """The version of the current request, such as `1.1`."""
+        return str(self.parser.get_http_version())
+
     def feed_parser(self, data: bytes) -> None:
         """Parse. Raises httptools.HttpParserError, or httptools.HttpParserUpgrade for Upgrade and CONNECT."""
         self.parser.feed_data(data)

@@ -68,6 +68,11 @@ class ProblemType(Enum):
         "Request body not declared as JSON, or compressed",
         "Send `Content-Type: application/json`, and no `Content-Encoding`.",
     )
+    HOST_NOT_ALLOWED = (
+        HTTPStatus.MISDIRECTED_REQUEST,
+        "Host not allowed",
+        "Use a host name of the API, or ask the operator to add yours to `ORDERS_HTTP__ALLOWED_HOSTS`.",
+    )
     INVALID_REQUEST = (
         HTTPStatus.UNPROCESSABLE_ENTITY,
         "Invalid request",

@@ -54,6 +54,8 @@ def _assets_route(folder: Path) -> Route:
     assets = _Assets(directory=folder)
 
     async def asset(request: Request) -> Response:
+        # The files are small, and Starlette answers an invalid Range with plain text instead of a problem document.
+        request.scope["headers"] = [header for header in request.scope["headers"] if header[0] != b"range"]
         return await assets.get_response(request.path_params["path"], request.scope)
 
     return Route("/assets/{path:path}", asset, methods=["GET"], include_in_schema=False)
@@ -65,4 +67,5 @@ class _Assets(StaticFiles):
     def file_response(self, *args: object, **kwargs: object) -> Response:
         response = super().file_response(*args, **kwargs)  # type: ignore[arg-type]
         response.headers["cache-control"] = "public, max-age=31536000, immutable"
+        response.headers["accept-ranges"] = "none"
         return response

@@ -99,7 +99,7 @@ def test_errors_before_the_application_have_the_standard_headers(port: int, head
 def test_an_endless_header_gets_431(port: int) -> None:
     with connected(port) as client:
         client.settimeout(0.05)
-        client.sendall(b"GET / HTTP/1.1\r\nx: ")
+        client.sendall(b"GET / HTTP/1.1\r\nhost: x\r\nx: ")
         eventually(lambda: b"431" in send_and_receive(client, b"a" * 1_000))
 
 
@@ -124,8 +124,8 @@ def test_the_size_limit_applies_to_each_request_of_a_connection(port: int) -> No
 
 def test_pipelined_requests_are_limited(slow_port: int) -> None:
     """Behind a slow response, uvicorn keeps a scope and a cycle for each waiting request."""
-    many = b"GET / HTTP/1.1\r\n\r\n" * (protocol.MAX_PIPELINED_REQUESTS + 1)
-    answered = answer(slow_port, many + b"GET / HTTP/1.1\r\n\r\n" * 10_000)
+    many = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n" * (protocol.MAX_PIPELINED_REQUESTS + 1)
+    answered = answer(slow_port, many + b"GET / HTTP/1.1\r\nhost: x\r\n\r\n" * 10_000)
     assert answered.count(b"HTTP/1.1 200 OK") == protocol.MAX_PIPELINED_REQUESTS + 1
     assert answered.count(b"HTTP/1.1 429 Too Many Requests") == 1
     assert b"too many pipelined requests on this connection" in answered.rpartition(b"HTTP/1.1 ")[2]
@@ -178,7 +178,7 @@ def test_a_client_that_does_not_read_gets_one_response_and_is_then_disconnected(
     with closing(socket.socket()) as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
         client.connect(("127.0.0.1", server.port))
-        client.sendall(b"GET / HTTP/1.1\r\n\r\n" * 50)
+        client.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n" * 50)
         eventually(lambda: begun and connections)
         eventually(lambda: not connections, 20, "it is disconnected")
     assert len(begun) < 5

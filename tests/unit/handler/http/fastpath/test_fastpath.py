@@ -34,7 +34,7 @@ from tests.kit.http_requests import (
 from tests.kit.in_memory_server import RANDOM_IDS, InMemoryServer, ServerPair, run_server, serving
 from tests.kit.waiting import eventually, until_idle
 
-CLOSING_REQUEST = b"GET /livez HTTP/1.1\r\nconnection: close\r\n\r\n"
+CLOSING_REQUEST = b"GET /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
 
 
 @pytest.fixture(scope="module")
@@ -233,7 +233,10 @@ def test_a_hit_is_answered_after_the_miss_before_it() -> None:
 
 @pytest.mark.parametrize(
     ("pieces", "status"),
-    [([b"nonsense\r\n\r\n", PLAIN], "400"), ([b"GET /livez HTTP/1.1\r\nx: ", b" " * 20_000, b"\r\n\r\n"], "431")],
+    [
+        ([b"nonsense\r\n\r\n", PLAIN], "400"),
+        ([b"GET /livez HTTP/1.1\r\nhost: x\r\nx: ", b" " * 20_000, b"\r\n\r\n"], "431"),
+    ],
 )
 def test_an_error_response_follows_earlier_responses_and_closes_the_connection(
     pieces: Sequence[bytes], status: str

@@ -37,6 +37,12 @@ def test_the_start_page_is_revalidated_and_assets_are_cached_forever(client: Tes
     assert asset.headers["content-type"] == "text/javascript; charset=utf-8"
 
 
+@pytest.mark.parametrize("requested", ["bytes=0-1", "bytes=9999-", "bytes=x", "nonsense"])
+def test_a_range_of_an_asset_is_ignored(client: TestClient, requested: str) -> None:
+    response = client.get("/assets/index-abc.js", headers={"range": requested})
+    assert (response.status_code, response.content, response.headers["accept-ranges"]) == (200, SCRIPT, "none")
+
+
 @pytest.mark.usefixtures("client")
 def test_the_allow_header_has_the_methods_of_an_asset(folder: Path) -> None:
     app = Starlette(routes=page.routes(folder), exception_handlers=dict(EXCEPTION_HANDLERS))
