@@ -11,7 +11,7 @@ from service.repo.reader.statements import (
     DOCUMENTS_OF,
     IDENTITY,
     REPLAY_LSN,
-    SET_PLANNER,
+    SET_SESSION,
     SUMMARIES_OF,
     newest_statement,
 )
@@ -84,7 +84,7 @@ _FIXED: Final[Mapping[str, Run]] = {
     f"SELECT {CURRENT_LSN}": lambda backend, _: Result((Oid.INT8,), [(backend.copy.lsn,)]),
     FREE_QUEUE: lambda _, __: Result((Oid.FLOAT8,), [("0",)]),
     REPLAY_LSN: lambda backend, _: Result((Oid.INT8,), [(backend.copy.lsn if backend.is_standby else None,)]),
-    **{each: lambda _, __: Result(tag="SET") for each in SET_PLANNER.split("; ")},
+    **{each: lambda _, __: Result(tag="SET") for each in SET_SESSION.split("; ")},
 }
 
 
