@@ -22,6 +22,7 @@ ONLY_ON_REAL_SERVERS: Final[Mapping[str, str]] = {
         if each.guarantee not in _SIMULATED_FORMATS
     },
     "a redelivered order is recognized as stored": _SQL,
+    "the later timestamp wins across topics": "one topic is simulated",
     "`version.compare_by: offset` compares offsets within a partition": _SQL,
     "an erased order is not stored again": _SQL,
     "an erasure waits for batches in progress": _SQL,

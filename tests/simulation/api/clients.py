@@ -40,12 +40,14 @@ class Clients:
         self._random = random
         self._timeline = timeline
         self._deadline_seconds = plan.statement_timeout + CANCEL_SECONDS + MARGIN_SECONDS
+        self.is_stopping = False
+        """Ends `run` after the current request. To cancel it would not: psycopg_pool may swallow the cancellation."""
         self.requests = 0
         self.hits = 0
 
     async def run(self, uids: Sequence[str]) -> None:
-        """Send requests until canceled."""
-        while True:
+        """Send requests until `is_stopping`."""
+        while not self.is_stopping:
             await delay(self._random.random() * MAX_PAUSE_SECONDS)
             if self._random.random() < BULK:
                 await self.find_many(self._random.sample(uids, self._random.randint(2, len(uids))))

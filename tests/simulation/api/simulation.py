@@ -201,7 +201,8 @@ class Simulation:
         await self._recover()
         await _cancel([writer])
         await self._verify_hits()
-        await _cancel(clients)
+        self.clients.is_stopping = True
+        await asyncio.gather(*clients)
         await self._verify_idle()
         await _cancel(services)
         await database.pool.close()
