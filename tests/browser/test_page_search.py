@@ -66,6 +66,6 @@ def test_back_from_the_only_match_leads_to_the_page_before_the_search(visit: "Vi
     page = visit.page
     page.goto(f"{shared_service.url}/#/dead-letters")
     look_up(page, UID)
-    expect(page.get_by_role("heading", name=UID)).to_be_visible()
+    expect(page.get_by_role("heading", name=UID, exact=True)).to_be_visible()
     page.go_back()
     expect(page.get_by_role("heading", name="Dead letters")).to_be_visible()
