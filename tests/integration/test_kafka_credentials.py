@@ -98,7 +98,9 @@ def test_a_new_password_takes_effect_without_a_restart(broker: sasl.Kafka, harne
     (new := tmp_path / "new").write_text(SECOND)
     new.replace(file)
     progress.wait()
-    assert progress.consumer.logged("Kafka's password reloaded")
+    eventually(
+        lambda: progress.consumer.logged("Kafka's password reloaded"), TIMEOUT_SECONDS, "the new password is logged"
+    )
     progress.stop()
 
 
