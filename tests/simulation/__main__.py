@@ -49,7 +49,7 @@ def _run(part: Part, seeds: range, workers: int, *, until_failure: bool) -> int:
         f"{part.name}: {len(summaries):,} schedules, {len(summaries) / minutes:,.0f} a minute, {len(failed):,} failed"
     )
     _print(f"{len({each.digest for each in summaries}):,} distinct timelines")
-    for line in part.coverage({pair for each in summaries for pair in each.covered}):
+    for line in part.coverage({pair for each in summaries for pair in each.pairs}):
         _print(line)
     for seed in failed[:MAX_REPORTS]:
         _print(f"\n{part.report(seed)}")

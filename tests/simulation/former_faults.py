@@ -25,5 +25,3 @@ MUTATIONS: Final = (
         (),
     ),
 )
-
-API_MUTATIONS: Final[tuple[Mutation, ...]] = ()

@@ -21,7 +21,7 @@ from tests.faults.table import aligned, write_into
 from tests.simulation import former_faults
 from tests.simulation.real_servers import ONLY_ON_REAL_SERVERS
 
-MUTATIONS: Final = (*scenarios.MUTATIONS, *former_faults.MUTATIONS, *former_faults.API_MUTATIONS)
+MUTATIONS: Final = (*scenarios.MUTATIONS, *former_faults.MUTATIONS)
 SEEDS: Final = 10_000
 TIMEOUT_SECONDS: Final = 3_600
 _HEADINGS: Final = ("without this", "seed", "fails with, or why only real servers can show it")
@@ -53,7 +53,7 @@ def search(mutation: Mutation, folder: Path, seeds: int) -> Row:
 
 def part_of(mutation: Mutation) -> str:
     """Return which simulation must show it."""
-    return "api" if mutation in {*api.MUTATIONS, *former_faults.API_MUTATIONS} else "consumer"
+    return "api" if mutation in api.MUTATIONS else "consumer"
 
 
 def _simulate(folder: Path, seeds: int, part: str) -> str:

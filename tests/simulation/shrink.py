@@ -1,29 +1,13 @@
 """Reduces a failing plan to the faults that it needs."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
-from tests.simulation.timeline import Event
-
-
-class Result(Protocol):
-    """Of a simulation of the consumer or of the API."""
-
-    @property
-    def plan(self) -> Any: ...
-
-    @property
-    def problem(self) -> str | None: ...
-
-    @property
-    def events(self) -> Sequence[Event]: ...
+from tests.simulation.result import Result
 
 
-R = TypeVar("R", bound=Result)
-
-
-def shrink(failed: R, simulate: Callable[[Any], R]) -> R:
+def shrink(failed: Result, simulate: Callable[[Any], Result]) -> Result:
     """Drop faults one at a time while the simulation still fails; return the last failure."""
     for fault in failed.plan.faults:
         if (result := simulate(without(failed.plan, fault))).problem is not None:

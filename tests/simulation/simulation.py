@@ -1,11 +1,10 @@
 """Runs one plan: starts the members, injects the faults, waits until everything is processed, and checks it."""
 
-import random as global_random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from random import Random
-from typing import Final, NamedTuple
+from typing import Final
 from unittest import mock
 
 import confluent_kafka
@@ -17,13 +16,15 @@ from tests.simulation.checker import Checker
 from tests.simulation.coordinator import Coordinator
 from tests.simulation.database import Database
 from tests.simulation.member import DEAD_LETTER_TOPIC, MAX_POLL_SECONDS, TOPIC, Member
-from tests.simulation.nemesis import Nemesis, Pair, delay_seconds
+from tests.simulation.nemesis import Nemesis, delay_seconds
 from tests.simulation.order_producer import OrderProducer
 from tests.simulation.plan import Plan
 from tests.simulation.producer import SimulatedProducer
+from tests.simulation.result import Result
 from tests.simulation.scheduler import Deadlock, Scheduler
+from tests.simulation.seeded import seeded
 from tests.simulation.threads import virtual
-from tests.simulation.timeline import Event, Timeline
+from tests.simulation.timeline import Timeline
 from tests.simulation.violation import Violation
 from tests.simulation.workload import MAX_DEAD_LETTER_BYTES, SECONDS, workload
 
@@ -40,18 +41,8 @@ JOIN_SECONDS: Final = 15.0
 """How long a member takes at most to notice that its session has expired, and to join again."""
 
 
-class Result(NamedTuple):
-    plan: Plan
-    problem: str | None
-    pairs: frozenset[Pair]
-    digest: str
-    seconds: float
-    """Simulated time."""
-    events: list[Event]
-
-
 def simulate(plan: Plan) -> Result:
-    with _seeded(plan):
+    with seeded(plan.seed):
         simulation = Simulation(plan)
         problem = None
         try:
@@ -61,9 +52,7 @@ def simulate(plan: Plan) -> Result:
         finally:
             simulation.scheduler.close()
     timeline = simulation.timeline
-    return Result(
-        plan, problem, frozenset(simulation.nemesis.pairs), timeline.digest, simulation.seconds, timeline.events
-    )
+    return Result(plan, problem, frozenset(simulation.nemesis.pairs), timeline.digest, timeline.events)
 
 
 @contextmanager
@@ -76,23 +65,11 @@ def _fewer_polls() -> Iterator[None]:
         yield
 
 
-@contextmanager
-def _seeded(plan: Plan) -> Iterator[None]:
-    """Seed the backoff of retries, too."""
-    state = global_random.getstate()
-    global_random.seed(plan.seed)
-    try:
-        yield
-    finally:
-        global_random.setstate(state)
-
-
 class Simulation:
     def __init__(self, plan: Plan) -> None:
         random = Random(f"schedule {plan.seed}")  # noqa: S311 - must be reproducible
         self.plan = plan
         self.scheduler = Scheduler(random, plan.preemption)
-        self._began = self.scheduler.now
         self.timeline = Timeline(self.scheduler)
         self.coordinator = Coordinator(lambda: self.broker.keys(TOPIC), SESSION_SECONDS, MAX_POLL_SECONDS)
         self.broker = Broker(self.scheduler, random, self.timeline, self.coordinator)
@@ -116,10 +93,6 @@ class Simulation:
         )
         random = Random(f"workload {plan.seed}")  # noqa: S311 - must be reproducible
         self.producer.schedule(workload(random, plan.records, plan.partitions, plan.flood))
-
-    @property
-    def seconds(self) -> float:
-        return self.scheduler.now - self._began
 
     def run(self) -> None:
         """Raises Violation and Deadlock."""

@@ -25,9 +25,7 @@ def test_the_table_has_a_seed_or_a_reason_for_each_guarantee() -> None:
         assert row.text == ONLY_ON_REAL_SERVERS[row.guarantee] if not row.seed else row.seed.isdigit()
 
 
-@pytest.mark.parametrize(
-    "mutation", [*former_faults.MUTATIONS, *former_faults.API_MUTATIONS], ids=lambda each: each.guarantee
-)
+@pytest.mark.parametrize("mutation", former_faults.MUTATIONS, ids=lambda each: each.guarantee)
 def test_each_former_fault_can_be_put_back(mutation: Mutation) -> None:
     replacement = mutation.replacement
     source = (ROOT / replacement.path).read_text(encoding="utf-8")

@@ -1,30 +1,25 @@
 """Simulated schedules of the real consumer: docs/simulation.md."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.simulation.plan import Fault, FaultKind, Plan, plan_of
+from tests.simulation.passing import require_passed
+from tests.simulation.plan import Fault, FaultKind, plan_of
 from tests.simulation.shrink import report, shrink
-from tests.simulation.simulation import Result, simulate
+from tests.simulation.simulation import simulate
 
 SEEDS = 450
 """As many as take a third of a minute."""
+passed = partial(require_passed, simulate)
 SEEDS_OF_A_TEST = 50
 REGRESSIONS = [
     int(line.split()[0])
     for line in Path(__file__).with_name("regressions.txt").read_text(encoding="utf-8").splitlines()
     if line and not line.startswith("#")
 ]
-
-
-def passed(plan: Plan) -> Result:
-    """Simulate, and fail with the timeline of the fewest faults."""
-    result = simulate(plan)
-    if result.problem is not None:
-        pytest.fail(report(shrink(result, simulate)), pytrace=False)
-    return result
 
 
 @pytest.mark.parametrize("first", range(0, SEEDS, SEEDS_OF_A_TEST))

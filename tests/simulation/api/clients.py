@@ -42,8 +42,6 @@ class Clients:
         self._deadline_seconds = plan.statement_timeout + CANCEL_SECONDS + MARGIN_SECONDS
         self.is_stopping = False
         """Ends `run` after the current request. To cancel it would not: psycopg_pool may swallow the cancellation."""
-        self.requests = 0
-        self.hits = 0
 
     async def run(self, uids: Sequence[str]) -> None:
         """Send requests until `is_stopping`."""
@@ -61,7 +59,6 @@ class Clients:
 
     async def find(self, uid: str) -> bool:
         """Request an order; return whether it was answered without a query."""
-        self.requests += 1
         began = self._clock.now
         try:
             answer = await self._ended(self._parts.backends.lookup.find(uid))
@@ -74,12 +71,10 @@ class Clients:
         self._verify_deadline(uid, began)
         self._verify_size()
         is_hit = answer is not None and answer.is_hit
-        self.hits += is_hit
         self._timeline.add(f"{uid} {'hit' if is_hit else 'miss'}: {None if answer is None else answer.tag[:6]}")
         return is_hit and self._clock.now == began
 
     async def find_many(self, uids: Sequence[str]) -> None:
-        self.requests += 1
         began = self._clock.now
         try:
             found = await self._ended(self._parts.backends.bulk_lookup.find(uids, MAX_BYTES))

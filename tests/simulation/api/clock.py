@@ -1,10 +1,16 @@
 """A virtual clock, and calls at moments of it."""
 
 import heapq
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import count
+from typing import Final
 
+from tests.simulation.replacing import replaced
 from tests.simulation.scheduler import START_SECONDS
+
+PACKAGES: Final = ("service", "psycopg", "psycopg_binary", "psycopg_pool")
 
 
 class Clock:
@@ -37,3 +43,10 @@ class Clock:
             self.now = max(self.now, when)
             call()
         self.now = max(self.now, until)
+
+
+@contextmanager
+def virtual(clock: Clock) -> Iterator[None]:
+    """Let the modules of the API and of its driver that are loaded read the time from this clock."""
+    with replaced({id(time.monotonic): clock.monotonic}, PACKAGES):
+        yield

@@ -38,7 +38,7 @@ class Session:
         self.channels: set[str] = set()
         self.prepared: dict[bytes, str] = {}
         self.on_notify: Callable[[int, str, str], None] | None = None
-        """Of the client that uses the session; None: nobody does, and notifications are lost."""
+        """Of the client that uses the session; None: no client does, and notifications are lost."""
         server.sessions.append(self)
 
     def close(self) -> None:

@@ -4,14 +4,12 @@ import asyncio
 import gc
 import json
 import logging
-import random as global_random
 import tempfile
-import time
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 from unittest import mock
 
 import psycopg
@@ -23,15 +21,15 @@ from service.config import CacheSettings, PostgresSettings, Settings
 from service.config.settings import ListenerSettings
 from tests.simulation.api.checker import Checker
 from tests.simulation.api.clients import Clients
-from tests.simulation.api.clock import Clock
-from tests.simulation.api.coverage import Pair
+from tests.simulation.api.clock import Clock, virtual
 from tests.simulation.api.database import Database
 from tests.simulation.api.loop import Network, VirtualLoop, delay
 from tests.simulation.api.nemesis import Nemesis
 from tests.simulation.api.plan import FAULTS_UNTIL_SECONDS, Layout, Plan
-from tests.simulation.replacing import replaced
+from tests.simulation.result import Result
 from tests.simulation.scheduler import Deadlock
-from tests.simulation.timeline import Event, Timeline, TimelineLog
+from tests.simulation.seeded import seeded
+from tests.simulation.timeline import Timeline, TimelineLog
 from tests.simulation.violation import Violation
 
 RECOVERY_SECONDS: Final = 15.0
@@ -40,48 +38,19 @@ RETRY_SECONDS: Final = 0.3
 CLOSE_SECONDS: Final = 2.0
 BEFORE_COMMIT_SECONDS: Final = 0.008
 """How long a request begins before a commit: as long as a query takes."""
-PACKAGES: Final = ("service", "psycopg", "psycopg_binary", "psycopg_pool")
-
-
-class Result(NamedTuple):
-    plan: Plan
-    problem: str | None
-    struck: frozenset[Pair]
-    digest: str
-    requests: int
-    hits: int
-    events: list[Event]
 
 
 def simulate(plan: Plan) -> Result:
-    with _seeded(plan), _quiet(), tempfile.TemporaryDirectory() as folder:
+    with seeded(plan.seed), _quiet(), tempfile.TemporaryDirectory() as folder:
         simulation = Simulation(plan, Path(folder))
         problem = None
         try:
             simulation.run()
         except (Violation, Deadlock) as error:
             problem = f"{type(error).__name__}: {error}"
-    timeline, clients = simulation.timeline, simulation.clients
-    return Result(
-        plan,
-        problem,
-        frozenset((kind, plan.layout) for kind in simulation.nemesis.struck),
-        timeline.digest,
-        clients.requests,
-        clients.hits,
-        timeline.events,
-    )
-
-
-@contextmanager
-def _seeded(plan: Plan) -> Iterator[None]:
-    """Seed the pool's delays, too."""
-    state = global_random.getstate()
-    global_random.seed(plan.seed)
-    try:
-        yield
-    finally:
-        global_random.setstate(state)
+    timeline = simulation.timeline
+    pairs = frozenset((kind, plan.layout) for kind in simulation.nemesis.struck)
+    return Result(plan, problem, pairs, timeline.digest, timeline.events)
 
 
 @contextmanager
@@ -139,11 +108,7 @@ class Simulation:
 
     @contextmanager
     def _virtual(self) -> Iterator[None]:
-        monotonic = self.clock.monotonic
-        with (
-            replaced({id(time.monotonic): monotonic}, PACKAGES),
-            mock.patch.object(psycopg.waiting, "_last_yield", 0.0),
-        ):
+        with virtual(self.clock), mock.patch.object(psycopg.waiting, "_last_yield", 0.0):
             yield
 
     def _build(self) -> ApiParts:

@@ -1,20 +1,16 @@
 """The simulated PostgreSQL without a simulation, for the contract tests that real servers pass, too."""
 
 import tempfile
-import time
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 
 from tests.simulation.api.address import terminate
-from tests.simulation.api.clock import Clock
+from tests.simulation.api.clock import Clock, virtual
 from tests.simulation.api.database import Database
 from tests.simulation.api.loop import Network, VirtualLoop
 from tests.simulation.api.plan import Layout
-from tests.simulation.replacing import replaced
-
-PACKAGES = ("service", "psycopg", "psycopg_binary", "psycopg_pool")
 
 
 class SimulatedPostgres:
@@ -28,7 +24,7 @@ class SimulatedPostgres:
         self.direct_dsn = self._database.listening[0].dsn
 
     def run(self, steps: Coroutine[None, None, None]) -> None:
-        with replaced({id(time.monotonic): self._clock.monotonic}, PACKAGES):
+        with virtual(self._clock):
             self._loop.run_until_complete(steps)
 
     async def commit(self, uid: str) -> None:

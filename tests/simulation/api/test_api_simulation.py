@@ -1,25 +1,20 @@
 """Simulated schedules of the real API: docs/simulation.md."""
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
 from service.usecases.cached_orders import CachedOrders
 from tests.simulation.api.plan import Fault, FaultKind, Layout, Plan, plan_of
-from tests.simulation.api.simulation import Result, simulate
+from tests.simulation.api.simulation import simulate
+from tests.simulation.passing import require_passed
 from tests.simulation.shrink import report, shrink
 
 SEEDS = 100
 """As many as take a quarter of a minute."""
+passed = partial(require_passed, simulate)
 SEEDS_OF_A_TEST = 20
-
-
-def passed(plan: Plan) -> Result:
-    """Simulate, and fail with the timeline of the fewest faults."""
-    result = simulate(plan)
-    if result.problem is not None:
-        pytest.fail(report(shrink(result, simulate)), pytrace=False)
-    return result
 
 
 @pytest.mark.parametrize("first", range(0, SEEDS, SEEDS_OF_A_TEST))
