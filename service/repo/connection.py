@@ -22,6 +22,13 @@ _PREPARE_THRESHOLD: Final = 5
 """Executions of a statement on a connection after which it is prepared."""
 BACKEND_PID: Final = "SELECT pg_backend_pid()"
 """Through a pooler, its result differs from the process id that the client received when it connected."""
+NEVER_TIME_OUT_IDLE: Final = (
+    "SELECT set_config('idle_session_timeout', '0', false) "
+    "WHERE current_setting('idle_session_timeout', true) <> '0' AND pg_backend_pid() = %s"
+)
+"""Keeps PostgreSQL from ending this session, which idles on purpose, although an operator limits how long others idle.
+
+The parameter is the process id that the client received: through a pooler, this does nothing."""
 DISABLED_SETTINGS: Final = ("enable_seqscan", "jit", "row_security")
 """Turned off: the planner prefers sequential scans of tables that were never analyzed, and would compile each read.
 With `row_security`, orders that a policy hides would be missing without an error, and never be erased."""

@@ -12,6 +12,7 @@ from psycopg.pq import TransactionStatus
 from service.repo.connection import (
     BACKEND_PID,
     GRACE_SECONDS,
+    NEVER_TIME_OUT_IDLE,
     PREPARED_STATEMENT_ERRORS,
     BoundedConnection,
     ConnectionSettings,
@@ -114,6 +115,7 @@ class Transactions:
         connection.call_timeout = self._settings.statement_timeout + GRACE_SECONDS
         connection.add_notify_handler(ignore_notify)
         connection.add_notice_handler(self._on_notice)
+        connection.execute(NEVER_TIME_OUT_IDLE, [str(connection.info.backend_pid)])
         if self._settings.prepared_statements is None:
             ((backend_pid,),) = connection.execute(BACKEND_PID).fetchall()
             if is_pooled(connection, backend_pid):

@@ -213,6 +213,15 @@ def test_a_transaction_that_takes_longer_than_the_operator_allows_is_retried_in_
         eventually(lambda: try_to_store(writer, [versioned(1)]))
 
 
+def test_idle_sessions_outlast_the_operators_limit(database: str) -> None:
+    transactions = Transactions(connection_settings(f"{database}?options=-cidle_session_timeout%3D10s", WRITER))
+    with transactions.begin():
+        pass
+    with transactions.begin() as connection:
+        assert connection.execute("SHOW idle_session_timeout").fetchone() == ("0",)
+    transactions.close()
+
+
 def test_timeouts_apply_to_the_transaction_only(database: str) -> None:
     transactions = Transactions(connection_settings(database, WRITER, statement_timeout=7, lock_timeout=3))
     with transactions.begin() as connection:

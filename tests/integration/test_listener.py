@@ -147,6 +147,17 @@ def test_every_heartbeat_verifies_the_connection(database: str) -> None:
     run_steps(recorded, steps)
 
 
+def test_the_listener_outlasts_the_operators_limit_of_idle_sessions(database: str) -> None:
+    limited = f"{database}?options=-cidle_session_timeout%3D{HEARTBEAT * 1000 / 2:.0f}"
+    recorded = RecordedListener(limited, database)
+
+    async def steps() -> None:
+        await until(lambda: len(recorded.verified_at) >= 4)
+        assert recorded.calls == ["listening"]
+
+    run_steps(recorded, steps)
+
+
 @pytest.mark.parametrize("fault", [Proxy.close_connections, Proxy.half_open])
 def test_a_broken_connection_is_replaced_within_a_second(
     proxy: tuple[Proxy, str], database: str, fault: Callable[[Proxy], None]

@@ -9,9 +9,10 @@ import pytest
 
 from service.errors import StorageUnavailable
 from service.repo.reader import order_reader
+from service.repo.reader.pool import ReadPool
 from service.repo.reader.statements import ESTIMATE
 from service.usecases.ports.reads import OrderReader
-from tests.kit.factories import order
+from tests.kit.factories import connection_settings, order
 from tests.kit.readers import RealReads, document
 
 if TYPE_CHECKING:
@@ -51,6 +52,19 @@ def test_terminated_idle_connections_are_replaced_without_an_error(real: RealRea
         return await document(reader, "uid")
 
     assert real.read(read)
+
+
+def test_idle_connections_outlast_the_operators_limit(database: str) -> None:
+    async def read() -> Any:
+        limited = f"{database}?options=-cidle_session_timeout%3D10s"
+        pool = ReadPool(connection_settings(limited, "tests", connect_timeout=2, statement_timeout=2), 1)
+        await pool.open()
+        try:
+            return await pool.fetch("SELECT current_setting('idle_session_timeout')", [])
+        finally:
+            await pool.close()
+
+    assert asyncio.run(read()) == [(b"0",)]
 
 
 def test_the_pool_recovers_as_soon_as_the_server_is_reachable(own_postgres: "Postgres") -> None:

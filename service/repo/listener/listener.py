@@ -19,7 +19,7 @@ from structlog.typing import FilteringBoundLogger
 from service.errors import StorageUnavailable
 from service.pkg.log_throttle import LOG_INTERVAL_SECONDS, LogThrottle
 from service.pkg.network import os_error_phrase
-from service.repo.connection import BoundedAsyncConnection, ignore_notify
+from service.repo.connection import NEVER_TIME_OUT_IDLE, BoundedAsyncConnection, ignore_notify
 from service.repo.connection_errors import CONNECTION_FAILED, address
 from service.repo.conninfo import Conninfo
 from service.repo.listener.callbacks import ListenerCallbacks
@@ -123,6 +123,7 @@ class Listener:
             )
         stack.push_async_callback(_close, connection)
         connection.call_timeout = self._timeout_seconds
+        await connection.execute(NEVER_TIME_OUT_IDLE, [str(connection.info.backend_pid)])
         return connection
 
     async def _require_database(self, listening: BoundedAsyncConnection, identity: Identity) -> None:

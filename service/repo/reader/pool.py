@@ -13,6 +13,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from service.errors import ReadInterrupted, StorageUnavailable
 from service.repo.connection import (
+    NEVER_TIME_OUT_IDLE,
     PREPARED_STATEMENT_ERRORS,
     SERVER,
     UTF8,
@@ -164,6 +165,7 @@ class ReadPool:
         connection.may_be_standby = is_standby or through_pooler  # a pooler may switch servers
         if through_pooler and self._settings.prepared_statements is None:
             connection.prepare_threshold = None
+        await connection.execute(NEVER_TIME_OUT_IDLE, [str(connection.info.backend_pid)])
         if not through_pooler:
             await connection.execute(SET_SESSION)
 

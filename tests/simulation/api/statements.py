@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from service.repo.connection import BACKEND_PID, SERVER
+from service.repo.connection import BACKEND_PID, NEVER_TIME_OUT_IDLE, SERVER
 from service.repo.listener.listener import CURRENT_LSN, HEARTBEAT
 from service.repo.notifications import FREE_QUEUE
 from service.repo.reader.statements import (
@@ -98,6 +98,7 @@ _PARAMETRIC: Final[Sequence[tuple["re.Pattern[str]", Run]]] = [
     (_pattern(SUMMARIES_OF), _documents),
     (_pattern(HEARTBEAT.format(lsn=CURRENT_LSN)), _heartbeat),
     (_pattern(newest_statement(0).replace("LIMIT 0", "LIMIT %s"), r"(\d+)"), _newest),
+    (_pattern(NEVER_TIME_OUT_IDLE), lambda _, __: Result((Oid.TEXT,), [])),
     (re.compile(r"SELECT pg_sleep\((.+)\)"), _sleep),
 ]
 
