@@ -3,7 +3,6 @@
 tests/integration/test_order_store.py tests which orders count as new, replaced, unchanged and stale.
 """
 
-import itertools
 import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
@@ -15,19 +14,15 @@ from msgspec.structs import replace
 
 from service.entities.order import MAX_BIGINT, MAX_ITEMS
 from service.entities.version import RecordCoordinates, VersionedOrder
-from service.errors import ConcurrentChange, OrderRejected
-from service.repo.columns import ID_BLOCK
+from service.errors import OrderRejected
 from service.repo.document import DOCUMENT, FROM_ORDERS, rfc3339_expression
 from service.repo.notifications import MAX_PAYLOAD_BYTES, parse
-from service.repo.shards import shard_of
 from service.repo.transactions import Transactions
-from service.repo.writer.ids import NEXT_BLOCKS
 from service.repo.writer.order_store import PostgresOrderStore
 from service.repo.writer.stored_orders import VERSIONS_AND_ERASED
 from service.usecases.ports.ingest import StoreCounts
 from service.usecases.ports.reads import Notification
 from tests.kit.factories import SAMPLE, connection_settings, order, versioned
-from tests.kit.fake_sequence import FakeSequence
 from tests.kit.notifications import listen
 from tests.kit.partitions import TABLES, disable_autovacuum
 from tests.kit.stores import stored_order, writing
@@ -249,61 +244,6 @@ def test_a_batch_looks_up_its_uids_while_the_tables_were_never_analyzed(
         plan = str(connection.execute(f"EXPLAIN {VERSIONS_AND_ERASED}", {"uids": batch}).fetchall())
     assert "orders_order_uid_shard_key" in plan
     assert "orders_pkey" not in plan
-
-
-# The sequence of ids, and one that hands out ids again, after a restore or a failover
-
-
-@pytest.fixture(params=["fake", "postgresql"])
-def sequence(request: pytest.FixtureRequest) -> Any:
-    """A cursor."""
-    if request.param == "fake":
-        return FakeSequence()
-    admin: psycopg.Connection = request.getfixturevalue("admin")
-    return admin.cursor()
-
-
-def test_each_value_of_the_sequence_is_the_first_id_of_its_own_block(sequence: Any) -> None:
-    """The contract of a cursor that executes NEXT_BLOCKS."""
-    values = [row for count in (1, 3) for row in sequence.execute(NEXT_BLOCKS, [count])]
-    assert values == [(1 + block * ID_BLOCK,) for block in range(4)]
-
-
-def uids_of_shard(shard: int, count: int) -> list[str]:
-    return list(itertools.islice((uid for uid in map(str, itertools.count()) if shard_of(uid) == shard), count))
-
-
-def reset_sequence(admin: psycopg.Connection) -> None:
-    admin.execute("ALTER SEQUENCE orders_id_seq RESTART")
-
-
-def test_a_writer_takes_other_ids_after_one_that_is_in_use(
-    database: str, writer: PostgresOrderStore, admin: psycopg.Connection
-) -> None:
-    *stored, new = uids_of_shard(7, 4)
-    writer.store([versioned(1, order_uid=uid) for uid in stored])
-    reset_sequence(admin)
-    with writing(database) as other:
-        with pytest.raises(ConcurrentChange, match="23505"):
-            other.store([versioned(1, order_uid=new)])
-        assert other.store([versioned(1, order_uid=new)]) == StoreCounts(new=1)
-
-
-def test_orders_with_the_same_id_in_different_shards_keep_their_rows(
-    database: str, writer: PostgresOrderStore, admin: psycopg.Connection
-) -> None:
-    [first] = uids_of_shard(1, 1)
-    second, third = uids_of_shard(2, 2)
-    for uid in (first, third):
-        writer.store([versioned(1, order_uid=uid)])
-    reset_sequence(admin)
-    with writing(database) as other:
-        other.store([versioned(1, order_uid=second)])
-    ids: dict[str, int] = dict(admin.execute("SELECT order_uid, id FROM orders").fetchall())
-    assert ids[first] == ids[second] != ids[third]
-    replacements = [versioned(2, order_uid=uid, entry="other") for uid in (first, third)]
-    assert writer.store(replacements) == StoreCounts(replaced=2)
-    assert [stored_order(admin, uid).entry for uid in (first, second, third)] == ["other", "WBIL", "other"]
 
 
 # Notifications

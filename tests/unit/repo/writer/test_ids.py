@@ -1,12 +1,16 @@
-"""Blocks of ids. tests/integration/test_writes.py has tests with a sequence that was reset."""
+"""Blocks of ids. tests/integration/test_ids.py has tests with a sequence that was reset."""
 
 from typing import Any, cast
 
 import psycopg
+import pytest
 
 from service.repo.columns import ID_BLOCK
+from service.repo.writer import ids as module
 from service.repo.writer.ids import Ids
 from tests.kit.fake_sequence import FakeSequence
+
+ANOTHER_NODES_ID = 2**48 + 1
 
 
 def cursor(sequence: FakeSequence) -> psycopg.Cursor[Any]:
@@ -30,4 +34,28 @@ def test_discarded_ids_are_not_used() -> None:
     sequence, ids = FakeSequence(), Ids()
     ids.take(cursor(sequence), 1)
     ids.discard()
-    assert ids.take(cursor(sequence), 1) == [ID_BLOCK + 1]
+    assert ids.take(cursor(sequence), 1) == [2 * ID_BLOCK + 1]
+
+
+@pytest.mark.parametrize("greatest", [1, 7_000, 7_001, 7_999])
+def test_after_a_failure_the_ids_in_use_are_skipped_once(greatest: int) -> None:
+    sequence, ids = FakeSequence(), Ids()
+    sequence.used = [1, greatest, ANOTHER_NODES_ID]
+    ids.discard()
+    [taken] = ids.take(cursor(sequence), 1)
+    assert greatest < taken < greatest + 2 * ID_BLOCK
+    reserved = sum(sequence.reserved)
+    ids.take(cursor(sequence), ID_BLOCK)
+    assert sum(sequence.reserved) == reserved + 1
+
+
+def test_a_far_id_is_approached_in_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_SKIPPED_BLOCKS", 10)
+    sequence, ids = FakeSequence(), Ids()
+    sequence.used = [15 * ID_BLOCK]
+    taken = []
+    for _ in range(2):
+        ids.discard()
+        taken += ids.take(cursor(sequence), 1)
+    assert taken[0] == 11 * ID_BLOCK + 1
+    assert taken[1] > sequence.used[0]
