@@ -3,7 +3,7 @@
 import socket
 import ssl
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -48,12 +48,12 @@ class RegistryClient:
 
     def register(self, subject: str, kind: str, text: str) -> int:
         """Register a schema under a subject, unless it is; return its id. Blocks. Raises RegistryUnavailable."""
-        with self._translated(), closing(SchemaRegistryClient(_properties(self._settings))) as client:
+        with self._translated(), _connected(_properties(self._settings)) as client:
             return client.register_schema(subject, Schema(text, kind))
 
     def kinds(self) -> list[str]:
         """Return the kinds of schemas that the registry supports. Blocks. Raises RegistryUnavailable."""
-        with self._translated(), closing(SchemaRegistryClient(_properties(self._settings))) as client:
+        with self._translated(), _connected(_properties(self._settings)) as client:
             return client.get_schema_types()
 
     @contextmanager
@@ -87,11 +87,27 @@ class RegistryClient:
     def close(self) -> None:
         """Close the connections; the next `fetch` opens others."""
         if self._last is not None:
-            self._last[1].close()
+            _close(self._last[1])
             self._last = None
 
     def _unavailable(self, problem: str) -> RegistryUnavailable:
         return RegistryUnavailable(f"cannot use the schema registry at {self._settings.urls}: {problem}")
+
+
+@contextmanager
+def _connected(properties: dict[str, Any]) -> Iterator[SchemaRegistryClient]:
+    client = SchemaRegistryClient(properties)
+    try:
+        yield client
+    finally:
+        _close(client)
+
+
+def _close(client: SchemaRegistryClient) -> None:
+    """Close all connections, also that to the token endpoint, which the client's own `close` leaves open."""
+    client.close()
+    if tokens := client._rest_client.bearer_field_provider:  # noqa: SLF001 - there is no other way
+        tokens.client.close()
 
 
 def _fetch(client: SchemaRegistryClient, key: SchemaKey) -> RegisteredSchema | None:
