@@ -5,6 +5,7 @@ worker of Citus rejects during a COPY, or a damaged index. No order is dead-lett
 any outage, so the log has to tell the operator which order to look at.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
 from time import monotonic
@@ -34,15 +35,13 @@ class BisectingStore:
         max_seconds: float,
         now: Callable[[], float] = monotonic,
     ) -> None:
-        self.prepare = store.prepare
         self._store = store
         self._open_trial_store = open_trial_store
         self._on_bisected = on_bisected
         self._max_seconds = max_seconds
         self._now = now
-        self._failed: RecordCoordinates | None = None
-        """The first order of the batch that failed last."""
-        self._failures = 0
+        self._failures: Counter[RecordCoordinates] = Counter()
+        """Consecutive failures of the batch that failed last, by its first order."""
 
     def store(self, orders: Sequence[VersionedOrder]) -> StoreCounts:
         try:
@@ -52,9 +51,9 @@ class BisectingStore:
             raise
 
     def _on_internal_error(self, orders: Sequence[VersionedOrder]) -> None:
-        self._failures = self._failures + 1 if orders[0].source == self._failed else 1
-        self._failed = orders[0].source
-        if self._failures == 2:  # noqa: PLR2004 - the first attempt and its retry
+        first = orders[0].source
+        self._failures = Counter({first: self._failures[first] + 1})
+        if self._failures[first] == 2:  # noqa: PLR2004 - the first attempt and its retry
             self._on_bisected(self._find(orders))
 
     def _find(self, orders: Sequence[VersionedOrder]) -> VersionedOrder | None:

@@ -158,7 +158,7 @@ class CachedOrders:
             for reads in self._running:
                 reads.detach(uid)
 
-    def invalidate_all(self, lsn: int = 0) -> None:
+    def invalidate_all(self, lsn: int) -> None:
         """Drop everything and cache again: notifications may have been missed, and arrive from now on.
 
         Every missed commit lies before this LSN of the primary.

@@ -28,13 +28,15 @@ class CircuitBreaker:
 
     def __init__(self, policy: CircuitBreakerPolicy) -> None:
         self._policy = policy
-        self._messages = _Window(policy)
-        self._orders = _Window(policy)
+        self.state = BreakerState.CLOSED
+        self._reset()
+
+    def _reset(self) -> None:
+        self._messages, self._orders = _Window(self._policy), _Window(self._policy)
         self._consecutive = 0
         self._rejected_since_stored = 0
         self._rejected_in_round = 0
         """By the probes since the last one that started over."""
-        self.state = BreakerState.CLOSED
 
     @property
     def is_open(self) -> bool:
@@ -116,8 +118,7 @@ class CircuitBreaker:
     def _open(self, state: BreakerState, problem: str) -> str:
         """Change the state, and reset the counts: from now on, only the probes count. Return the problem."""
         self.state = state
-        self._messages, self._orders = _Window(self._policy), _Window(self._policy)
-        self._consecutive = self._rejected_since_stored = self._rejected_in_round = 0
+        self._reset()
         return problem
 
 

@@ -15,19 +15,16 @@ async def load_newest(reader: OrderReader, cached: CachedOrders, count: int) -> 
     loaded = 0
     with cached.running_read() as read:
         async with reader.newest(count) as (orders, replay_lsn):
-            _require_replayed(cached, replay_lsn)
+            if cached.minimum_lsn.is_behind(replay_lsn):
+                raise StorageUnavailable(
+                    "the standby lags behind: it has not replayed the WAL up to the last invalidation"
+                )
             async for uid, document in orders:
                 if read.is_detached:
                     return None
-                _require_replayed(cached, replay_lsn)
                 if document is None or not read.is_current(uid) or not cached.minimum_lsn.allows(uid, replay_lsn):
                     continue
                 if not cached.fill(uid, with_etag(document)):
                     break
                 loaded += 1
     return loaded
-
-
-def _require_replayed(cached: CachedOrders, replay_lsn: int | None) -> None:
-    if cached.minimum_lsn.is_behind(replay_lsn):
-        raise StorageUnavailable("the standby lags behind: it has not replayed the WAL up to the last invalidation")

@@ -13,10 +13,10 @@ UNKNOWN_LSN: Final = 2**64
 
 
 class MinimumLsn:
-    """The minimum of each notified order, and the shared one. Belongs to one event loop."""
+    """The minimum of each notified order, and the shared one, unknown until `reset`. Belongs to one event loop."""
 
     def __init__(self) -> None:
-        self._shared = 0
+        self._shared = UNKNOWN_LSN
         self._by_order: dict[str, int] = {}
         self._pending: set[str] = set()
 
@@ -54,4 +54,4 @@ class MinimumLsn:
             return True
         if self.is_behind(replay_lsn) or uid in self._pending:
             return False
-        return replay_lsn >= self._by_order.get(uid, 0)
+        return replay_lsn >= self._by_order.get(uid, self._shared)

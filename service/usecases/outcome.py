@@ -42,5 +42,5 @@ class Outcome(NamedTuple):
     breaker: BreakerState = BreakerState.CLOSED
     """The state of the circuit breaker after this batch."""
     problem: str = ""
-    """Why the batch is held back."""
+    """Why the batch is held back; empty if it is not."""
     store: StoreState = StoreState.NOT_CALLED

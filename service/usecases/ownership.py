@@ -12,7 +12,7 @@ from msgspec import DecodeError, Raw, Struct
 from msgspec.json import Decoder
 
 from service.entities.order import MAX_UID_LENGTH, UID_CHARACTER
-from service.pkg.gunzip import gunzip, is_gzip
+from service.pkg.gunzip import gunzip
 
 _UID: Final = re.compile(rf"{UID_CHARACTER}{{1,{MAX_UID_LENGTH}}}".encode())
 _FIELD: Final = re.compile(rb'"order_uid"\s*:\s*"(%b)"' % _UID.pattern)
@@ -84,10 +84,11 @@ def is_binary(value: bytes | None) -> bool:
 def _content(value: bytes | None) -> bytes:
     """Return a value without gzip, as far as that is not malformed, byte order mark, and Confluent's frame of JSON."""
     value = value or b""
-    decompressed, _ = gunzip(value, _MAX_DECOMPRESSED_BYTES) if is_gzip(value) else (value, None)
+    decompressed, _ = gunzip(value, _MAX_DECOMPRESSED_BYTES)
     content = (decompressed or value).removeprefix(BOM_UTF8)
-    framed = content[_FRAME_BYTES:] if content.startswith(b"\0") else b""
-    return content if _decoded(framed) is None else framed
+    if content.startswith(b"\0") and _decoded(framed := content[_FRAME_BYTES:]) is not None:
+        return framed
+    return content
 
 
 def _is_binary(content: bytes) -> bool:
@@ -97,7 +98,7 @@ def _is_binary(content: bytes) -> bool:
 def _named_order(key: bytes | None, texts: Sequence[bytes]) -> str | None:
     for text in texts:
         for last in deque(_FIELD.finditer(text), maxlen=1):
-            return str(last[1], "ascii")
+            return last[1].decode()
     return key.decode() if key and _UID.fullmatch(key) and _is_quoted(key, texts) else None
 
 
@@ -111,13 +112,18 @@ def _decoded(content: bytes | str | Raw) -> _Document | str | None:
 def _uids(content: bytes | str | Raw, max_depth: int = _MAX_DEPTH) -> Iterator[str]:
     """Yield the `order_uid` of a document, or of each document in it, as far as they are well-formed."""
     document = _decoded(content) if max_depth else None
-    if isinstance(document, str):
-        yield from _uids(document, max_depth - 1)
-    elif document is not None and isinstance(document.order_uid, str):
+    if isinstance(document, _Document) and isinstance(document.order_uid, str):
         yield document.order_uid
-    elif document is not None:
-        for inner in (document.after, document.payload, document.data, _base64_decoded(document.data_base64)):
-            yield from _uids(inner, max_depth - 1)
+        return
+    for inner in _inner(document):
+        yield from _uids(inner, max_depth - 1)
+
+
+def _inner(document: _Document | str | None) -> Sequence[bytes | str | Raw]:
+    """Return the parts that may be documents."""
+    if isinstance(document, _Document):
+        return document.after, document.payload, document.data, _base64_decoded(document.data_base64)
+    return () if document is None else (document,)
 
 
 def _base64_decoded(text: Any) -> bytes:

@@ -177,9 +177,7 @@ class Replay:
         return len(dead_letters)
 
 
-def take_chunk(
-    dead_letters: Iterator[ExaminedDeadLetter], size: int, max_bytes: int = MAX_REPLAY_CHUNK_BYTES
-) -> list[ExaminedDeadLetter]:
+def take_chunk(dead_letters: Iterator[ExaminedDeadLetter], size: int, max_bytes: int) -> list[ExaminedDeadLetter]:
     """Return the next dead letters that are sent together; an empty list at the end."""
     chunk: list[ExaminedDeadLetter] = []
     size_bytes = 0

@@ -36,8 +36,8 @@ class Retrier:
         self._retrying = retrying(
             backoff, stop, is_transient, self._before_retry, lambda state: may_give_up(_error_of(state))
         )
-        self.attempts = 0
-        """Number of attempts of the last call."""
+        self.attempts: int
+        """Number of attempts of the last call; unset before the first one."""
 
     def call(self, attempt: Callable[[], _Result]) -> _Result:
         """Block until an attempt succeeds. Raises an error that is not transient, the last one if given up, Stopped."""
@@ -48,16 +48,15 @@ class Retrier:
             with trial:
                 result = attempt()
             error = _error_of(trial.retry_state) or error
-        if error:
+        if error is not None:
             self._observer.on_recovery(error)
         return result
 
     def _before_retry(self, state: RetryCallState) -> None:
         self._is_waiting.set()
         error = _error_of(state)
-        wait = state.next_action.sleep if state.next_action else 0
-        if error:
-            self._observer.on_retry(error, state.attempt_number, wait)
+        if error is not None:
+            self._observer.on_retry(error, state.attempt_number, state.upcoming_sleep)
 
 
 def _error_of(state: RetryCallState) -> BaseException | None:

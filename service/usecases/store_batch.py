@@ -61,7 +61,7 @@ class StoreBatch:
         Raises any other StorageError, so that no offset is committed, and Stopped.
         """
         result = StoreResult()
-        pending = deque([list(batch.orders)] if batch.orders else [])  # a copy: the reading thread counts the batch
+        pending = deque([[*batch.orders]])  # a copy: the reading thread counts the batch
         while pending:
             pending.extendleft(reversed(self._store_or_split(pending.popleft(), batch, result)))
         return result

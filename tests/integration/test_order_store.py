@@ -8,11 +8,13 @@ import pytest
 from msgspec.json import encode
 
 from service.errors import OrderRejected
+from service.repo.writer.order_store import PostgresOrderStore
 from service.usecases.ports.ingest import OrderStore, StoreCounts
 from tests.kit.factories import order_document, versioned
 from tests.kit.fakes import POISON, FakeStore
 from tests.kit.partitions import partition
 from tests.kit.stores import writing
+from tests.simulation.database import SimulatedStore
 from tests.simulation.standalone import simulated_store
 
 NO_POISON = f"ALTER TABLE orders ADD CONSTRAINT no_poison CHECK (customer_id <> '{POISON}')"
@@ -39,7 +41,9 @@ def test_unknown_orders_are_new(store: OrderStore) -> None:
 
 
 @pytest.mark.parametrize("text", ["plain", "tab \t, line \n\r, backslash \\"])
-def test_a_prepared_order_is_stored_unchanged(store: OrderStore, text: str) -> None:
+def test_a_prepared_order_is_stored_unchanged(
+    store: FakeStore | SimulatedStore | PostgresOrderStore, text: str
+) -> None:
     plain = versioned(1, order_uid="a", entry=text)
     document = encode(order_document(order_uid="a", entry=text))
     assert store.store([store.prepare(plain.order, plain.source, document)]) == StoreCounts(new=1)

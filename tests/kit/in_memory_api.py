@@ -63,7 +63,7 @@ class InMemoryApi:
         self.is_ready = True
         self.metrics = ApiMetrics(CollectorRegistry())
         self.cached = CachedOrders(Lru(10, 2**20), TTLSet(10, 2), Staleness())
-        self.cached.invalidate_all()  # notifications arrive
+        self.cached.invalidate_all(0)  # notifications arrive
         ready = {"warm-up": lambda: self.is_ready, "not draining": lambda: True}
         health = Health(
             live={"loop": lambda: True},

@@ -96,7 +96,7 @@ class InMemoryServer:
         self.metrics = ApiMetrics(CollectorRegistry())
         self.cache = Lru(3, 2**20)
         self.cached = CachedOrders(self.cache, TTLSet(10, 2), Staleness(1, now))
-        self.cached.invalidate_all()  # notifications arrive
+        self.cached.invalidate_all(0)  # notifications arrive
         self.lookup = Lookup(self.reader, self.cached)
         health = Health(live={}, ready={}, started={})
         broadcaster = new_broadcaster(max_clients=0)

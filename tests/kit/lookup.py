@@ -1,6 +1,7 @@
 """Lookups of orders with a fake reader and a fake clock."""
 
 import asyncio
+from collections.abc import Callable
 
 from msgspec.structs import replace
 
@@ -16,9 +17,13 @@ from tests.kit.fake_reader import FakeReader
 from tests.kit.waiting import until_idle
 
 OLD = order(order_uid="uid", locale="old")
-
-
 NEW = replace(OLD, locale="new")
+
+INVALIDATIONS: list[Callable[[CachedOrders], None]] = [
+    lambda cached: cached.invalidate(["uid"]),
+    lambda cached: cached.invalidate_all(0),
+]
+"""Of the order `uid`."""
 
 
 class LookupSetup:
@@ -29,7 +34,7 @@ class LookupSetup:
         self.reader = FakeReader(*orders)
         self.cache = Lru(1_000, 2**30)
         self.cached = CachedOrders(self.cache, TTLSet(1_000, 2, self._clock), Staleness(max_stale, self._clock))
-        self.cached.invalidate_all()  # notifications arrive
+        self.cached.invalidate_all(0)  # notifications arrive
         self.lookup = Lookup(self.reader, self.cached)
         self.bulk_lookup = BulkLookup(self.reader, self.cached)
 

@@ -1,12 +1,12 @@
 """Interfaces that the ingestion of orders requires."""
 
 from collections.abc import Mapping, Sequence
+from operator import add
 from typing import NamedTuple, Protocol
 
 from service.entities.dead_letter import DeadLetter
-from service.entities.order import Order
 from service.entities.partition import Partition
-from service.entities.version import RecordCoordinates, VersionedOrder
+from service.entities.version import VersionedOrder
 from service.errors import StorageUnavailable
 
 
@@ -23,17 +23,10 @@ class StoreCounts(NamedTuple):
     def __add__(self, other: object) -> "StoreCounts":
         if not isinstance(other, StoreCounts):
             return NotImplemented
-        return StoreCounts(*(left + right for left, right in zip(self, other, strict=True)))
+        return StoreCounts(*map(add, self, other))
 
 
 class OrderStore(Protocol):
-    def prepare(self, order: Order, source: RecordCoordinates, document: bytes | None) -> VersionedOrder:
-        """Return the order, with what the store can encode ahead of the write.
-
-        Safe in any thread. `document` is the JSON text that the order was decoded from; None if its texts
-        are not all in such a text.
-        """
-
     def store(self, orders: Sequence[VersionedOrder]) -> StoreCounts:
         """Store orders in one transaction; the greatest version of an order wins.
 

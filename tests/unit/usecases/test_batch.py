@@ -39,6 +39,13 @@ def test_offsets_run_from_the_first_record_to_after_the_last_of_each_partition()
     assert batch.last_timestamps_ms == {P0: 1_007, P1: 1_100}
 
 
+def test_a_commit_has_the_leader_epoch_of_each_partitions_last_record() -> None:
+    batch = Batch()
+    for offset, partition, epoch in ((5, 0, 3), (100, 1, None), (6, 0, 4)):
+        batch.track(record(offset, partition=partition)._replace(leader_epoch=epoch))
+    assert batch.leader_epochs == {P0: 4, P1: None}
+
+
 def test_partitions_of_the_same_number_in_two_topics_are_told_apart() -> None:
     batch, other = Batch(), Partition("orders.eu", 0)
     take(batch, 5)

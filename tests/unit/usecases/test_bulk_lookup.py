@@ -11,7 +11,7 @@ from service.usecases import bulk_lookup
 from service.usecases.bulk_lookup import MAX_CONCURRENT_QUERIES
 from service.usecases.cached_orders import CachedOrders
 from tests.kit.factories import order
-from tests.kit.lookup import NEW, OLD, LookupSetup
+from tests.kit.lookup import INVALIDATIONS, NEW, OLD, LookupSetup
 from tests.kit.waiting import until_idle
 
 pytestmark = pytest.mark.anyio
@@ -62,7 +62,7 @@ async def test_orders_and_absences_are_cached() -> None:
     assert len(setup.reader.batches) == 1
 
 
-@pytest.mark.parametrize("event", [lambda cached: cached.invalidate(["uid"]), CachedOrders.invalidate_all])
+@pytest.mark.parametrize("event", INVALIDATIONS)
 async def test_an_order_that_was_changed_during_the_query_is_not_cached(event: Callable[[CachedOrders], None]) -> None:
     setup = LookupSetup(OLD)
     setup.reader.gate.clear()

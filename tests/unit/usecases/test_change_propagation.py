@@ -52,6 +52,18 @@ def test_changes_are_invalidated_before_they_are_published(setup: Setup) -> None
     assert setup.calls == [("invalidate", ["a"]), ("invalidate", ["b"]), notification]
 
 
+@pytest.mark.parametrize("versions", [0, 3])
+def test_a_notification_has_a_version_for_each_order_or_none(versions: int) -> None:
+    numbered = [(number, 0, 0) for number in range(versions)]
+    assert Notification(new=["a"], changed=["b", "c"], versions=numbered).versions == numbered
+
+
+@pytest.mark.parametrize("versions", [1, 2, 4])
+def test_a_notification_with_another_number_of_versions_is_malformed(versions: int) -> None:
+    with pytest.raises(ValueError, match="version"):
+        Notification(new=["a"], changed=["b", "c"], versions=[(0, 0, 0)] * versions)
+
+
 def test_a_new_listener_invalidates_everything_and_resets_the_event_streams(setup: Setup) -> None:
     setup.changes.on_listen(7)
     assert setup.calls == [("invalidate_all", 7), "counted", "reset"]

@@ -36,7 +36,8 @@ def test_a_finished_batch_is_freed_without_the_garbage_collector() -> None:
 
 def test_a_batch_is_stored_in_one_call() -> None:
     setup = Setup()
-    assert setup.ingest(batch_of(100)).counts == StoreCounts(new=100)
+    outcome = setup.ingest(batch_of(100))
+    assert (outcome.counts, outcome.problem) == (StoreCounts(new=100), "")
     assert setup.store.calls == [100]
     assert (setup.retried, setup.recovered, setup.given_up) == ([], [], [])
 

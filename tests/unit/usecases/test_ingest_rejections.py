@@ -6,6 +6,7 @@ from service.entities.dead_letter import Reason
 from service.usecases.outcome import Decision
 from service.usecases.ports.ingest import StoreCounts
 from service.usecases.store_batch import split_around
+from tests.kit.factories import versioned
 from tests.kit.fakes import FakeStore
 from tests.kit.ingest import Setup, batch_of, held_back
 from tests.kit.order_partitions import P0
@@ -88,8 +89,27 @@ def test_probed_orders_are_not_dead_lettered_while_orders_are_held_back() -> Non
     setup = rejecting()
     for batch in (batch_of(10, poison=tuple(range(10)), bad=3), batch_of(0, bad=3)):
         assert held_back(setup.ingest(batch))
-    assert setup.ingest(batch_of(10, poison=tuple(range(9)), bad=3)).decision is Decision.REREAD
+    outcome = setup.ingest(batch_of(10, poison=tuple(range(9)), bad=3))
+    assert (outcome.decision, outcome.problem) == (Decision.REREAD, "")
     assert (len(setup.store.orders), setup.dead_letters.sent) == (1, [])
+    assert not setup.breaker.is_open
+
+
+def test_everything_is_read_again_if_the_probes_find_no_order_to_store() -> None:
+    setup, probe = rejecting(), batch_of(0, bad=1)
+    probe.starts_over = True
+    assert setup.ingest(probe).decision is Decision.REREAD
+    assert not setup.breaker.is_open
+
+
+def test_a_replaced_order_shows_that_the_rejected_ones_are_at_fault() -> None:
+    setup = Setup()
+    setup.ingest(batch_of(1))
+    for offset in (10, 11):
+        batch = batch_of(6, poison=(1, 2, 3, 4, 5))
+        newer = versioned(offset, order_uid="order-0", locale=f"{offset}")
+        batch.orders[0] = batch.orders[0]._replace(versioned=newer)
+        assert setup.ingest(batch).counts == StoreCounts(replaced=1)
     assert not setup.breaker.is_open
 
 

@@ -95,7 +95,7 @@ async def test_invalidate_all_ends_a_running_warm_up() -> None:
     setup = LookupSetup(OLD)
     warm_up = await warming(setup)
     setup.reader.store(NEW)
-    setup.cached.invalidate_all()
+    setup.cached.invalidate_all(0)
     setup.reader.gate.set()
     assert await warm_up is None
     assert len(setup.cache) == 0
@@ -133,7 +133,7 @@ async def test_the_warm_up_from_a_standby_that_has_no_order_yet_fails_too() -> N
 
 
 async def test_the_warm_up_from_a_standby_skips_outdated_orders_and_fails_if_all_are() -> None:
-    setup = LookupSetup(OLD, order(order_uid="notified"))
+    setup = LookupSetup(OLD, order(order_uid="notified", date_created="2026-01-01T00:00:00Z"))
     setup.cached.invalidate_all(100)
     setup.reader.replay_lsn = 99
     with pytest.raises(StorageUnavailable):

@@ -9,7 +9,7 @@ import pytest
 from service.errors import StorageUnavailable
 from service.usecases.cached_orders import CachedOrders
 from tests.kit.factories import order
-from tests.kit.lookup import NEW, OLD, LookupSetup, locale_of
+from tests.kit.lookup import INVALIDATIONS, NEW, OLD, LookupSetup, locale_of
 from tests.kit.waiting import one_iteration, until_idle
 
 pytestmark = pytest.mark.anyio
@@ -22,7 +22,17 @@ async def test_the_second_request_is_a_hit_with_the_same_bytes_and_tag() -> None
     assert second
     assert (first.is_hit, second.is_hit) == (False, True)
     assert first[:2] == second[:2]
-    assert (setup.cached.hits, setup.cached.misses) == (1, 1)
+    assert await setup.is_hit()
+    assert (setup.cached.hits, setup.cached.misses) == (2, 1)
+
+
+async def test_each_version_has_its_own_tag() -> None:
+    tags = []
+    for version in (OLD, NEW, OLD):
+        found = await LookupSetup(version).lookup.find("uid")
+        assert found
+        tags.append(found.tag)
+    assert tags[0] == tags[2] != tags[1]
 
 
 async def test_concurrent_misses_of_one_id_are_one_query() -> None:
@@ -91,13 +101,13 @@ async def test_a_result_is_not_cached_if_the_cache_was_invalidated_after_the_que
     setup.reader.gate.clear()
     request = await setup.ask()
     setup.reader.store(NEW)
-    setup.cached.invalidate_all()
+    setup.cached.invalidate_all(0)
     setup.reader.gate.set()
     await request
     assert await setup.locale() == "new"
 
 
-@pytest.mark.parametrize("event", [lambda cached: cached.invalidate(["uid"]), CachedOrders.invalidate_all])
+@pytest.mark.parametrize("event", INVALIDATIONS)
 async def test_a_request_after_an_invalidation_never_joins_an_earlier_query(
     event: Callable[[CachedOrders], None],
 ) -> None:
@@ -156,7 +166,7 @@ async def test_everything_is_a_miss_after_invalidate_all() -> None:
     await setup.locale()
     await setup.locale("unknown")
     setup.reader.store(NEW, order(order_uid="unknown"))
-    setup.cached.invalidate_all()
+    setup.cached.invalidate_all(0)
     assert await setup.locale() == "new"
     assert await setup.locale("unknown") == "new"
 
@@ -178,7 +188,7 @@ async def test_an_unknown_uid_is_found_as_soon_as_it_was_notified() -> None:
     assert await setup.locale() == "new"
 
 
-@pytest.mark.parametrize("event", [lambda cached: cached.invalidate(["uid"]), CachedOrders.invalidate_all])
+@pytest.mark.parametrize("event", INVALIDATIONS)
 async def test_an_unknown_uid_is_not_remembered_if_it_was_stored_meanwhile(
     event: Callable[[CachedOrders], None],
 ) -> None:
@@ -235,7 +245,6 @@ def test_an_error_without_waiting_requests_is_not_reported_to_the_event_loop() -
 
 async def test_without_a_verified_listener_the_cache_is_used_for_max_stale_only() -> None:
     setup = LookupSetup(OLD, max_stale=10)
-    setup.cached.staleness.mark_verified(setup.now)
     await setup.locale()
     setup.now += 10
     assert await setup.is_hit()
@@ -259,7 +268,7 @@ async def test_without_a_listener_a_readable_database_is_queried_and_nothing_is_
     assert await setup.locale("unknown") == "new"
     assert not await setup.is_hit()
     assert len(setup.cache) == 0
-    setup.cached.invalidate_all()
+    setup.cached.invalidate_all(0)
     await setup.locale()
     assert await setup.is_hit()
 
@@ -298,11 +307,11 @@ async def test_a_cached_order_is_served_if_the_query_that_bypasses_the_cache_fai
     await setup.locale()
     setup.cached.suspend(can_read=True)  # by the last answer of a server that is shutting down
     setup.reader.is_unreachable = True
-    assert await setup.is_hit()
-    assert (setup.cached.hits, setup.cached.misses) == (1, 1)
+    assert [await setup.is_hit() for _ in range(2)] == [True, True]
+    assert (setup.cached.hits, setup.cached.misses) == (2, 1)
     with pytest.raises(StorageUnavailable):
         await setup.locale("other")
-    assert (setup.cached.hits, setup.cached.misses) == (1, 2)
+    assert (setup.cached.hits, setup.cached.misses) == (2, 2)
     setup.now += 10.1
     with pytest.raises(StorageUnavailable):
         await setup.locale()
@@ -326,7 +335,7 @@ async def test_a_result_from_before_a_disconnect_is_not_cached_after_it() -> Non
     request = await setup.ask()
     setup.cached.suspend(can_read=True)
     setup.reader.store(NEW)
-    setup.cached.invalidate_all()
+    setup.cached.invalidate_all(0)
     setup.reader.gate.set()
     await request
     assert await setup.locale() == "new"

@@ -16,8 +16,15 @@ def test_what_the_primary_returns_may_always_be_cached() -> None:
     assert not minimum.is_behind(PRIMARY)
 
 
+def test_what_a_standby_returns_may_not_be_cached_before_the_first_reset() -> None:
+    minimum = MinimumLsn()
+    assert minimum.is_behind(10**6)
+    assert not minimum.allows("a", 10**6)
+
+
 def test_a_notified_order_needs_the_position_of_the_next_advance() -> None:
     minimum = MinimumLsn()
+    minimum.reset(10)
     minimum.add("a")
     assert not minimum.allows("a", 10**6)
     minimum.advance(20)
@@ -35,6 +42,7 @@ def test_other_orders_need_only_the_shared_position() -> None:
 
 def test_an_order_that_changes_again_is_not_cached_until_the_next_advance() -> None:
     minimum = MinimumLsn()
+    minimum.reset(10)
     minimum.add("a")
     minimum.advance(20)
     minimum.add("a")

@@ -94,6 +94,8 @@ AVRO = b"\0\0\0\0\7\x0eorder-1\x08WBIL"
         (b'{"order_uid": "other", "order_uid": "order-1", "x": ', ORDER),
         (b'{"order_uid": 1, "x": "key-1"}', "key-1"),
         (b'{"order_uid": 1, "x": "key-12"}', None),
+        (b'{"order_uid": "\xff", "x": "key-1"}', "key-1"),
+        (rb'text {"order_uid": "order\u002d1"}', None),
         (b"key-1", None),
         (AVRO, None),
         (AVRO + b"key-1", "key-1"),

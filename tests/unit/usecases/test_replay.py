@@ -11,7 +11,7 @@ from service.entities.dead_letter_record import DeadLetterRecord
 from service.entities.subscription import Subscription
 from service.usecases.ports.dead_letters import DeadLetterFilters
 from service.usecases.ports.replay import EditedValue, ReplayRefusal
-from service.usecases.replay import MAX_REPLAY_CHUNK_BYTES, ReplayPlan, take_chunk
+from service.usecases.replay import ReplayPlan, take_chunk
 
 HEADERS: dict[str, bytes] = {
     Header.REASON: b"invalid", Header.TOPIC: b"orders", Header.PARTITION: b"2", Header.OFFSET: b"101",
@@ -158,8 +158,29 @@ def test_an_edited_value_of_a_binary_one_must_have_the_key_that_it_contains(
     assert plan.refusal(dead_letter()._replace(key=key, value=value)) == refusal
 
 
+@pytest.mark.parametrize(
+    ("key", "order_uid", "refusal"),
+    [
+        (b"a", "a", None),
+        (b"a", "key", ReplayRefusal.OTHER_ORDER),
+        (b"not valid", "a", ReplayRefusal.UNREADABLE_ORDER),
+    ],
+)
+def test_an_edited_value_must_be_of_the_order_that_the_consumer_reads_if_it_is_valid(
+    key: bytes, order_uid: str, refusal: ReplayRefusal | None
+) -> None:
+    edited = EditedValue(b"edited", order_uid)
+    plan = ReplayPlan(ORDERS, DeadLetterFilters(), read_uid=lambda each: (each.key or b"").decode(), edited=edited)
+    assert plan.refusal(dead_letter()._replace(key=key, value=AVRO)) == refusal
+
+
 def test_a_dead_letter_that_does_not_match_is_not_sent() -> None:
     assert not ReplayPlan(ORDERS, DeadLetterFilters(frozenset({"rejected"}))).examine(dead_letter()).is_sent
+
+
+def test_a_dead_letter_that_does_not_match_is_not_refused_either() -> None:
+    stub = dead_letter(HEADERS | {Header.STUB: b"true"})
+    assert ReplayPlan(ORDERS, DeadLetterFilters(frozenset({"rejected"}))).examine(stub).refusal is None
 
 
 def test_a_limit_counts_only_dead_letters_that_are_sent() -> None:
@@ -177,10 +198,11 @@ def dead_letters(count: int, size: int) -> list[DeadLetterRecord]:
 
 def test_a_chunk_ends_at_its_number_of_dead_letters() -> None:
     found = ReplayPlan(ORDERS, DeadLetterFilters()).examine_all(dead_letters(5, 10))
-    chunks = [take_chunk(found, 2) for _ in range(4)]
+    chunks = [take_chunk(found, 2, 1_000) for _ in range(4)]
     assert [[each.dead_letter.offset for each in chunk] for chunk in chunks] == [[0, 1], [2, 3], [4], []]
 
 
-def test_a_chunk_of_large_dead_letters_ends_at_its_bytes() -> None:
-    found = ReplayPlan(ORDERS, DeadLetterFilters()).examine_all(dead_letters(5, MAX_REPLAY_CHUNK_BYTES // 2))
-    assert [len(take_chunk(found, 500)) for _ in range(4)] == [2, 2, 1, 0]
+@pytest.mark.parametrize(("max_bytes", "chunks"), [(20, [2, 2, 1, 0]), (21, [3, 2, 0, 0])])
+def test_a_chunk_ends_when_its_values_reach_the_maximum(max_bytes: int, chunks: list[int]) -> None:
+    found = ReplayPlan(ORDERS, DeadLetterFilters()).examine_all(dead_letters(5, 10))
+    assert [len(take_chunk(found, 500, max_bytes)) for _ in range(4)] == chunks

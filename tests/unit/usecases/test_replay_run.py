@@ -186,8 +186,9 @@ def test_a_preview_reports_and_sends_nothing() -> None:
 def replay(
     topics: Topics, which: Selected | OfOrder, stop: ShutdownEvent | None = None, **options: Any
 ) -> list[tuple[int, ReplayRefusal | None]]:
+    read_uid = options.pop("read_uid", lambda _: None)
     request = ReplayRequest(which, "alice", options.pop("max_replays", 3), **options)
-    results = replay_selected(request, ORDERS, topics, topics, stop or RecordedStop(), lambda _: None)
+    results = replay_selected(request, ORDERS, topics, topics, stop or RecordedStop(), read_uid)
     assert all(isinstance(each, ReplayResult) for each in results)
     return [(result.dead_letter.offset, result.refusal) for result in results]
 
@@ -223,6 +224,11 @@ def test_the_edited_value_is_sent() -> None:
     assert topics.values == [b"edited"]
 
 
+def test_an_edited_value_of_another_order_than_the_consumer_reads_is_refused() -> None:
+    topics, edited = Topics(dead_letter(1, value=b"\0a")), EditedValue(b"edited", "a")
+    assert replay(topics, OfOrder("a"), edited=edited, read_uid=lambda _: "b") == [(1, ReplayRefusal.OTHER_ORDER)]
+
+
 def test_few_large_values_are_in_memory() -> None:
     topics = Topics(*(dead_letter(offset, value=bytes(MAX_SELECTED_BYTES // 2)) for offset in (1, 3, 5)))
     replay(topics, Selected([each.id for each in topics.dead_letters]))
@@ -241,6 +247,15 @@ def test_an_order_with_too_many_dead_letters_is_refused_before_anything_is_sent(
     with pytest.raises(TooManyDeadLetters, match=f"{MAX_SELECTED}"):
         replay(topics, OfOrder("value"))
     assert topics.chunks == []
+
+
+def test_the_search_ends_at_the_first_dead_letter_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    topics = Topics()
+    found = (DeadLetterId(0, offset) for offset in range(MAX_SELECTED + 5))
+    monkeypatch.setattr(topics, "find_order", lambda _: found)
+    with pytest.raises(TooManyDeadLetters):
+        replay(topics, OfOrder("value"))
+    assert next(found).offset == MAX_SELECTED + 1
 
 
 @pytest.mark.parametrize("is_dry_run", [True, False])

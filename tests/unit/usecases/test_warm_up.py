@@ -85,10 +85,18 @@ async def test_it_restarts_if_the_cache_is_invalidated() -> None:
     setup.reader.gate.clear()
     run = setup.start()
     await until_idle()
-    setup.cached.invalidate_all()
+    setup.cached.invalidate_all(0)
     setup.reader.gate.set()
     await run
     assert len(setup.cache) == 1
+
+
+async def test_it_loads_no_more_orders_than_configured() -> None:
+    setup = WarmUpSetup(count=1)
+    setup.reader.store(order(order_uid="another"))
+    setup.listening.set()
+    await setup.start()
+    assert (setup.warm_up.orders, len(setup.cache)) == (1, 1)
 
 
 async def test_without_orders_to_load_it_is_over_at_once() -> None:

@@ -11,7 +11,10 @@ from service.handler.kafka.consumer.formats.message_decoder import MessageDecode
 from service.usecases.batch import Batch, ConsumedOrder
 
 Prepare = Callable[[Order, RecordCoordinates, bytes | None], VersionedOrder]
-"""See OrderStore.prepare."""
+"""Returns the order, with what the store can encode ahead of the write. Safe in any thread.
+
+The bytes are the JSON text that the order was decoded from; None if its texts are not all in such a text.
+"""
 
 
 def add_record(record: Record, batch: Batch, decoder: MessageDecoder, prepare: Prepare) -> None:

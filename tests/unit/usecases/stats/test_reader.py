@@ -20,6 +20,7 @@ from service.usecases.stats.reader import StatsReader, StatsSources
 from service.usecases.stats.view import (
     CacheStats,
     ConnectionPool,
+    Consumers,
     DependencyStatus,
     Links,
     PartitionLag,
@@ -40,7 +41,11 @@ PROCESS = ProcessInfo(
 )
 KAFKA_UP = DependencyStatus(is_up=True, since="2026-03-01T12:00:00.000Z")
 GROUP = GroupStats(
-    lag=3, partitions=[PartitionLag("orders", 0, 3, 1.5)], dead_letters=2, consumers=None, kafka=KAFKA_UP
+    lag=3,
+    partitions=[PartitionLag("orders", 0, 3, 1.5)],
+    dead_letters=2,
+    consumers=Consumers(is_running=False, since="2026-03-01T12:00:00.000Z", members=[]),
+    kafka=KAFKA_UP,
 )
 
 
@@ -71,7 +76,7 @@ class Setup:
     def __init__(self) -> None:
         self.entries = Lru(10, 2**20)
         cached = CachedOrders(self.entries, TTLSet(10, 1), Staleness())
-        cached.invalidate_all()
+        cached.invalidate_all(0)
         for uid in ("a", "b"):
             cached.add(uid, QueriedOrder(b"value", None))
         cached.count_hits(1)
