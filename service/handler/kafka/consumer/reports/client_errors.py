@@ -55,8 +55,8 @@ class ClientErrors:
 
     def _on_bad_compression(self, message: Message) -> None:
         # The client retries twice a second, and never skips the batch.
-        if self._throttle.is_due("a batch that cannot be decompressed"):
-            partition, offset = position_of(message)
+        partition, offset = position_of(message)
+        if self._throttle.is_due(str(partition)):
             self._log.error(
                 "a batch of messages cannot be decompressed: its partition is stalled",
                 topic=partition.topic,

@@ -54,7 +54,13 @@ def test_other_errors_of_the_client_are_logged_once_in_a_while(
         clock.advance(LOG_INTERVAL_SECONDS)
         errors.on_error(BROKER_DOWN)
     assert [each["code"] for each in logs] == ["_TRANSPORT", "_ALL_BROKERS_DOWN", "_TRANSPORT"]
-    assert logs[0]["problem"] == "broker transport failure (_TRANSPORT)"
+    assert logs[0] == {
+        "event": "Kafka reports a problem",
+        "log_level": "warning",
+        "topic": None,
+        "code": "_TRANSPORT",
+        "problem": "broker transport failure (_TRANSPORT)",
+    }
     failure.raise_recorded()
 
 
@@ -63,11 +69,24 @@ def test_a_batch_that_cannot_be_decompressed_is_logged_with_the_commands_that_he
 ) -> None:
     error = KafkaError(KafkaError._BAD_COMPRESSION)
     (logged,) = on_message_error(errors, error, partition=2, offset=7)
-    assert (logged["log_level"], logged["partition"], logged["offset"]) == ("error", 2, 7)
-    assert "orders skip-batch 2 7 --topic orders --to FILE" in logged["hint"]
+    assert logged == {
+        "event": "a batch of messages cannot be decompressed: its partition is stalled",
+        "log_level": "error",
+        "topic": TOPIC,
+        "partition": 2,
+        "offset": 7,
+        "hint": "set a larger receive.message.max.bytes in ORDERS_KAFKA__PROPERTIES, with memory for it; or stop the "
+        "consumers and save the batch with `orders skip-batch 2 7 --topic orders --to FILE`",
+    }
     assert on_message_error(errors, error, partition=2, offset=7) == []
     clock.advance(LOG_INTERVAL_SECONDS)
     assert len(on_message_error(errors, error, partition=2, offset=7)) == 1
+
+
+def test_each_partition_with_a_batch_that_cannot_be_decompressed_is_logged(errors: ClientErrors) -> None:
+    error = KafkaError(KafkaError._BAD_COMPRESSION)
+    logs = [each for partition in (2, 3, 2) for each in on_message_error(errors, error, partition)]
+    assert [each["partition"] for each in logs] == [2, 3]
 
 
 def test_a_missing_topic_is_logged_with_the_command_that_creates_it(errors: ClientErrors) -> None:
@@ -100,6 +119,11 @@ def test_an_error_without_an_explanation_is_logged_with_the_phrase_of_its_code(
     errors: ClientErrors, failure: ClientFailure
 ) -> None:
     (logged,) = on_message_error(errors, KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED))
-    assert (logged["log_level"], logged["code"], logged["topic"]) == ("warning", "TOPIC_AUTHORIZATION_FAILED", TOPIC)
-    assert logged["problem"] == "topic authorization failed (TOPIC_AUTHORIZATION_FAILED)"
+    assert logged == {
+        "event": "Kafka reports a problem",
+        "log_level": "warning",
+        "topic": TOPIC,
+        "code": "TOPIC_AUTHORIZATION_FAILED",
+        "problem": "topic authorization failed (TOPIC_AUTHORIZATION_FAILED)",
+    }
     failure.raise_recorded()
