@@ -124,10 +124,12 @@ class MessageDecoder:
         document = found.document(message)
         if document is None or (isinstance(document, bytes) and is_tombstone(document)):
             decoded = None
-        elif found.format == MessageFormat.JSON:
-            decoded = self._decode_document(document, is_tried=is_tried and content is value)
-        else:
+        elif found.format != MessageFormat.JSON:
             decoded = self._decode_wrapped(document, title)
+        elif is_tried:
+            decoded = self._decode_tolerantly(value)
+        else:
+            decoded = self._decode_document(document)
         self._count[found.format]()
         return decoded
 
@@ -144,14 +146,14 @@ class MessageDecoder:
     def _decode_wrapped(self, document: RawDocument, title: str) -> Decoded:
         """Decode a document, and name the format in the detail of a rejection."""
         try:
-            return self._decode_document(document, is_tried=False)
+            return self._decode_document(document)
         except DocumentRejected as rejection:
             raise DocumentRejected(rejection.reason, [Violation("", title), *rejection.violations]) from None
 
-    def _decode_document(self, document: RawDocument, *, is_tried: bool) -> Decoded:
+    def _decode_document(self, document: RawDocument) -> Decoded:
         if not isinstance(document, bytes):
             return self._decoder.decode_object(document), None
-        order = None if is_tried else self._decoder.try_decode(document)
+        order = self._decoder.try_decode(document)
         return self._decode_tolerantly(document) if order is None else (order, document)
 
     def _decode_tolerantly(self, document: bytes) -> Decoded:
