@@ -12,7 +12,7 @@ MAX_MEMORY: Final = 192 * 2**20
 RawDocument = bytes | Mapping[str, Any]
 """JSON text, or an object with the fields of the document."""
 SchemaReader = Callable[[bytes], RawDocument]
-"""Returns the document in the content of a frame. Safe in any thread. Raises DocumentRejected."""
+"""Returns the document in the content of a frame. Safe in any thread. Raises DocumentRejected with one violation."""
 
 
 class SchemaFile(NamedTuple):

@@ -59,8 +59,8 @@ def _structured(message: RawMessage) -> bytes:
     if content_type.startswith(_CLOUDEVENTS) and content_type != _STRUCTURED:
         raise undecodable(f"CloudEvents are supported as {_STRUCTURED} alone, one event per message")
     event = message.envelope
-    _require_version(read_text(event.get("specversion", b"")))
-    _require_json(_media_type(read_text(event.get("datacontenttype", b"")) or ""))
+    _require_version(read_text(event.get("specversion", NULL)))
+    _require_json(_media_type(read_text(event.get("datacontenttype", NULL)) or ""))
     if (data := event.get("data", NULL)) != NULL:
         return unquoted(data)
     if (encoded := event.get("data_base64", NULL)) != NULL:

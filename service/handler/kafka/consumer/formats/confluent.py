@@ -36,7 +36,7 @@ class ConfluentWireFormat:
         try:
             return self.content(message.value, message.headers)
         except DocumentRejected as rejection:
-            raise undecodable(f"{self.describe(message)}: {'; '.join(map(str, rejection.violations))}") from None
+            raise undecodable(f"{self.describe(message)}: {rejection.violations[0]}") from None
 
 
 class ConfluentWithoutRegistry(ConfluentWireFormat):

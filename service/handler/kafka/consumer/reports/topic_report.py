@@ -35,7 +35,7 @@ def _log_topic_problems(kafka: "KafkaSettings", client: DiagnosticAdminClient, l
     _log_unreachable_brokers(client, log)
     try:
         existing = topics.partition_counts(client)
-        missing = {*kafka.subscription.missing(existing), kafka.dead_letter_topic}.difference(existing)
+        missing = {*kafka.subscription.names, kafka.dead_letter_topic}.difference(existing)
         problem = None if missing else topics.size_mismatch(kafka, existing, client)
     except KafkaRequestRejected as error:
         missing, problem = set(), str(error)

@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 
 from service.decoding.field_mapping import FieldMapping
+from service.entities.dead_letter import Violation
 from service.entities.dead_letter_headers import Headers
 from service.entities.message_format import FormatChoice, MessageFormat
 from service.entities.order import Order
 from service.entities.record import Record
 from service.errors import DocumentRejected
+from service.handler.kafka.consumer.formats.cloudevents import is_cloudevent
 from tests.kit.decoding import encoded, message_decoder
 from tests.kit.factories import SAMPLE, order_document
 
@@ -104,6 +106,7 @@ def test_a_message_of_any_format_is_the_same_order(
     assert decoded is not None
     assert decoded[0] == decode(DOCUMENT)
     assert counted == [expected]
+    assert decoder.read_uid(value, headers or []) == SAMPLE["order_uid"]
 
 
 @pytest.mark.parametrize(("value", "headers", "expected"), [row[1:] for row in MESSAGES], ids=IDS)
@@ -153,6 +156,7 @@ REJECTED: list[tuple[bytes, Headers | None, str]] = [
      "CloudEvents are supported as application/cloudevents+json alone, one event per message"),
     (wrapped(op="m", after=SAMPLE), None, "Debezium change event with an unknown op"),
     (wrapped(op="c", before=SAMPLE, after=None), None, "Debezium change event without a row in after"),
+    (wrapped(op="c", before=SAMPLE), None, "Debezium change event without a row in after"),
     (b"\x1f\x8b\x08", None, "incomplete gzip"),
     (b"\x1f\x8bmore", None, "malformed gzip"),
     (compressed(DOCUMENT)[:-9], None, "incomplete gzip"),
@@ -172,7 +176,6 @@ REJECTED: list[tuple[bytes, Headers | None, str]] = [
     (b"\0\0\0\0\x11" + DOCUMENT, None, "Confluent wire format, schema id 17: set registry.urls"),
     (b"\x0eorder-1", GUID,
      "Confluent wire format, schema GUID 00000000-0000-0000-0000-000000000000: set registry.urls"),
-    (b"{}", [*CE_HEADERS], "CloudEvents"),
 ]  # fmt: skip
 
 
@@ -180,7 +183,8 @@ REJECTED: list[tuple[bytes, Headers | None, str]] = [
 def test_a_message_that_a_format_does_not_allow_is_rejected_with_the_reason(
     value: bytes, headers: Headers | None, problem: str
 ) -> None:
-    assert problem in detail(value, headers)
+    assert detail(value, headers) == f"undecodable: {problem}"
+    assert message_decoder().read_uid(value, headers or []) is None
 
 
 def test_a_confluent_message_without_its_format_names_schema_and_setting() -> None:
@@ -199,9 +203,29 @@ def test_the_guid_of_a_schema_decides_if_only_frames_are_accepted() -> None:
     assert detail(DOCUMENT, GUID, "confluent").endswith("set registry.urls")
 
 
-def test_a_violation_in_an_envelope_names_format_and_field() -> None:
-    value = wrapped(**CE, data=order_document(sm_id=-1))
-    assert detail(value) == "invalid: CloudEvents, sm_id: Expected int >= 0"
+@pytest.mark.parametrize(
+    ("value", "headers"),
+    [(wrapped(**CE, data=order_document(sm_id=-1)), None), (encoded(order_document(sm_id=-1)), CE_HEADERS)],
+)
+def test_a_violation_in_an_envelope_names_format_and_field(value: bytes, headers: Headers | None) -> None:
+    with pytest.raises(DocumentRejected) as rejected:
+        decode(value, headers)
+    assert rejected.value.violations == (Violation("", "CloudEvents"), Violation("sm_id", "Expected int >= 0"))
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ([], False),
+        ([("content-type", b"application/json"), ("a", None)], False),
+        ([("content-type", None)], False),
+        ([("a", b"application/cloudevents+json")], False),
+        ([("a", b"1"), ("ce_specversion", b"1.0")], True),
+        ([("a", b"1"), ("content-type", b"application/cloudevents+json")], True),
+    ],
+)
+def test_the_headers_say_whether_a_message_is_a_cloudevent(headers: Headers, *, expected: bool) -> None:
+    assert is_cloudevent(headers) == expected
 
 
 def test_decompressed_size_is_limited() -> None:

@@ -6,7 +6,7 @@ import pytest
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.trace import StatusCode
+from opentelemetry.trace import SpanKind, StatusCode
 
 from service.entities.dead_letter import DeadLetter, Reason
 from service.entities.dead_letter_headers import Headers
@@ -69,6 +69,7 @@ def test_the_span_of_a_batch_counts_what_became_of_its_messages(spans: Spans) ->
     )
     assert spans.write(batch, lambda _: outcome) is outcome
     (span,) = spans.named("store orders")
+    assert span.kind is SpanKind.CONSUMER
     assert span.attributes == {
         "messaging.system": "kafka",
         "messaging.operation.type": "process",
@@ -95,7 +96,15 @@ def test_a_sampled_message_has_a_span_in_its_producers_trace_that_is_linked_with
         "messaging.destination.partition.id": "2",
         "messaging.kafka.offset": 1,
     }
-    assert message.status.status_code is StatusCode.UNSET
+    assert (message.kind, message.status.status_code) == (SpanKind.CONSUMER, StatusCode.UNSET)
+
+
+def test_the_span_of_a_message_includes_the_time_in_which_its_batch_was_stored(spans: Spans) -> None:
+    spans.write(batch_of(SAMPLED))
+    (batch,), (message,) = spans.named("store orders"), spans.named("process order")
+    assert message.start_time is not None
+    assert batch.start_time is not None
+    assert message.start_time <= batch.start_time
 
 
 @pytest.mark.parametrize(
@@ -118,6 +127,7 @@ def test_a_dead_letter_has_a_span_with_its_reason_inside_that_of_its_message(spa
     (dead,) = spans.named("dead-letter order")
     (message,) = (span for span in spans.named("process order") if span.status.status_code is StatusCode.ERROR)
     assert dead.parent == message.context
+    assert (dead.kind, message.status.description) == (SpanKind.PRODUCER, "rejected")
     assert dead.attributes is not None
     assert (dead.attributes["messaging.kafka.offset"], dead.attributes["orders.reason"]) == (1, "rejected")
     assert dead.attributes["orders.detail"] == "23514 at orders"
