@@ -1,21 +1,23 @@
 """`python -m tests.simulation [--part consumer|api] [--first N] [--seeds N] [--workers N]`: simulates with these seeds.
 
-Without `--part`, both parts. Prints schedules per minute, distinct timelines, and which faults struck where. Exits 1 if
-a seed fails, and prints its timeline with the fewest faults.
+Without `--part`, both parts. Prints a line each minute, and at the end schedules per minute, distinct timelines, and
+which faults struck where. Exits 1 if a seed fails, and prints its timeline with the fewest faults.
 """
 
 import argparse
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from functools import partial
 from time import monotonic
 from typing import Final
 
 from tests.simulation.parts import PARTS, Part, Summary
+from tests.simulation.totals import Totals
 
 SEEDS_OF_A_CHUNK: Final = 5
+SEEDS_OF_A_MAP: Final = 10_000
+PROGRESS_SECONDS: Final = 60.0
 MAX_REPORTS: Final = 5
 
 
@@ -35,39 +37,32 @@ def main(arguments: list[str]) -> int:
 
 def _run(part: Part, seeds: range, workers: int, *, until_failure: bool) -> int:
     """Simulate a part; return how many seeds failed."""
-    began = monotonic()
-    summaries = []
+    began = printed = monotonic()
+    totals = Totals(part, len(seeds))
     for summary in _simulate_all(part, seeds, workers):
-        summaries.append(summary)
+        totals.add(summary)
         if summary.problem is not None:
             _print(f"seed {summary.seed}: {summary.problem}")
             if until_failure:
                 break
-    failed = [each.seed for each in summaries if each.problem is not None]
-    minutes = (monotonic() - began) / 60
-    _print(
-        f"{part.name}: {len(summaries):,} schedules, {len(summaries) / minutes:,.0f} a minute, {len(failed):,} failed"
-    )
-    _print(f"{len({each.digest for each in summaries}):,} distinct timelines")
-    for line in part.coverage({pair for each in summaries for pair in each.pairs}):
+        if monotonic() - printed > PROGRESS_SECONDS:
+            printed = monotonic()
+            _print(totals.progress(printed - began))
+    for line in totals.report(monotonic() - began):
         _print(line)
-    for seed in failed[:MAX_REPORTS]:
+    for seed in totals.failed[:MAX_REPORTS]:
         _print(f"\n{part.report(seed)}")
-    return len(failed)
+    return len(totals.failed)
 
 
 def _simulate_all(part: Part, seeds: range, workers: int) -> Iterator[Summary]:
-    chunks = [seeds[start : start + SEEDS_OF_A_CHUNK] for start in range(0, len(seeds), SEEDS_OF_A_CHUNK)]
     with ProcessPoolExecutor(workers) as pool:
         try:
-            for summaries in pool.map(partial(_simulate, part), chunks):
-                yield from summaries
+            for start in range(0, len(seeds), SEEDS_OF_A_MAP):  # the pool keeps a future for each chunk of a call
+                some = seeds[start : start + SEEDS_OF_A_MAP]
+                yield from pool.map(part.run, some, chunksize=SEEDS_OF_A_CHUNK)
         finally:
             pool.shutdown(cancel_futures=True)
-
-
-def _simulate(part: Part, seeds: Iterable[int]) -> list[Summary]:
-    return [part.run(seed) for seed in seeds]
 
 
 def _print(line: str) -> None:
