@@ -150,7 +150,9 @@ class FakeConsumer:
         self.paused |= {each.partition for each in partitions}
 
     def resume(self, partitions: Iterable[TopicPartition]) -> None:
-        self.paused -= {each.partition for each in partitions}
+        for resumed in self.paused & {each.partition for each in partitions}:
+            self.paused.remove(resumed)
+            self._ends_reported.pop(resumed, None)
 
     def seek(self, partition: TopicPartition) -> None:
         self._raise("seek")

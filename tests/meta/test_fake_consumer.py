@@ -178,6 +178,41 @@ def test_a_paused_partition_delivers_nothing_until_it_is_resumed(subject: Subjec
     assert subject.receive_values(2) == [b"3", b"4"]
 
 
+def test_the_end_of_a_partition_is_reported_again_after_a_pause(subject: Subject) -> None:
+    subject.assign(Partition(TOPIC, 1, 1))
+    assert subject.receive(1) == [(1, 1, "_PARTITION_EOF")]
+    subject.consumer.resume([Partition(TOPIC, 1)])
+    subject.assert_quiet()
+    subject.consumer.pause([Partition(TOPIC, 1)])
+    subject.assert_quiet()
+    subject.consumer.resume([Partition(TOPIC, 1)])
+    assert subject.receive(1) == [(1, 1, "_PARTITION_EOF")]
+
+
+@pytest.mark.parametrize("subject", [_simulated, _librdkafka], indirect=True, ids=["simulated", "librdkafka"])
+def test_a_reader_polls_one_message_at_a_time_from_what_was_assigned_last(subject: Subject) -> None:
+    subject.assign(Partition(TOPIC, 0, 4))
+    subject.consumer.assign([Partition(TOPIC, 1, 0)])
+    polled: list[Any] = []
+
+    def are_polled() -> bool:
+        message = subject.consumer.poll(POLL_SECONDS)
+        polled.extend([] if message is None else [_summary(message)])
+        return len(polled) == 2
+
+    eventually(are_polled, SECONDS)
+    assert polled == [(1, 0, b"other"), (1, 1, "_PARTITION_EOF")]
+    subject.consumer.unassign()
+    assert subject.consumer.assignment() == []
+
+
+@pytest.mark.parametrize("subject", [_simulated, _librdkafka], indirect=True, ids=["simulated", "librdkafka"])
+def test_the_partitions_of_a_topic_are_listed(subject: Subject) -> None:
+    assert {0, 1} <= {*subject.consumer.list_topics(TOPIC, timeout=SECONDS).topics[TOPIC].partitions}
+    unknown = subject.consumer.list_topics("unknown", timeout=SECONDS).topics["unknown"]
+    assert unknown.error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART
+
+
 def test_a_partition_stays_paused_when_it_is_assigned_again(subject: Subject) -> None:
     subject.assign(Partition(TOPIC, 0, 3))
     assert subject.receive_values(1) == [b"3"]

@@ -32,6 +32,7 @@ class Request(Enum):
     COMMITTED = "committed"
     WATERMARKS = "watermarks"
     DESCRIBE = "describe_topics"
+    METADATA = "list_topics"
     PRODUCE = "produce"
     INIT_TRANSACTIONS = "init_transactions"
     SEND_OFFSETS = "send_offsets_to_transaction"
@@ -83,6 +84,8 @@ class Broker:
         self.random = random
         self.timeline = timeline
         self.coordinator = coordinator
+        """Of the group of the consumers."""
+        self._other_groups: dict[str, Coordinator] = {}
         self.topics: dict[str, Topic] = {}
         self.fates: defaultdict[Request, deque[Fate]] = defaultdict(deque)
         self._down_until = 0.0
@@ -106,7 +109,15 @@ class Broker:
     def delete_topic(self, name: str) -> None:
         del self.topics[name]
         self._refresh_metadata()
-        self.coordinator.offsets = {key: each for key, each in self.coordinator.offsets.items() if key[0] != name}
+        for group in (self.coordinator, *self._other_groups.values()):
+            group.offsets = {key: each for key, each in group.offsets.items() if key[0] != name}
+
+    def add_group(self, name: str, coordinator: Coordinator) -> None:
+        """Add a group without members, which only commits offsets, unless it exists."""
+        self._other_groups.setdefault(name, coordinator)
+
+    def group(self, name: str) -> Coordinator:
+        return self._other_groups.get(name, self.coordinator)
 
     def log(self, key: Key) -> PartitionLog | None:
         topic, partition = key

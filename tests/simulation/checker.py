@@ -5,13 +5,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from service.entities.dead_letter_headers import read_origin
-from service.entities.version import RecordCoordinates, Version
+from service.entities.version import Version
 from tests.simulation.broker import Broker
 from tests.simulation.coordinator import Key, Offset
 from tests.simulation.database import Database
 from tests.simulation.partition_log import Entry, PartitionLog, State
 from tests.simulation.plan import MAX_CONSECUTIVE, MIN_REJECTED, PROBE_MESSAGES, RETRY_AFTER_SECONDS, FaultKind, Plan
 from tests.simulation.scheduler import START_SECONDS
+from tests.simulation.topic_history import RecordName, TopicHistory, name_of
 from tests.simulation.violation import Violation
 from tests.simulation.workload import FLOOD_SECONDS, Item, Kind, is_in_flood
 
@@ -37,7 +38,8 @@ class Checker:
         self._broker = broker
         self._database = database
         self._topic = topic
-        self._dead_letter_topic = dead_letter_topic
+        self.records = TopicHistory(broker, topic)
+        self.dead_letters = TopicHistory(broker, dead_letter_topic)
         self._produced: dict[int, Produced] = {}
         """By timestamp."""
 
@@ -47,6 +49,8 @@ class Checker:
 
     def on_deleted(self, entries: Iterable[Entry]) -> None:
         """Excuse records that are deleted before they are processed."""
+        entries = [*entries]
+        self.records.on_deleted(entries)
         for entry in entries:
             produced = self._produced.get(entry.payload.timestamp_ms)
             if produced is not None:
@@ -59,15 +63,14 @@ class Checker:
 
     def on_commit(self, offsets: Mapping[Key, Offset]) -> None:
         """Verify that everything before the offsets is stored or dead-lettered."""
-        dead_letters = self.dead_letters()
+        dead_letters = self._known_dead_letters()
         for key, committed in offsets.items():
-            log = self._broker.log(key)
-            if log is None or not self._is_current(key, committed):
-                continue
-            self._verify_done(log, committed.offset, dead_letters, f"offset {committed.offset} of partition {key[1]}")
+            if log := self.current_log(key, committed):
+                what = f"offset {committed.offset} of partition {key[1]}"
+                self._verify_done(log, committed.offset, dead_letters, what)
 
     def verify_end(self, *, exactly_once: bool) -> None:
-        dead_letters = self.dead_letters()
+        dead_letters = self._known_dead_letters()
         for key in self._broker.keys(self._topic):
             log = self._broker.log(key)
             assert log is not None
@@ -75,6 +78,9 @@ class Checker:
         self._verify_versions(dead_letters)
         self._verify_values()
         self._verify_dead_letters(dead_letters, exactly_once=exactly_once)
+
+    def item(self, name: RecordName) -> Item:
+        return self._produced[name.timestamp_ms].item
 
     def verify_breakers(self, plan: Plan, rejected: Sequence[int]) -> None:
         """Verify that the circuit breaker of each process let few messages become dead letters.
@@ -91,8 +97,7 @@ class Checker:
             raise Violation(f"{max(rejected)} orders became dead letters while PostgreSQL rejected all")
 
     def _dead_letter_times(self) -> list[float]:
-        logs = self._broker.topics[self._dead_letter_topic].logs
-        return [entry.payload.timestamp_ms / 1_000 - START_SECONDS for log in logs for entry in log.visible()]
+        return [entry.payload.timestamp_ms / 1_000 - START_SECONDS for entry in self.dead_letters.records()]
 
     @property
     def lag(self) -> dict[int, int]:
@@ -124,73 +129,81 @@ class Checker:
         return False
 
     def _is_poison(self, entry: Entry) -> bool:
-        produced = self._produced.get(entry.payload.timestamp_ms)
-        return produced is not None and produced.item.kind is Kind.POISON
+        produced = self._produced.get(name_of(entry).timestamp_ms)
+        return produced is not None and produced.item.kind is Kind.POISON and not _is_valid(produced, entry)
 
-    def dead_letters(self) -> Counter[int]:
-        """Return how often each record, by its timestamp, is in the dead-letter topic."""
-        logs = self._broker.topics[self._dead_letter_topic].logs
-        origins = [read_origin(entry.payload.headers) for log in logs for entry in log.visible()]
-        return Counter(origin.timestamp_ms for origin in origins if origin and self._is_known(origin))
+    def _known_dead_letters(self) -> Counter[RecordName]:
+        """Return how often each record was dead-lettered. Verify that each dead letter names its record."""
+        for entry in self.dead_letters.records():
+            origin = read_origin(entry.payload.headers)
+            produced = self._produced.get(origin.timestamp_ms) if origin else None
+            if produced is None or (origin and origin.version != produced.version):
+                raise Violation(f"a dead letter has the unknown origin {origin}")
+        return self.dead_letters.counts()
 
-    def _is_known(self, origin: RecordCoordinates) -> bool:
-        """Verify that a dead letter names its record."""
-        produced = self._produced.get(origin.timestamp_ms)
-        if produced is None or (origin.partition, origin.offset) != (produced.item.partition, produced.offset):
-            raise Violation(f"a dead letter has the unknown origin {origin}")
-        return True
+    def current_log(self, key: Key, committed: Offset) -> PartitionLog | None:
+        """Return the log of a partition, unless the offset is one of a deleted topic of the same name."""
+        return self._broker.log(key) if self._is_current(key, committed) else None
 
     def _is_current(self, key: Key, committed: Offset) -> bool:
-        """Return whether an offset is not one of a deleted topic of the same name."""
         topic = self._broker.topics.get(key[0])
         return topic is not None and committed.metadata in {"", topic.commit_metadata}
 
-    def _verify_done(self, log: PartitionLog, end: int, dead_letters: Counter[int], what: str) -> None:
+    def _verify_done(self, log: PartitionLog, end: int, dead_letters: Counter[RecordName], what: str) -> None:
         for entry in log.entries[: max(end - log.start, 0)]:
             if entry.state is State.OPEN:
                 raise Violation(f"{what} is behind an open transaction at offset {entry.offset}")
-            if entry.state is State.VISIBLE and not self._is_done(
-                self._produced[entry.payload.timestamp_ms], dead_letters
-            ):
-                item = self._produced[entry.payload.timestamp_ms].item
+            if entry.state is State.VISIBLE and not self._is_done(entry, dead_letters):
+                item = self.item(name_of(entry))
                 raise Violation(f"{what} was committed, but {item.kind.value} at offset {entry.offset} is lost")
 
-    def _is_done(self, produced: Produced, dead_letters: Counter[int]) -> bool:
-        if produced.item.value is None or dead_letters[produced.item.timestamp_ms]:
+    def _is_done(self, entry: Entry, dead_letters: Counter[RecordName]) -> bool:
+        name = name_of(entry)
+        if entry.payload.value is None or dead_letters[name]:
             return True
+        produced = self._produced[name.timestamp_ms]
         stored = self._database.orders.get(produced.item.uid)
-        return not produced.item.kind.is_bad and stored is not None and stored.source.version >= produced.version
+        return _is_valid(produced, entry) and stored is not None and stored.source.version >= produced.version
 
-    def _verify_versions(self, dead_letters: Counter[int]) -> None:
-        versions: defaultdict[str, dict[Version, Produced]] = defaultdict(dict)
-        for each in self._produced.values():
-            if not each.item.kind.is_bad and each.item.value is not None:
-                versions[each.item.uid][each.version] = each
-        for uid, found in versions.items():
-            needed = [
-                v for v, each in found.items() if not each.is_excused and not dead_letters[each.item.timestamp_ms]
-            ]
+    def _verify_versions(self, dead_letters: Counter[RecordName]) -> None:
+        """Verify that the greatest version of each order is stored, and that stored ones are those of valid records."""
+        bad = {timestamp for timestamp, _ in dead_letters}
+        valid, needed = defaultdict[str, set[Version]](set), defaultdict[str, set[Version]](set)
+        for entry in self.records.records():
+            produced = self._produced.get(name_of(entry).timestamp_ms)
+            if produced is None or entry.payload.value is None or not _is_valid(produced, entry):
+                continue
+            item = produced.item
+            valid[item.uid].add(produced.version)
+            if not (item.kind.is_bad or produced.is_excused or item.timestamp_ms in bad):
+                needed[item.uid].add(produced.version)
+        for uid, versions in valid.items():
+            greatest = max(needed[uid], default=(0, 0, 0))
             stored = self._database.orders.get(uid)
-            if stored is None and needed:
+            if stored is None and needed[uid]:
                 raise Violation(f"{uid} is not stored")
-            if stored is not None and (
-                stored.source.version not in found or stored.source.version < max(needed, default=(0, 0, 0))
-            ):
-                raise Violation(f"{uid} has version {stored.source.version}, not {max(needed)}")
+            if stored is not None and (stored.source.version not in versions or stored.source.version < greatest):
+                raise Violation(f"{uid} has version {stored.source.version}, not {greatest}")
 
     def _verify_values(self) -> None:
         """Verify that dead letters have the bytes of their messages, unless these are too large."""
-        for log in self._broker.topics[self._dead_letter_topic].logs:
-            for entry in log.visible():
-                origin = read_origin(entry.payload.headers)
-                item = self._produced[origin.timestamp_ms].item if origin else None
-                if item and item.kind is not Kind.LARGE and entry.payload.value != item.value:
-                    raise Violation(f"the dead letter of {item} has other bytes")
+        for entry in self.dead_letters.records():
+            name = name_of(entry)
+            item = self.item(name)
+            values = {item.value} if name.replays == 0 else {each.payload.value for each in self.records.named(*name)}
+            if item.kind is not Kind.LARGE and entry.payload.value not in values:
+                raise Violation(f"the dead letter of {item} has other bytes")
 
-    def _verify_dead_letters(self, dead_letters: Counter[int], *, exactly_once: bool) -> None:
-        for timestamp, count in dead_letters.items():
-            produced = self._produced[timestamp]
+    def _verify_dead_letters(self, dead_letters: Counter[RecordName], *, exactly_once: bool) -> None:
+        records = self.records.counts()
+        for name, count in dead_letters.items():
+            produced = self._produced[name.timestamp_ms]
             if not produced.item.kind.is_bad and not produced.may_be_rejected:
                 raise Violation(f"{produced.item} was dead-lettered")
-            if exactly_once and count > 1:
+            if exactly_once and count > max(records[name], 1):
                 raise Violation(f"{produced.item} was dead-lettered {count} times")
+
+
+def _is_valid(produced: Produced, entry: Entry) -> bool:
+    """Return whether a record has an order that is stored, also if an edit has made it valid."""
+    return not produced.item.kind.is_bad or entry.payload.value == produced.item.valid_value

@@ -4,6 +4,7 @@ import json
 import struct
 from collections import deque
 from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 from typing import Any, Final
 
 from confluent_kafka import OFFSET_INVALID, KafkaError, KafkaException, Message, TopicPartition
@@ -38,7 +39,9 @@ class SimulatedConsumer:
         self._scheduler = broker.scheduler
         self._process = process
         self._properties = properties
-        self._positions = Positions(broker, broker.random)
+        self._coordinator = broker.group(properties.get("group.id", ""))
+        resets = properties.get("auto.offset.reset") == "earliest"
+        self._positions = Positions(broker, self._coordinator, resets=resets)
         self._max_poll_seconds = properties["max.poll.interval.ms"] / 1_000
         self._member = ""
         self._members = 0
@@ -74,7 +77,7 @@ class SimulatedConsumer:
             self._rebalances.append(self._join)
 
     def _join(self) -> None:
-        self._broker.coordinator.join(self._member, self, self._scheduler.now)
+        self._coordinator.join(self._member, self, self._scheduler.now)
 
     def _call_back(self, kind: str, keys: Sequence[Key]) -> None:
         partitions = [TopicPartition(*key) for key in keys]
@@ -97,11 +100,11 @@ class SimulatedConsumer:
         """Leave the group, never join again, and return one fatal error in place of a message."""
         self.is_fenced = True
         self._fatal_errors.append(message(("", 0), 0, error=KafkaError._FATAL))
-        self._broker.coordinator.leave(self._member, self._scheduler.now)
+        self._coordinator.leave(self._member, self._scheduler.now)
         self._lose()
 
     def _keep_membership(self) -> None:
-        now, coordinator = self._scheduler.now, self._broker.coordinator
+        now, coordinator = self._scheduler.now, self._coordinator
         if now - self._polled_at > self._max_poll_seconds:
             if self._process.suspended_until < self._polled_at:
                 raise Violation(f"{self._member} has not polled for {now - self._polled_at:.1f} s")
@@ -158,6 +161,9 @@ class SimulatedConsumer:
                 return messages
             self._scheduler.wait(self._has_news, min(deadline - self._scheduler.now, FETCH_SECONDS))
 
+    def poll(self, timeout: float) -> Message | None:
+        return next(iter(self.consume(1, timeout)), None)
+
     def _has_news(self) -> bool:
         return bool(self._callbacks or self._rebalances)
 
@@ -175,6 +181,14 @@ class SimulatedConsumer:
     def assignment(self) -> list[TopicPartition]:
         return self._positions.partitions
 
+    def assign(self, partitions: Sequence[TopicPartition]) -> None:
+        """Assign these partitions instead of the current ones."""
+        self.unassign()
+        self._positions.assign(partitions)
+
+    def unassign(self) -> None:
+        self._positions.unassign(self._positions.partitions)
+
     def incremental_assign(self, partitions: Sequence[TopicPartition]) -> None:
         self._positions.assign(partitions)
 
@@ -189,6 +203,15 @@ class SimulatedConsumer:
 
     def seek(self, partition: TopicPartition) -> None:
         self._positions.seek(partition)
+
+    def list_topics(self, topic: str, timeout: float) -> SimpleNamespace:
+        """Return the metadata of a topic."""
+        return self._broker.call(Request.METADATA, timeout, lambda: self._metadata(topic))
+
+    def _metadata(self, topic: str) -> SimpleNamespace:
+        numbers = [partition for _, partition in self._broker.keys(topic)]
+        error = None if numbers else KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART)
+        return SimpleNamespace(topics={topic: SimpleNamespace(error=error, partitions=dict.fromkeys(numbers))})
 
     def get_watermark_offsets(
         self, partition: TopicPartition, timeout: float = -1, *, cached: bool = False
@@ -206,7 +229,7 @@ class SimulatedConsumer:
 
     def committed(self, partitions: Sequence[TopicPartition], timeout: float = -1) -> list[TopicPartition]:
         """Block until no open transaction contains offsets of these partitions."""
-        coordinator, keys = self._broker.coordinator, [(each.topic, each.partition) for each in partitions]
+        coordinator, keys = self._coordinator, [(each.topic, each.partition) for each in partitions]
         deadline = self._scheduler.now + timeout
         if not self._scheduler.wait(lambda: not any(map(coordinator.is_pending, keys)), timeout):
             raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
@@ -215,13 +238,13 @@ class SimulatedConsumer:
         )
 
     def _committed(self, key: Key) -> TopicPartition:
-        found = self._broker.coordinator.offsets.get(key)
+        found = self._coordinator.offsets.get(key)
         return TopicPartition(*key, OFFSET_INVALID) if found is None else TopicPartition(*key, *found)
 
     def commit(self, *, offsets: Sequence[TopicPartition], asynchronous: bool) -> None:
         """Send a commit; `on_commit` is called in a poll."""
         self._scheduler.pause()
-        coordinator, member, generation = self._broker.coordinator, self._member, self._generation
+        coordinator, member, generation = self._coordinator, self._member, self._generation
 
         def effect() -> KafkaError | None:
             error = coordinator.check(member, generation)
@@ -231,7 +254,8 @@ class SimulatedConsumer:
             return error
 
         if not asynchronous:
-            self._broker.call(Request.COMMIT, REQUEST_SECONDS, effect)
+            if (error := self._broker.call(Request.COMMIT, REQUEST_SECONDS, effect)) is not None:
+                raise KafkaException(error)
             return
         self._commits_in_flight += 1
 
@@ -250,14 +274,14 @@ class SimulatedConsumer:
         self._rebalances.clear()
         if self.owned and self._member:
             self._subscription["on_revoke"](self, self._positions.partitions)
-        elif self.owned:
+        elif self.owned and self._subscription:
             self._subscription["on_lost"](self, self._positions.partitions)
         self._scheduler.wait(lambda: not self._commits_in_flight, deadline - self._scheduler.now)
         self._serve()
         self._scheduler.wait(lambda: self._broker.is_up, deadline - self._scheduler.now)
         self._is_closed = True
         if self._member and self._broker.is_up:
-            self._broker.coordinator.leave(self._member, self._scheduler.now)
+            self._coordinator.leave(self._member, self._scheduler.now)
 
     # The client's statistics
 
@@ -278,7 +302,7 @@ class SimulatedConsumer:
 
     def _partition_statistics(self, key: Key) -> dict[str, Any]:
         log, position = self._broker.log(key), self._positions.get(key)
-        committed = self._broker.coordinator.offsets.get(key)
+        committed = self._coordinator.offsets.get(key)
         is_fetched = position is not None and position.next is not None
         return {
             "committed_offset": committed.offset if committed else OFFSET_INVALID,

@@ -69,7 +69,7 @@ def _metrics() -> ConsumerMetrics:
 
 
 @cache
-def _decoder() -> MessageDecoder:
+def decoder() -> MessageDecoder:
     return message_decoder()
 
 
@@ -194,7 +194,7 @@ class Member:
         metrics = _metrics()
         return LoopWiring(
             clients=GroupClients(group=self._group, connect=cast("Any", self._connect), admin=self._admin),
-            builder=BatchBuilder(_decoder(), self.store.prepare, metrics),
+            builder=BatchBuilder(decoder(), self.store.prepare, metrics),
             ingest=Ingest(
                 store=self.store,
                 dead_letters=self,

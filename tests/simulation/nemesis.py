@@ -1,6 +1,6 @@
 """Injects the faults of a plan, and records in which stage of which member each one struck."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Final
 
@@ -9,11 +9,12 @@ from confluent_kafka import KafkaError
 from tests.simulation.broker import Broker, Fate, Loss, Request
 from tests.simulation.checker import Checker
 from tests.simulation.database import Database, Failure
-from tests.simulation.member import TOPIC, Member
+from tests.simulation.member import DEAD_LETTER_TOPIC, TOPIC, Member
+from tests.simulation.operation import Operation
 from tests.simulation.order_producer import OrderProducer
+from tests.simulation.partition_log import Entry
 from tests.simulation.plan import Fault, FaultKind, Stage
 from tests.simulation.scheduler import START_SECONDS
-from tests.simulation.timeline import Timeline
 
 WAIT_FOR_STAGE_SECONDS: Final = 10.0
 RESTART_SECONDS: Final = 1.0
@@ -45,19 +46,20 @@ class Nemesis:
         *,
         faults: Sequence[Fault],
         members: list[Member],
+        operations: Sequence[Operation],
         broker: Broker,
         database: Database,
         checker: Checker,
-        timeline: Timeline,
         producer: OrderProducer,
         start_member: Callable[[], None],
     ) -> None:
         self._waiting = [*faults]
         self._members = members
+        self._operations = operations
         self._broker = broker
         self._database = database
         self._checker = checker
-        self._timeline = timeline
+        self._timeline = broker.timeline
         self._scheduler = broker.scheduler
         self._producer = producer
         self._start_member = start_member
@@ -78,6 +80,7 @@ class Nemesis:
         if not due:
             return
         stages = {member.stage for member in self._members if member.is_running}
+        stages |= {each.stage for each in self._operations if each.stage is not None}
         for fault in due:
             if fault.stage is None or fault.stage in stages or now > fault.at + WAIT_FOR_STAGE_SECONDS:
                 self._waiting.remove(fault)
@@ -123,6 +126,10 @@ class Nemesis:
             FaultKind.POSTGRES_TIMEOUT: self._failing(Failure.TIMEOUT),
             FaultKind.POSTGRES_SLOW: self._failing(Failure.SLOW),
             FaultKind.POSTGRES_REJECTS_ALL: self._reject_all,
+            FaultKind.COMMAND_KILLED: self._on_operation(Operation.kill),
+            FaultKind.COMMAND_STOPPED: self._on_operation(Operation.stop),
+            FaultKind.DEAD_LETTERS_DELETED: self._delete_dead_letters,
+            FaultKind.DEAD_LETTER_TOPIC_RECREATED: self._recreate_dead_letter_topic,
         }
 
     def _fate(self, fate: Fate, *requests: Request) -> Callable[[Fault], None]:
@@ -167,6 +174,17 @@ class Nemesis:
         self.ends_at = max(self.ends_at, self._scheduler.now + RESTART_SECONDS)
         self._scheduler.call_later(self._random.random() * RESTART_SECONDS, self._start_member)
 
+    def _on_operation(self, act: Callable[[Operation], None]) -> Callable[[Fault], None]:
+        """Prefer a command that is in the fault's stage."""
+
+        def strike(fault: Fault) -> None:
+            running = [each for each in self._operations if each.stage is not None]
+            meant = [each for each in running if each.stage is fault.stage] or running
+            if meant:
+                act(meant[fault.target % len(meant)])
+
+        return strike
+
     def _recreate_topic(self, fault: Fault) -> None:
         topic = self._broker.topics.get(TOPIC)
         if topic is None:
@@ -176,17 +194,37 @@ class Nemesis:
         self._broker.delete_topic(TOPIC)
         if fault.target % 2:  # the offsets are deleted later than the topic is created
             self._broker.coordinator.offsets = offsets
-        self._scheduler.call_later(
-            min(fault.seconds, 3) if fault.target % 3 else 0, partial(self._broker.create_topic, TOPIC, len(topic.logs))
-        )
+        self._create_later(fault, partial(self._broker.create_topic, TOPIC, len(topic.logs)))
+
+    def _recreate_dead_letter_topic(self, fault: Fault) -> None:
+        """Do it as soon as no transaction has dead letters there: Kafka would wait for its end, too."""
+        topic = self._broker.topics.get(DEAD_LETTER_TOPIC)
+        if topic is None:
+            return
+        if any(log.last_stable < log.end for log in topic.logs):
+            self._scheduler.call_later(0.5, lambda: self._recreate_dead_letter_topic(fault))
+            return
+        self._checker.dead_letters.on_deleted(entry for log in topic.logs for entry in log.entries)
+        self._broker.delete_topic(DEAD_LETTER_TOPIC)
+        create = partial(self._broker.create_topic, DEAD_LETTER_TOPIC, len(topic.logs), topic.max_message_bytes)
+        self._create_later(fault, create)
+
+    def _create_later(self, fault: Fault, create: Callable[[], None]) -> None:
+        self._scheduler.call_later(min(fault.seconds, 3) if fault.target % 3 else 0, create)
 
     def _delete_records(self, fault: Fault) -> None:
-        for key in self._broker.keys(TOPIC):
+        self._delete(TOPIC, fault, self._checker.on_deleted)
+
+    def _delete_dead_letters(self, fault: Fault) -> None:
+        self._delete(DEAD_LETTER_TOPIC, fault, self._checker.dead_letters.on_deleted)
+
+    def _delete(self, topic: str, fault: Fault, on_deleted: Callable[[Iterable[Entry]], None]) -> None:
+        for key in self._broker.keys(topic):
             log = self._broker.log(key)
             if log is not None and key[1] % 2 == fault.target % 2:
                 before = [*log.entries]
                 log.delete_before(log.start + len(log.entries) * fault.target // 100)
-                self._checker.on_deleted(each for each in before if each.offset < log.start)
+                on_deleted(each for each in before if each.offset < log.start)
 
     def _open_transaction(self, fault: Fault) -> None:
         self._producer.open_transaction(fault.target, fault.seconds, commit=bool(fault.target % 2))

@@ -1,14 +1,16 @@
 """What a seed stands for: a configuration, a workload and faults."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from enum import Enum
 from random import Random
 from typing import Final
 
+from tests.simulation.planned_operations import REPLAYS_SECONDS, PlannedReplay, replays
 from tests.simulation.workload import Kind
 
-FAULTS_FROM_SECONDS: Final = 0.5
-FAULTS_UNTIL_SECONDS: Final = 14.0
+FAULTS_SECONDS: Final = (0.5, 14.0)
+"""When faults are armed."""
 MAX_FAULTS: Final = 6
 STOPPED_WITHOUT_KAFKA: Final = 0.1
 """Share of the plans."""
@@ -53,10 +55,14 @@ class FaultKind(Enum):
     POSTGRES_TIMEOUT = "a statement timeout"
     POSTGRES_SLOW = "PostgreSQL is slow"
     POSTGRES_REJECTS_ALL = "PostgreSQL rejects every order"
+    COMMAND_KILLED = "a command is killed"
+    COMMAND_STOPPED = "a command is stopped"
+    DEAD_LETTERS_DELETED = "retention deletes dead letters"
+    DEAD_LETTER_TOPIC_RECREATED = "the dead-letter topic is recreated"
 
 
 class Stage(Enum):
-    """What a member is doing. The first one that applies is meant."""
+    """What a member, or a command beside the members, is doing. The first one that applies is meant."""
 
     __hash__ = object.__hash__
 
@@ -74,11 +80,43 @@ class Stage(Enum):
     DONE = "batch done"
     COMMITTING = "committing"
     IDLE = "idle"
+    REPLAY_READING = "reading dead letters for a replay"
+    REPLAY_SENDING = "replaying dead letters"
+    REPLAY_COMMITTING = "committing the offsets of a replay"
+
+
+REPLAY_FAULTS: Final = (
+    FaultKind.COMMAND_KILLED,
+    FaultKind.COMMAND_STOPPED,
+    FaultKind.DEAD_LETTERS_DELETED,
+    FaultKind.DEAD_LETTER_TOPIC_RECREATED,
+)
+"""Faults that only plans with replays have."""
+_FAULTS_DURING_REPLAYS: Final = (
+    *REPLAY_FAULTS,
+    FaultKind.COMMAND_KILLED,
+    FaultKind.KAFKA_DOWN,
+    FaultKind.COMMIT_REQUEST_LOST,
+    FaultKind.COMMIT_ANSWER_LOST,
+    FaultKind.COMMIT_REJECTED,
+    FaultKind.QUERY_LOST,
+    FaultKind.LOOKUP_LOST,
+    FaultKind.TOPIC_RECREATED,
+    FaultKind.RECORDS_DELETED,
+    FaultKind.DEAD_LETTER_REJECTED,
+    FaultKind.DEAD_LETTER_HANGS,
+    FaultKind.DEAD_LETTER_ANSWER_LOST,
+    FaultKind.POSTGRES_REJECTS_ALL,
+)
+_REPLAY_STAGES: Final = (Stage.REPLAY_READING, Stage.REPLAY_SENDING, Stage.REPLAY_COMMITTING)
+_MEMBER_FAULTS: Final = [each for each in FaultKind if each not in REPLAY_FAULTS]
+_MEMBER_STAGES: Final = [each for each in Stage if each not in _REPLAY_STAGES]
+MAX_REPLAY_FAULTS: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """`at`: from when on it may strike: at once, or when a member is in this stage, at the latest after ten seconds."""
+    """`at`: from when on it may strike: at once, or when this stage is reached, at the latest after ten seconds."""
 
     kind: FaultKind
     at: float
@@ -105,18 +143,20 @@ class Plan:
     is_stopped_without_kafka: bool
     """Whether Kafka is unreachable when the members are stopped at the end."""
     faults: tuple[Fault, ...]
+    replays: tuple[PlannedReplay, ...] = ()
 
     def __str__(self) -> str:
+        replays = "".join(f"; {each}" for each in self.replays)
         return (
             f"{self.members} members, {self.partitions} partitions, {self.records} records, "
-            f"batches of {self.max_messages}, {'exactly' if self.exactly_once else 'at least'} once"
+            f"batches of {self.max_messages}, {'exactly' if self.exactly_once else 'at least'} once{replays}"
         )
 
 
 def plan_of(seed: int) -> Plan:
     random = Random(f"plan {seed}")  # noqa: S311 - must be reproducible
     exactly_once = random.random() < 0.5
-    return Plan(
+    plan = Plan(
         seed=seed,
         members=random.choice((1, 1, 2, 3)),
         partitions=random.randint(1, 4),
@@ -126,15 +166,31 @@ def plan_of(seed: int) -> Plan:
         preemption=random.choice((0.02, 0.1, 0.5)),
         flood=random.choice((None, None, None, Kind.INVALID, Kind.POISON)),
         is_stopped_without_kafka=random.random() < STOPPED_WITHOUT_KAFKA,
-        faults=tuple(_fault(random) for _ in range(random.randint(0, MAX_FAULTS))),
+        faults=tuple(
+            _fault(random, _MEMBER_FAULTS, [None, *_MEMBER_STAGES], FAULTS_SECONDS)
+            for _ in range(random.randint(0, MAX_FAULTS))
+        ),
     )
+    return _with_operations(plan)
 
 
-def _fault(random: Random) -> Fault:
+def _with_operations(plan: Plan) -> Plan:
+    """Add what operators do, and faults of its own, with other random numbers: plans without it stay the same."""
+    random = Random(f"operations {plan.seed}")  # noqa: S311 - must be reproducible
+    planned = replays(random)
+    count = random.randint(0, MAX_REPLAY_FAULTS) if planned else 0
+    faults = [_fault(random, _FAULTS_DURING_REPLAYS, _REPLAY_STAGES, REPLAYS_SECONDS) for _ in range(count)]
+    return replace(plan, faults=(*plan.faults, *faults), replays=planned)
+
+
+def _fault(
+    random: Random, kinds: Sequence[FaultKind], stages: Sequence[Stage | None], seconds: tuple[float, float]
+) -> Fault:
+    """`seconds`: from when to when it may be armed."""
     return Fault(
-        random.choice([*FaultKind]),
-        random.uniform(FAULTS_FROM_SECONDS, FAULTS_UNTIL_SECONDS),
-        random.choice([None, *Stage]),
+        random.choice(kinds),
+        random.uniform(*seconds),
+        random.choice(stages),
         random.choice((0.2, 2.0, 7.5, 12.0, 25.0)) * random.uniform(0.5, 1.2),
         random.randrange(100),
     )

@@ -3,13 +3,12 @@
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from random import Random
 from typing import Any, Final
 
 from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, Message, TopicPartition
 
 from tests.simulation.broker import Broker
-from tests.simulation.coordinator import Key
+from tests.simulation.coordinator import Coordinator, Key
 from tests.simulation.partition_log import Payload
 
 MAX_PREFETCHED: Final = 8
@@ -43,9 +42,13 @@ class Position:
 
 
 class Positions:
-    def __init__(self, broker: Broker, random: Random) -> None:
+    """`resets`: whether a position out of range moves to the beginning, as with `auto.offset.reset=earliest`."""
+
+    def __init__(self, broker: Broker, coordinator: Coordinator, *, resets: bool) -> None:
         self._broker = broker
-        self._random = random
+        self._coordinator = coordinator
+        self._random = broker.random
+        self._resets = resets
         self._positions: dict[Key, Position] = {}
         self._paused: set[Key] = set()
         self.watermarks: dict[Key, tuple[int, int]] = {}
@@ -93,7 +96,11 @@ class Positions:
                 position.move(first)
 
     def resume(self, partitions: Iterable[TopicPartition]) -> None:
-        self._paused -= {(each.topic, each.partition) for each in partitions}
+        """Report the ends of paused partitions again."""
+        for key in self._paused & {(each.topic, each.partition) for each in partitions}:
+            self._paused.remove(key)
+            if (position := self._positions.get(key)) is not None:
+                position.end_reported = -1
 
     def take(self, count: int) -> list[Message]:
         """Return at most `count` messages, without waiting."""
@@ -120,16 +127,25 @@ class Positions:
         """Start at the committed offset as soon as the coordinator answers, which waits for open transactions."""
         if self._positions.get(position.key) is not position or not position.awaits_committed:
             return
-        coordinator = self._broker.coordinator
+        coordinator = self._coordinator
         if not self._broker.is_up or coordinator.is_pending(position.key):
             self._later(0.1, lambda: self._fetch_committed(position))
             return
         position.awaits_committed = False
         committed = coordinator.offsets.get(position.key)
         if committed is None:
-            position.prefetched.append(message(position.key, 0, error=KafkaError._AUTO_OFFSET_RESET))
+            self._reset(position, 0)
         else:
             position.move(committed.offset)
+
+    def _reset(self, position: Position, offset: int) -> None:
+        """Handle that the partition has no such offset, or none is committed."""
+        log = self._broker.log(position.key)
+        if self._resets:
+            position.move(log.start if log else 0)
+        else:
+            position.prefetched.append(message(position.key, offset, error=KafkaError._AUTO_OFFSET_RESET))
+            position.next = None
 
     def _later(self, seconds: float, call: Callable[[], None]) -> None:
         self._broker.scheduler.call_later(seconds + self._broker.latency(), call)
@@ -146,8 +162,7 @@ class Positions:
             return
         self.watermarks[key] = log.start, log.end
         if not log.start <= position.next <= log.end:
-            position.prefetched.append(message(key, position.next, error=KafkaError._AUTO_OFFSET_RESET))
-            position.next = None
+            self._reset(position, position.next)
             return
         if position.next == position.end_reported == log.last_stable:
             return

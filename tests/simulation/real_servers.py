@@ -39,6 +39,5 @@ ONLY_ON_REAL_SERVERS: Final[Mapping[str, str]] = {
     "a rejected batch is split into large parts": "without this, it only takes longer",
     "a batch has a maximum of bytes": "simulated batches have too few bytes",
     "a batch that times out is split in half": "simulated timeouts do not depend on the size of a batch",
-    "a replayed order keeps its original version": "no replays are simulated",
     "on SIGTERM the running transaction is finished and committed": "the mutation ends the process",
 }

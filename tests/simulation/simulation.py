@@ -17,11 +17,15 @@ from tests.simulation.coordinator import Coordinator
 from tests.simulation.database import Database
 from tests.simulation.member import DEAD_LETTER_TOPIC, MAX_POLL_SECONDS, TOPIC, Member
 from tests.simulation.nemesis import Nemesis, delay_seconds
+from tests.simulation.operation import Operation, State
 from tests.simulation.order_producer import OrderProducer
 from tests.simulation.plan import Plan
+from tests.simulation.planned_operations import PlannedReplay
 from tests.simulation.producer import SimulatedProducer
+from tests.simulation.replay import SimulatedReplay
+from tests.simulation.replay_checker import ReplayChecker
 from tests.simulation.result import Result
-from tests.simulation.scheduler import Deadlock, Scheduler
+from tests.simulation.scheduler import START_SECONDS, Deadlock, Scheduler
 from tests.simulation.seeded import seeded
 from tests.simulation.threads import virtual
 from tests.simulation.timeline import Timeline
@@ -80,14 +84,16 @@ class Simulation:
         self.coordinator.on_commit = self.checker.on_commit
         self.producer = OrderProducer(self.broker, self.checker, TOPIC)
         self.members: list[Member] = []
+        self.replay_checker = ReplayChecker(self.checker)
+        self.operations = [self._planned_replay(each) for each in plan.replays]
         self._is_stopping = False
         self.nemesis = Nemesis(
             faults=plan.faults,
             members=self.members,
+            operations=self.operations,
             broker=self.broker,
             database=self.database,
             checker=self.checker,
-            timeline=self.timeline,
             producer=self.producer,
             start_member=self._start_member,
         )
@@ -102,13 +108,26 @@ class Simulation:
                 self._start_member()
             self.scheduler.on_step = self.nemesis.on_step
             self.scheduler.wait(lambda: self.producer.is_done and self.nemesis.is_done, SECONDS + RECOVERY_SECONDS)
+            self._wait_for_operations()
             self._wait_until_processed()
             self._verify_breakers()
             self.checker.verify_end(exactly_once=self.plan.exactly_once)
+            self.replay_checker.verify_end()
             self.checker.verify_breakers(self.plan, [each.rejected_with_all for each in self.members])
             if self.plan.is_stopped_without_kafka:
                 self._stop_kafka_during_a_write()
             self._stop_members()
+
+    def _planned_replay(self, planned: PlannedReplay) -> Operation:
+        replay = SimulatedReplay(planned, self.broker, self.replay_checker)
+        operation = Operation(f"replay of {planned.which.value}", self.broker, replay.run)
+        self.scheduler.call_at(START_SECONDS + planned.at, operation.start)
+        return operation
+
+    def _wait_for_operations(self) -> None:
+        if not self.scheduler.wait(lambda: all(each.state is State.DONE for each in self.operations), RECOVERY_SECONDS):
+            states = [each.state.name for each in self.operations]
+            raise Violation(f"{RECOVERY_SECONDS:g} s after the last fault, the commands are {states}")
 
     def _start_member(self) -> None:
         if self._is_stopping:

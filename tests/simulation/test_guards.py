@@ -7,7 +7,7 @@ import pytest
 
 from tests.faults.mutations.__main__ import ROOT
 from tests.faults.mutations.mutation import Mutation
-from tests.simulation import former_faults
+from tests.simulation import former_faults, replay_guards
 from tests.simulation.guards import MUTATIONS, Row, table_of, update_table
 from tests.simulation.real_servers import ONLY_ON_REAL_SERVERS
 
@@ -25,8 +25,10 @@ def test_the_table_has_a_seed_or_a_reason_for_each_guarantee() -> None:
         assert row.text == ONLY_ON_REAL_SERVERS[row.guarantee] if not row.seed else row.seed.isdigit()
 
 
-@pytest.mark.parametrize("mutation", former_faults.MUTATIONS, ids=lambda each: each.guarantee)
-def test_each_former_fault_can_be_put_back(mutation: Mutation) -> None:
+@pytest.mark.parametrize(
+    "mutation", [*former_faults.MUTATIONS, *replay_guards.MUTATIONS], ids=lambda each: each.guarantee
+)
+def test_each_mutation_of_the_simulation_fits(mutation: Mutation) -> None:
     replacement = mutation.replacement
     source = (ROOT / replacement.path).read_text(encoding="utf-8")
     assert replacement.replaced(source) != source

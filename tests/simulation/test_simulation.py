@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.simulation.passing import require_passed
-from tests.simulation.plan import Fault, FaultKind, plan_of
+from tests.simulation.plan import Fault, FaultKind, Stage, plan_of
+from tests.simulation.planned_operations import PlannedReplay, Replayed
 from tests.simulation.shrink import report, shrink
 from tests.simulation.simulation import simulate
 
@@ -48,6 +49,17 @@ def test_aborted_messages_leave_no_lag_while_the_circuit_breaker_is_open_and_hol
     aborted = Fault(FaultKind.TRANSACTION_STAYS_OPEN, 18.0, None, 3.0, target=6)
     plan = replace(plan_of(seed), members=1, partitions=1, exactly_once=False, flood=None)
     passed(replace(plan, faults=(rejecting, recreated, aborted)))
+
+
+def test_a_replay_that_is_killed_is_repeated() -> None:
+    killed = Fault(FaultKind.COMMAND_KILLED, 14.0, Stage.REPLAY_SENDING, 0.2, target=0)
+    planned = PlannedReplay(14.0, Replayed.ALL, rate=2, target=0)
+    result = passed(replace(plan_of(7), faults=(killed,), replays=(planned,)))
+    assert (FaultKind.COMMAND_KILLED, Stage.REPLAY_SENDING) in result.pairs
+    events = [each.what for each in result.events if "replay" in each.who or "replay" in each.what]
+    assert "replay of all dead letters #1 failed: killed" in events
+    assert events[-1] == "done"
+    assert len([each for each in events if each.endswith(": sent")]) > 1
 
 
 def test_the_same_seed_gives_the_same_timeline() -> None:

@@ -64,8 +64,19 @@ class Item:
                 return b"{" * 2 * MAX_DEAD_LETTER_BYTES
             case Kind.INVALID:
                 return _INVALID.replace(b"<uid>", self.uid.encode())
-        customer = POISON if self.kind is Kind.POISON else "test"
-        return _ORDER.replace(b"<uid>", self.uid.encode()).replace(b"<customer>", customer.encode())
+            case Kind.POISON:
+                return _order(self.uid, POISON)
+            case Kind.ORDER:
+                return self.valid_value
+
+    @property
+    def valid_value(self) -> bytes:
+        """A document of the same order that is stored."""
+        return _order(self.uid, "test")
+
+
+def _order(uid: str, customer: str) -> bytes:
+    return _ORDER.replace(b"<uid>", uid.encode()).replace(b"<customer>", customer.encode())
 
 
 def workload(random: Random, records: int, partitions: int, flood: Kind | None) -> list[Item]:
