@@ -30,6 +30,8 @@ class FakeKafka:
     lost_answers: set[str] = field(default_factory=set)
     """Calls that take effect, and then raise UNANSWERED once."""
     max_message_bytes: int = 10_000
+    slow_flushes: int = 0
+    """How many calls of `flush` return before a message is acknowledged."""
     calls: list[str] = field(default_factory=list)
     answers: Event = field(default_factory=Event)
     """Sending offsets blocks while it is cleared."""
@@ -57,7 +59,8 @@ class FakeProducer:
         self._reports: list[tuple[Callable[..., None], KafkaError | None]] = []
         self._must_abort = False
 
-    def init_transactions(self, _: float) -> None:
+    def init_transactions(self, timeout: float) -> None:
+        assert isinstance(timeout, float)
         self._kafka.call("init")
 
     def begin_transaction(self) -> None:
@@ -82,24 +85,30 @@ class FakeProducer:
 
     def flush(self, _: float) -> int:
         """Report the messages one by one. After a rejected one, the client drops the others."""
+        if self._reports and self._kafka.slow_flushes:
+            self._kafka.slow_flushes -= 1
+            return len(self._reports)
         while self._reports:
             report, error = self._reports.pop(0)
             report(KafkaError(KafkaError._PURGE_QUEUE) if self._must_abort else error, None)
             self._must_abort |= error is not None
         return 0
 
-    def send_offsets_to_transaction(self, offsets: Sequence[TopicPartition], metadata: bytes, _: float) -> None:
+    def send_offsets_to_transaction(self, offsets: Sequence[TopicPartition], metadata: bytes, timeout: float) -> None:
+        assert isinstance(timeout, float)
         assert metadata == self._kafka.group.consumer_group_metadata()
         self._kafka.answers.wait()
         self._offsets = [*offsets]
         self._kafka.call("offsets")
 
-    def commit_transaction(self, _: float) -> None:
+    def commit_transaction(self, timeout: float) -> None:
+        assert isinstance(timeout, float)
         if self._must_abort:
             raise KafkaException(KafkaError(KafkaError._STATE))
         self._kafka.call("commit", self._take_effect)
 
-    def abort_transaction(self, _: float) -> None:
+    def abort_transaction(self, timeout: float) -> None:
+        assert isinstance(timeout, float)
         self._drop()
         self._kafka.call("abort")
 

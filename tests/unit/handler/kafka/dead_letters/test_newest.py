@@ -1,6 +1,7 @@
 """Reading a dead-letter topic backwards, in chunks."""
 
 from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
 from itertools import islice
 from math import inf
 from typing import Any, cast
@@ -28,6 +29,12 @@ class RecordedTopic:
         self.reads: list[Mapping[int, tuple[int, int]]] = []
         self._partitions = partitions
         self._value = value
+
+    def offsets_at(self, timestamp_ms: int) -> Mapping[int, int]:
+        return {
+            partition: next((each.offset for each in self.records(partition) if each.timestamp_ms >= timestamp_ms), end)
+            for partition, end in self.ends.items()
+        }
 
     def read(self, starts: Mapping[int, int], _: Callable[[], bool], ends: Mapping[int, int]) -> Iterator[Record]:
         self.reads.append({partition: (start, ends[partition]) for partition, start in starts.items()})
@@ -98,6 +105,29 @@ def test_a_scan_without_limits_reads_everything() -> None:
     scanned = scan(RecordedTopic({0: [*range(1_000)]}), ScanLimits(chunk=7, dead_letters=inf))
     assert [offset for _, _, offset in scanned] == [*range(999, -1, -3)]
     assert scanned.before is None
+
+
+def test_only_the_given_time_is_read_and_as_much_after_it_as_clocks_may_differ() -> None:
+    hour_ms = 3_600_000
+    topic = RecordedTopic({0: [hour * hour_ms for hour in range(12)], 1: [0]})
+    filters = DeadLetterFilters(
+        since=datetime.fromtimestamp(3 * 3_600, UTC), until=datetime.fromtimestamp(5 * 3_600, UTC)
+    )
+    scanned = scan(topic, ScanLimits(chunk=100), filters, first_chunk=100)
+    assert [offset for _, _, offset in scanned] == [4, 3]
+    assert topic.reads == [{0: (3, 7)}]
+    assert scanned.before is None
+
+
+def test_a_scan_ends_when_its_time_is_over() -> None:
+    scanned = scan(RecordedTopic({0: [*range(9)]}), ScanLimits(chunk=2, seconds=0), DeadLetterFilters())
+    assert ([*scanned], scanned.before) == ([], {0: 9})
+
+
+def test_partitions_without_an_offset_to_read_before_are_not_read() -> None:
+    topic = RecordedTopic({0: [0, 1], 1: [2, 3], 2: [4, 5]})
+    scanned = scan(topic, ScanLimits(chunk=9), DeadLetterFilters(), before={0: 1, 2: 9})
+    assert [(partition, offset) for _, partition, offset in scanned] == [(2, 1), (2, 0), (0, 0)]
 
 
 def test_a_scan_ends_when_it_should_stop() -> None:

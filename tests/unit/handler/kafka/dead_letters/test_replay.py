@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from typing import Any, cast
 
 import pytest
 from confluent_kafka import Consumer, KafkaError, Producer
@@ -15,7 +16,13 @@ from service.entities.subscription import Subscription
 from service.errors import KafkaRequestFailed
 from service.handler.kafka.client import properties
 from service.handler.kafka.client.topic_reader import open_topic
-from service.handler.kafka.dead_letters.replay import KafkaReplaySource, ReplayProducer, replay_headers
+from service.handler.kafka.dead_letters import replay
+from service.handler.kafka.dead_letters.replay import (
+    KafkaReplaySource,
+    ReplayProducer,
+    partition_lookup,
+    replay_headers,
+)
 from service.pkg.shutdown_event import ShutdownEvent
 from service.usecases.ports.dead_letters import DeadLetterFilters
 from service.usecases.replay import Replay, ReplayPlan
@@ -116,6 +123,41 @@ def test_dead_letters_without_an_acknowledgement_are_neither_reported_nor_commit
     with pytest.raises(KafkaRequestFailed, match="cannot produce to orders"):
         setup.replay(ALL)
     assert (setup.report.sent, setup.topic.committed()) == ({}, {})
+
+
+class SilentProducer:
+    """Never delivers anything."""
+
+    def produce(self, *_: Any, **__: Any) -> None:
+        pass
+
+    def flush(self, _: float) -> int:
+        return 1
+
+
+@pytest.mark.parametrize(("is_stopped", "delivery_timeout"), [(False, 0.01), (True, 1_000)])
+def test_dead_letters_that_are_not_acknowledged_in_time_or_soon_after_a_stop_are_an_error(
+    monkeypatch: pytest.MonkeyPatch, *, is_stopped: bool, delivery_timeout: float
+) -> None:
+    monkeypatch.setattr(replay, "STOP_TIMEOUT_SECONDS", 0.01 if is_stopped else 1_000)
+    stop, client = ShutdownEvent(), cast("Producer", SilentProducer())
+    if is_stopped:
+        stop.set()
+    producer = ReplayProducer(client, lambda _: [0], stop, replayed_by="test", delivery_timeout=delivery_timeout)
+    origin: Headers = [
+        (Header.TOPIC, b"orders"), (Header.PARTITION, b"0"), (Header.OFFSET, b"5"), (Header.TIMESTAMP, b"1")
+    ]  # fmt: skip
+    with pytest.raises(KafkaRequestFailed, match=r"^cannot produce to orders: no acknowledgement in time$"):
+        producer.send([DeadLetterRecord(0, 7, 1_000, b"key", b"value", origin)])
+
+
+def test_only_if_a_single_topic_is_read_it_must_exist(setup: Setup) -> None:
+    with pytest.raises(KafkaRequestFailed, match=r"^cannot produce to missing: unknown topic"):
+        partition_lookup(Subscription(("missing",)), setup.consumer)
+    lookup = partition_lookup(Subscription(("missing", "orders")), setup.consumer)
+    assert [*lookup("orders")] == [0, 1, 2, 3]
+    with pytest.raises(KafkaRequestFailed, match=r"^cannot produce to missing: unknown topic"):
+        lookup("missing")
 
 
 def test_a_replay_keeps_foreign_headers_and_replaces_dlq_headers() -> None:

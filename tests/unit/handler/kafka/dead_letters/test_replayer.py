@@ -196,3 +196,4 @@ def test_a_replay_waits_for_others_but_not_for_long(topics: Topics, monkeypatch:
     first, second = asyncio.run(replay_twice())
     assert first == []
     assert isinstance(second, KafkaUnavailable)
+    assert str(second) == "other replays are running"

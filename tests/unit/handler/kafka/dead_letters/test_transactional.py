@@ -137,6 +137,36 @@ def test_a_failed_transaction_is_aborted_and_repeated(
     assert (len(kafka.visible), committed(kafka)) == (1, {0: 8})
 
 
+@pytest.mark.parametrize("call", ["commit", "abort"])
+def test_the_end_of_a_transaction_is_repeated_after_a_retriable_error(
+    kafka: FakeKafka, dead_letters: TransactionalDeadLetters, call: str
+) -> None:
+    kafka.failures[call] = KafkaError(KafkaError.COORDINATOR_NOT_AVAILABLE, "", False, True)  # noqa: FBT003 - retriable
+    if call == "abort":
+        kafka.failures["offsets"] = KafkaError(KafkaError.ILLEGAL_GENERATION)
+    send(dead_letters, batch(0))
+    assert (len(kafka.visible), committed(kafka)) == (1, {0: 8})
+    assert (kafka.calls.count(call), kafka.calls.count("init")) == (2, 1)
+
+
+def test_acknowledgements_that_take_several_polls_are_awaited(
+    kafka: FakeKafka, dead_letters: TransactionalDeadLetters
+) -> None:
+    kafka.slow_flushes = 3
+    send(dead_letters, batch(0))
+    assert kafka.calls == ["init", "begin", "offsets", "commit"]
+
+
+def test_dead_letters_that_are_not_acknowledged_in_time_are_sent_by_the_next_producer(
+    kafka: FakeKafka, dead_letters: TransactionalDeadLetters, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transactions, "TRANSACTION_CALL_TIMEOUT_SECONDS", 0.0)
+    kafka.slow_flushes = 1
+    with pytest.raises(DeadLettersUnavailable, match="_TIMED_OUT"):
+        dead_letters.send_and_commit(batch(0), batch(0).dead_letters)
+    assert kafka.calls == ["init", "begin", "purge"]
+
+
 def test_a_commit_whose_answer_is_lost_is_not_done_twice(
     kafka: FakeKafka, dead_letters: TransactionalDeadLetters
 ) -> None:
