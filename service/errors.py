@@ -137,11 +137,12 @@ class SchemaNotLoaded(OrdersError):
 
 
 class DeadLettersUnavailable(OrdersError):
-    """The topic acknowledged all but `unsent`."""
+    """The topic acknowledged all but `unsent`. `hint` says what to do, if the error tells."""
 
-    def __init__(self, problem: str, unsent: "Sequence[DeadLetter]") -> None:
+    def __init__(self, problem: str, unsent: "Sequence[DeadLetter]", hint: str | None = None) -> None:
         super().__init__(problem)
         self.unsent = unsent
+        self.hint = hint
 
 
 class GroupChanged(OrdersError):

@@ -13,12 +13,14 @@ import pytest
 from service.app.commands.doctor import checks as doctor_checks
 from service.app.commands.doctor import command as doctor
 from service.config import KafkaSettings, PostgresSettings, Settings
+from service.handler.kafka.operations import kafka_checks
 from service.pkg.shutdown_event import ShutdownEvent
 from service.repo.listener.merged import OTHER_DATABASE, STANDBY
 from service.repo.operations import listen_checks, postgres_checks
 from service.repo.schema.migrate import head_number
 from service.usecases.diagnose import CheckOutcome, run_checks
 from tests.kit import servers, temporary
+from tests.kit.harness import Harness
 from tests.kit.pooler import pgbouncer
 from tests.kit.processes import Spawn
 from tests.kit.standby import standby
@@ -62,7 +64,7 @@ def test_all_checks_pass_with_healthy_servers(settings: OurSettings, spawn: Spaw
     process = spawn("doctor", settings=settings | {"ORDERS_KAFKA__PROPERTIES": '{"sasl.password": "hunter2"}'})
     assert process.process.wait(60) == 0
     output = process.tail(500)
-    assert output.count("✓") == 15
+    assert output.count("✓") == 17
     assert "\n! WAL settings" in output  # the server has its defaults
     assert "see docs/operations.md" in output
     assert "✗" not in output
@@ -91,6 +93,30 @@ def test_a_single_replica_is_reported_if_dead_letters_are_sent_exactly_once(
     assert failed["replication"].startswith(
         f"only one replica of {healthy.kafka.dead_letter_topic}, __consumer_offsets"
     )
+
+
+def test_a_dead_letter_topic_with_too_few_replicas_in_sync_is_reported(
+    harness: Harness, healthy: Settings, results: Results
+) -> None:
+    harness.configure(harness.dead_letter_topic, **{"min.insync.replicas": 2})
+    kafka = healthy.kafka.model_copy(update={"dead_letter_topic": harness.dead_letter_topic})
+    [(name, problem)] = results.of(healthy.model_copy(update={"kafka": kafka}), code=1).items()
+    assert (name, problem) == (
+        "in-sync replicas",
+        f"{harness.dead_letter_topic} has 1 replicas in sync, less than its min.insync.replicas (2)",
+    )
+
+
+def test_limits_of_the_brokers_are_reported_if_they_are_too_low(
+    healthy: Settings, results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kafka_checks, "MIN_BROKER_LIMITS", {"offset.metadata.max.bytes": 4_097})
+    failed = results.of(healthy, code=1)
+    assert failed == {"broker limits": "offset.metadata.max.bytes is 4096, less than 4097"}
+    monkeypatch.setattr(kafka_checks, "MIN_TRANSACTION_LIMITS", {"transaction.max.timeout.ms": 900_001})
+    dead_letters = healthy.dead_letters.model_copy(update={"exactly_once": True})
+    failed = results.of(healthy.model_copy(update={"dead_letters": dead_letters}), code=1)
+    assert failed["broker limits"].endswith(", transaction.max.timeout.ms is 900000, less than 900001")
 
 
 def test_an_older_schema_is_reported(healthy: Settings, results: Results) -> None:

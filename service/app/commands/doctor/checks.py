@@ -20,6 +20,7 @@ _CHECK_PATTERN: Final = "check ORDERS_KAFKA__TOPICS, and the ACLs: the user need
 def checks(settings: Settings) -> Iterator[Check]:
     yield from _broker_checks(settings.kafka)
     yield from _topic_checks(settings.kafka)
+    yield _limits_check(settings)
     if settings.dead_letters.exactly_once:
         yield _replication_check(settings.kafka)
     yield _group_check(settings.kafka)
@@ -52,10 +53,25 @@ def _topic_checks(kafka: KafkaSettings) -> Iterator[Check]:
     for name in (*subscription.names, kafka.dead_letter_topic):
         yield Check(_topic(name), partial(kafka_checks.topic, kafka, name), _CREATE_TOPIC, ("Kafka",))
     yield Check(
+        "in-sync replicas",
+        partial(kafka_checks.in_sync_replicas, kafka),
+        "no dead letter can be produced: restart the missing brokers, or lower min.insync.replicas of the topic",
+        (_topic(kafka.dead_letter_topic),),
+    )
+    yield Check(
         "dead-letter size limit",
         partial(kafka_checks.size_limit, kafka),
         f"raise {topics.SIZE_LIMIT} of the dead-letter topic, or large messages are dead-lettered without content",
         (*_order_topics(kafka), _topic(kafka.dead_letter_topic)),
+    )
+
+
+def _limits_check(settings: Settings) -> Check:
+    return Check(
+        "broker limits",
+        partial(kafka_checks.broker_limits, settings.kafka, with_transactions=settings.dead_letters.exactly_once),
+        "raise them in the configuration of the brokers, or every commit fails",
+        ("Kafka",),
     )
 
 

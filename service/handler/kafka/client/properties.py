@@ -29,7 +29,7 @@ _MAX_MESSAGE_BYTES: Final = 100_000_000
 """The topic's `max.message.bytes` should apply, so this is high; but a broker closes the connection on a request above
 100 MiB (`socket.request.max.bytes`) without an error, and the client would retry it forever."""
 
-_TRANSACTION_TIMEOUT_MS: Final = 6_000
+TRANSACTION_TIMEOUT_MS: Final = 6_000
 """Equal to the session timeout: the open transaction of a crashed consumer blocks the next owner of its partitions."""
 
 _PEEK_BYTES: Final = 64 * 2**10
@@ -153,9 +153,9 @@ def transactional(kafka: "KafkaSettings", transactional_id: str) -> Properties:
     return {
         **producer(kafka),
         "transactional.id": transactional_id,
-        "transaction.timeout.ms": _TRANSACTION_TIMEOUT_MS,
-        "socket.timeout.ms": _TRANSACTION_TIMEOUT_MS,
-        "message.timeout.ms": _TRANSACTION_TIMEOUT_MS - 1_000,
+        "transaction.timeout.ms": TRANSACTION_TIMEOUT_MS,
+        "socket.timeout.ms": TRANSACTION_TIMEOUT_MS,
+        "message.timeout.ms": TRANSACTION_TIMEOUT_MS - 1_000,
         "topic.metadata.propagation.max.ms": 1_000,
         "batch.num.messages": 1,  # so that MSG_SIZE_TOO_LARGE refers to one message
     }

@@ -65,6 +65,28 @@ def unreplicated(names: Collection[str], admin: DiagnosticAdminClient) -> list[s
 
 
 @translated()
+def in_sync_replicas(name: str, admin: DiagnosticAdminClient) -> tuple[int, int]:
+    """Return the fewest in-sync replicas of a partition, and how many a producer with `acks=all` needs.
+
+    Raises KafkaRequestFailed.
+    """
+    needed = int(_configs([name], admin)[name]["min.insync.replicas"].value)
+    partitions = admin.list_topics(name, timeout=ADMIN_CALL_TIMEOUT_SECONDS).topics[name].partitions
+    return min((len(partition.isrs) for partition in partitions.values()), default=0), needed
+
+
+@translated()
+def broker_limits(names: Collection[str], admin: DiagnosticAdminClient) -> dict[str, int]:
+    """Return the lowest value of each of these configs among the brokers. Raises KafkaRequestFailed.
+
+    The user needs DescribeConfigs on the cluster.
+    """
+    brokers = admin.list_topics(timeout=ADMIN_CALL_TIMEOUT_SECONDS).brokers
+    configs = _configs([str(broker) for broker in brokers], admin, ResourceType.BROKER)
+    return {name: min(int(config[name].value) for config in configs.values()) for name in names}
+
+
+@translated()
 def max_record_ages(names: Collection[str], admin: DiagnosticAdminClient) -> dict[str, float]:
     """Return the maximum age of a record in each of these topics, in seconds. Raises KafkaRequestFailed.
 
@@ -101,8 +123,10 @@ def _max_record_age(config: Mapping[str, Any]) -> float:
     return (retention + segment) / 1_000 if deletes and retention >= 0 else FOREVER
 
 
-def _configs(names: Collection[str], admin: DiagnosticAdminClient) -> dict[str, Mapping[str, Any]]:
-    resources = [ConfigResource(ResourceType.TOPIC, name) for name in names]
+def _configs(
+    names: Collection[str], admin: DiagnosticAdminClient, kind: ResourceType = ResourceType.TOPIC
+) -> dict[str, Mapping[str, Any]]:
+    resources = [ConfigResource(kind, name) for name in names]
     requests = admin.describe_configs(resources, request_timeout=ADMIN_CALL_TIMEOUT_SECONDS)
     return {resource.name: request.result() for resource, request in requests.items()}
 

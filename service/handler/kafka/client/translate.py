@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from confluent_kafka import KafkaError, KafkaException
 
 from service.errors import KafkaRequestFailed, KafkaUnavailable
-from service.handler.kafka.client.error_phrases import phrase, topic_problem
+from service.handler.kafka.client.error_phrases import phrase, remedy, topic_problem
 
 
 def translate(error: KafkaError) -> KafkaRequestFailed:
@@ -17,7 +17,8 @@ def translate(error: KafkaError) -> KafkaRequestFailed:
 
 def topic_error(action: str, topic: str, error: KafkaError) -> KafkaRequestFailed:
     """Return an error whose text names the `action` that needs the topic, and the remedy."""
-    return KafkaRequestFailed(topic_problem(action, topic, error))
+    hint = remedy(error)
+    return KafkaRequestFailed(f"{topic_problem(action, topic, error)}{f'; {hint}' if hint else ''}")
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from confluent_kafka import KafkaError, KafkaException
 from service.entities.dead_letter import DeadLetter
 from service.errors import DeadLettersUnavailable, KafkaRequestFailed, Stopped
 from service.handler.kafka.client.error_codes import TOO_LARGE, is_unrecoverable
-from service.handler.kafka.client.error_phrases import topic_problem
+from service.handler.kafka.client.error_phrases import remedy, topic_problem
 from service.handler.kafka.dead_letters.delivery import (
     STOP_TIMEOUT_SECONDS,
     DeliveryFailure,
@@ -51,7 +51,7 @@ class DeadLetterProducer:
             if dead_letters:
                 self._send(dead_letters)
         except KafkaException as error:
-            raise DeadLettersUnavailable(self._problem(error.args[0]), dead_letters) from error
+            raise self._unavailable(error.args[0], dead_letters) from error
         except KafkaRequestFailed as error:
             raise DeadLettersUnavailable(str(error), dead_letters) from error
         return False
@@ -61,11 +61,10 @@ class DeadLetterProducer:
         for dead_letter, error in self._deliver([self._encoder.encode(dead_letter) for dead_letter in dead_letters]):
             failed += self._deliver_one(dead_letter) if error.code() in TOO_LARGE else [(dead_letter, error)]
         if failed:
-            unsent = [dead_letter for dead_letter, _ in failed]
-            raise DeadLettersUnavailable(self._problem(failed[0][1]), unsent)
+            raise self._unavailable(failed[0][1], [dead_letter for dead_letter, _ in failed])
 
-    def _problem(self, error: KafkaError) -> str:
-        return topic_problem("produce to", self._topic, error)
+    def _unavailable(self, error: KafkaError, unsent: Sequence[DeadLetter]) -> DeadLettersUnavailable:
+        return DeadLettersUnavailable(topic_problem("produce to", self._topic, error), unsent, remedy(error))
 
     def set_sasl_credentials(self, username: str, password: str) -> None:
         """Pass these on to the producer. May be called by any thread."""

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum, auto
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
@@ -18,7 +18,7 @@ from service.errors import DeadLettersUnavailable, GroupChanged, KafkaRequestFai
 from service.handler.kafka.client import error_codes
 from service.handler.kafka.client.consumer_group import ConsumerGroup
 from service.handler.kafka.client.error_codes import TOO_LARGE, is_unrecoverable
-from service.handler.kafka.client.error_phrases import topic_problem
+from service.handler.kafka.client.error_phrases import remedy, topic_problem
 from service.handler.kafka.client.timeouts import call_within
 from service.handler.kafka.client.topic_id import TopicId, offsets_to_commit
 from service.handler.kafka.dead_letters.delivery import DeliveryFailure, Payload, ReplaceableProducer, enqueue, flush
@@ -28,6 +28,9 @@ from service.usecases.ports.ingest import CommittableBatch
 
 if TYPE_CHECKING:
     from service.entities.version import RecordCoordinates
+
+
+_NOTHING_TO_DO: Final = "no action needed: the batch is dropped, and its messages are read again"
 
 
 class _State(Enum):
@@ -70,13 +73,16 @@ class TransactionalDeadLetters:
             fallbacks_used = self._fallbacks_used.total()
             try:
                 error = self._attempt(dead_letters, batch)
-            except (GroupChanged, KafkaRequestFailed) as problem:  # no transaction has begun
-                raise DeadLettersUnavailable(str(problem), dead_letters) from None
+            except GroupChanged as change:  # no transaction has begun
+                raise DeadLettersUnavailable(str(change), dead_letters, _NOTHING_TO_DO) from None
+            except KafkaRequestFailed as failure:  # nor here
+                raise DeadLettersUnavailable(str(failure), dead_letters) from None
             if error is None:
                 self._fallbacks_used.clear()
                 return True
             if self._fallbacks_used.total() == fallbacks_used:  # a repetition would fail too
-                raise DeadLettersUnavailable(topic_problem("produce to", self._topic, error), dead_letters)
+                problem = topic_problem("produce to", self._topic, error)
+                raise DeadLettersUnavailable(problem, dead_letters, remedy(error))
 
     def set_sasl_credentials(self, username: str, password: str) -> None:
         """Pass these on to the producer. May be called by any thread."""

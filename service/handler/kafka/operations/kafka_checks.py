@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from confluent_kafka import Consumer, KafkaException
 
-from service.errors import CheckFailed, PropertyRejected
+from service.errors import CheckFailed, KafkaRequestFailed, KafkaUnavailable, PropertyRejected
 from service.handler.kafka.client import properties, topics
 from service.handler.kafka.client.diagnostics import DiagnosticAdminClient
 from service.handler.kafka.client.error_phrases import phrase
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from service.config import KafkaSettings
 
 CHECK_CALL_TIMEOUT_SECONDS: Final = 5.0
+MIN_BROKER_LIMITS: Final = {"offset.metadata.max.bytes": 64}
+"""Each commit contains the id of its topic."""
+MIN_TRANSACTION_LIMITS: Final = {"transaction.max.timeout.ms": properties.TRANSACTION_TIMEOUT_MS}
 
 
 def host_names(kafka: "KafkaSettings") -> str:
@@ -73,6 +76,31 @@ def size_limit(kafka: "KafkaSettings") -> str:
     if problem := topics.size_mismatch(kafka, topics.partition_counts(admin), admin):
         raise CheckFailed(problem)
     return f"{topics.SIZE_LIMIT} of {kafka.dead_letter_topic} is at least that of {kafka.subscription}"
+
+
+def in_sync_replicas(kafka: "KafkaSettings") -> str:
+    name = kafka.dead_letter_topic
+    fewest, needed = topics.in_sync_replicas(name, _admin(kafka))
+    if fewest < needed:
+        raise CheckFailed(f"{name} has {fewest} replicas in sync, less than its min.insync.replicas ({needed})")
+    return f"{name} has {fewest} replicas in sync, its min.insync.replicas is {needed}"
+
+
+def broker_limits(kafka: "KafkaSettings", *, with_transactions: bool) -> str:
+    """Check limits that only the brokers' operator can raise, if the user may read them."""
+    wanted = MIN_BROKER_LIMITS | (MIN_TRANSACTION_LIMITS if with_transactions else {})
+    admin = _admin(kafka)
+    try:
+        limits = topics.broker_limits(wanted, admin)
+    except KafkaUnavailable:
+        raise
+    except KafkaRequestFailed as error:
+        return f"unknown: {error}"
+    if low := [
+        f"{name} is {limits[name]}, less than {least}" for name, least in wanted.items() if limits[name] < least
+    ]:
+        raise CheckFailed(", ".join(low))
+    return ", ".join(f"{name} is {limit}" for name, limit in limits.items())
 
 
 def replicas(kafka: "KafkaSettings") -> str:

@@ -8,7 +8,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from structlog.typing import FilteringBoundLogger
 
 from service.handler.kafka.client.consumer_group import ConsumerGroup
-from service.handler.kafka.client.error_phrases import error_fields
+from service.handler.kafka.client.error_phrases import error_fields, remedy
 from service.handler.kafka.client.partitions import partition_of
 from service.handler.kafka.client.topic_id import offsets_to_commit
 from service.handler.kafka.consumer.partitions.progress import Progress
@@ -82,6 +82,7 @@ class OffsetCommitter:
                 topic=failed and failed.topic,
                 partition=failed and failed.partition,
                 **error_fields(problem),
+                hint=remedy(problem),
             )
 
     def _repeat_when_due(self) -> None:

@@ -5,7 +5,14 @@ from typing import TYPE_CHECKING, Final
 from structlog.typing import FilteringBoundLogger
 
 from service.entities.version import VersionedOrder
-from service.errors import ConcurrentChange, RegistryUnavailable, SchemaUnknown, StorageError, StorageUnavailable
+from service.errors import (
+    ConcurrentChange,
+    DeadLettersUnavailable,
+    RegistryUnavailable,
+    SchemaUnknown,
+    StorageError,
+    StorageUnavailable,
+)
 
 if TYPE_CHECKING:
     from service.metrics import ConsumerMetrics
@@ -123,7 +130,7 @@ class RetryReport:
         self._log.error(
             "producing dead letters failed and will be retried",
             problem=str(error),
-            hint=_CHECK_DEAD_LETTER_TOPIC,
+            hint=(isinstance(error, DeadLettersUnavailable) and error.hint) or _CHECK_DEAD_LETTER_TOPIC,
             attempt=attempts,
             next_attempt_in_seconds=wait,
         )

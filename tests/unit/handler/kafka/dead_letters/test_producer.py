@@ -40,6 +40,7 @@ def test_a_producer_whose_messages_time_out_is_replaced_and_its_dead_letters_are
         with pytest.raises(DeadLettersUnavailable) as refusal:
             producer.send_and_commit(Batch(), [LETTER])
         assert refusal.value.unsent == [LETTER]
+        assert "min.insync.replicas" in (refusal.value.hint or "")
         producer.send_and_commit(Batch(), refusal.value.unsent)
     assert next(servers, None) is None
 

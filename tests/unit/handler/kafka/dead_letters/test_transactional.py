@@ -117,8 +117,9 @@ def test_dead_letters_of_a_recreated_topic_are_not_sent_until_it_is_read_again(
 ) -> None:
     of = batch(0)
     group.admin.topic_id = "recreated"
-    with pytest.raises(DeadLettersUnavailable, match="was deleted and created again"):
+    with pytest.raises(DeadLettersUnavailable, match="was deleted and created again") as raised:
         dead_letters.send_and_commit(of, of.dead_letters)
+    assert "no action needed" in (raised.value.hint or "")
     assert (kafka.visible, committed(kafka), kafka.calls) == ([], {}, ["init"])
     of.drop(frozenset({P0}))
     send(dead_letters, of)
@@ -130,8 +131,9 @@ def test_a_failed_transaction_is_aborted_and_repeated(
     kafka: FakeKafka, dead_letters: TransactionalDeadLetters, call: str
 ) -> None:
     kafka.failures[call] = KafkaError(KafkaError.ILLEGAL_GENERATION)
-    with pytest.raises(DeadLettersUnavailable, match="ILLEGAL_GENERATION"):
+    with pytest.raises(DeadLettersUnavailable, match="ILLEGAL_GENERATION") as raised:
         dead_letters.send_and_commit(batch(0), batch(0).dead_letters)
+    assert "the group rebalances" in (raised.value.hint or "")
     assert (kafka.visible, committed(kafka), kafka.calls[-1]) == ([], {}, "abort")
     send(dead_letters, batch(0))
     assert (len(kafka.visible), committed(kafka)) == (1, {0: 8})

@@ -123,6 +123,12 @@ def test_dead_letters_that_are_not_accepted_are_an_error(report: RetryReport, me
     assert sample(metrics, "dead_letter_retries") == 1
 
 
+def test_the_hint_of_dead_letters_is_that_of_the_error(report: RetryReport) -> None:
+    with capture_logs() as logs:
+        report.on_retry(DeadLettersUnavailable("", [], "add an ACL"), attempts=1, wait_seconds=0)
+    assert logs[0]["hint"] == "add an ACL"
+
+
 def test_recoveries_and_give_ups_are_counted_by_cause(report: RetryReport, metrics: ConsumerMetrics) -> None:
     unreachable = StorageUnavailable("")
     with capture_logs() as logs:
