@@ -15,7 +15,7 @@ def connection_problem(host: str, port: int, seconds: float) -> str | None:
     """Return why `host` does not resolve or no TCP connection is established, each within `seconds`; else None."""
     try:
         # Name resolution has no timeout.
-        run_with_timeout(seconds, lambda: socket.getaddrinfo(host, port))
+        run_with_timeout(seconds, lambda: socket.getaddrinfo(host, None))
     except TimeoutError:
         return f"host name does not resolve within {seconds:g} s"
     except OSError as error:

@@ -21,10 +21,9 @@ def prepare_streams() -> None:
     Standard output becomes UTF-8, whatever the locale: dead letters contain any characters, and JSON is always UTF-8.
     A byte of an argument that is not UTF-8 is printed as an escape.
     """
-    if sys.stdout is None:
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - stays open until exit
-    if sys.stderr is None:
-        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115 - stays open until exit
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
 
@@ -45,5 +44,5 @@ def discard_buffered() -> None:
 
 def _is_pipe_closed() -> bool:
     poll = select.poll()
-    poll.register(sys.stdout.fileno(), 0)
-    return any(events & select.POLLERR for _, events in poll.poll(0))
+    poll.register(sys.stdout.fileno(), select.POLLERR)
+    return bool(poll.poll(0))

@@ -53,7 +53,6 @@ class Poller:
         self._echo = echo
         self._stop = stop or ShutdownEvent()
         self._started_at = self._reported_at = monotonic()
-        self._what = ""
         self._retrying = Retrying(
             retry=retry_if_exception_type(TryAgain),
             wait=wait_fixed(RETRY_INTERVAL_SECONDS),

@@ -1,6 +1,7 @@
 """A question to the user at the terminal."""
 
 import sys
+from contextlib import suppress
 
 from service.errors import CommandFailed, UsageError
 
@@ -17,9 +18,7 @@ def require_terminal(command: str, *, is_json: bool = False) -> None:
 
 def require_confirmation(question: str, refusal: str) -> None:
     """Ask the user. Raises CommandFailed(refusal) unless the answer is yes."""
-    try:
-        answer = input(f"{question} [y/N] ")
-    except EOFError:
-        answer = ""
-    if answer.strip().lower() not in {"y", "yes"}:
-        raise CommandFailed(refusal)
+    with suppress(EOFError):
+        if input(f"{question} [y/N] ").strip().lower() in {"y", "yes"}:
+            return
+    raise CommandFailed(refusal)

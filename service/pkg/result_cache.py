@@ -35,7 +35,7 @@ class ResultCache(Generic[K, T]):
         except BaseException:
             del self._results[key]
             raise
-        asyncio.get_running_loop().call_later(self._ttl_seconds, self._results.pop, key, None)
+        asyncio.get_running_loop().call_later(self._ttl_seconds, self._results.pop, key)
         return result
 
 

@@ -1,11 +1,13 @@
 import asyncio
+import gc
+import weakref
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from service.pkg.batch_loader import BatchLoader
-from tests.kit.waiting import one_iteration, until
+from tests.kit.waiting import one_iteration, until, until_idle
 
 MAX_KEYS = 3
 
@@ -81,6 +83,44 @@ async def test_batches_and_concurrency_are_bounded() -> None:
         source.permissions.release()
     assert await asyncio.gather(*loads) == [*"ABCDEFG"]
     assert source.batches == [["a"], ["b"], ["c", "d", "e"], ["f", "g"]]
+
+
+async def test_loads_that_have_ended_make_room_for_as_many_others() -> None:
+    source = Source()
+    loader = source.loader(max_concurrent=2)
+    for _ in range(2):
+        source.batches.clear()
+        loads = loading(loader, "a")
+        await until(lambda: source.batches == [["a"]])
+        loads += loading(loader, "b")
+        await until(lambda: source.batches == [["a"], ["b"]])
+        loads += loading(loader, "c")
+        await until_idle()
+        assert source.batches == [["a"], ["b"]]
+        for _ in range(3):
+            source.permissions.release()
+        assert await asyncio.gather(*loads) == [*"ABC"]
+
+
+async def test_a_load_whose_first_caller_was_canceled_is_not_garbage_collected() -> None:
+    answers: list[weakref.ref[asyncio.Future[dict[str, str]]]] = []
+
+    async def load(_: Sequence[str]) -> dict[str, str]:
+        answer: asyncio.Future[dict[str, str]] = asyncio.get_running_loop().create_future()
+        answers.append(weakref.ref(answer))
+        return await answer
+
+    loader = BatchLoader(load, lambda *_: None, max_concurrent=1, max_keys=1)
+    first, second = asyncio.create_task(loader.get("a")), asyncio.create_task(loader.get("a"))
+    await until_idle()
+    first.cancel()
+    del first
+    await until_idle()
+    gc.collect()
+    answer = answers[0]()
+    assert answer
+    answer.set_result({"a": "A"})
+    assert await second == "A"
 
 
 async def test_a_key_requested_during_its_load_shares_it() -> None:

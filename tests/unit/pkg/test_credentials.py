@@ -13,6 +13,7 @@ from service.pkg.credentials import Token, fetch_token, read_password
 
 SECRET = "hunter2-and-more"  # noqa: S105
 NOW = 1_800_000_000.0
+NOT_NEXT_YEAR = "has returned an expiry that is not in the next year: it must be in Unix seconds"
 
 
 def problem_of(path: Path) -> str:
@@ -55,9 +56,10 @@ def test_a_missing_or_irregular_file_is_refused(tmp_path: Path) -> None:
     assert problem_of(tmp_path / "fifo") == "is not a regular file"
 
 
-def test_a_callback_returns_a_token_its_expiry_and_details() -> None:
-    token = fetch_token(lambda argument: (f"token of {argument}", NOW + 900, "me"), "orders", lambda: NOW)
-    assert token == Token("token of orders", NOW + 900, ("me",))
+@pytest.mark.parametrize("seconds", [0.5, 900, 366 * 86_400 - 1])
+def test_a_callback_returns_a_token_its_expiry_and_details(seconds: float) -> None:
+    token = fetch_token(lambda argument: (f"token of {argument}", NOW + seconds, "me"), "orders", lambda: NOW)
+    assert token == Token("token of orders", NOW + seconds, ("me",))
 
 
 def raising(_: Any) -> Any:
@@ -73,11 +75,9 @@ def raising(_: Any) -> Any:
         (lambda _: (SECRET, "soon"), "failed with ValueError"),
         (lambda _: (SECRET.encode(), NOW + 900), "has returned no text as the token"),
         (lambda _: ("", NOW + 900), "has returned no text as the token"),
-        (lambda _: (SECRET, NOW), "has returned an expiry that is not in the next year: it must be in Unix seconds"),
-        (
-            lambda _: (SECRET, (NOW + 900) * 1_000),
-            "has returned an expiry that is not in the next year: it must be in Unix seconds",
-        ),
+        (lambda _: (SECRET, NOW), NOT_NEXT_YEAR),
+        (lambda _: (SECRET, NOW + 366 * 86_400), NOT_NEXT_YEAR),
+        (lambda _: (SECRET, (NOW + 900) * 1_000), NOT_NEXT_YEAR),
     ],
 )
 def test_a_callback_that_fails_is_reported_without_the_token(callback: Any, problem: str) -> None:

@@ -8,6 +8,13 @@ from local.ports import HOST, free_port
 from service.pkg.network import connection_problem, os_error_phrase, resolution_problem
 
 
+def resolve(host: str, port: None) -> None:
+    """Stands in for `socket.getaddrinfo`."""
+    assert port is None
+    if host.endswith(".invalid"):
+        raise socket.gaierror
+
+
 def test_a_listening_port_has_no_problem() -> None:
     with socket.create_server((HOST, 0)) as server:
         host, port = server.getsockname()
@@ -16,6 +23,12 @@ def test_a_listening_port_has_no_problem() -> None:
 
 def test_a_port_without_a_listener_refuses_the_connection() -> None:
     assert connection_problem(HOST, free_port(), seconds=5) == "connection refused"
+
+
+def test_a_host_that_does_not_resolve_is_not_connected_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.pkg.network.socket.getaddrinfo", resolve)
+    monkeypatch.setattr("service.pkg.network.socket.create_connection", lambda *_: pytest.fail("it connects"))
+    assert connection_problem("kafka.invalid", 9092, seconds=5) == "host name does not resolve"
 
 
 @pytest.mark.parametrize(
@@ -53,13 +66,11 @@ def test_an_error_has_a_standard_phrase(error: OSError, phrase: str) -> None:
 def test_the_first_host_that_does_not_resolve_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     resolved: list[str] = []
 
-    def resolve(host: str, port: None) -> None:
-        assert port is None
+    def resolve_and_record(host: str, port: None) -> None:
+        resolve(host, port)
         resolved.append(host)
-        if host.endswith(".invalid"):
-            raise socket.gaierror
 
-    monkeypatch.setattr("service.pkg.network.socket.getaddrinfo", resolve)
+    monkeypatch.setattr("service.pkg.network.socket.getaddrinfo", resolve_and_record)
     assert resolution_problem(["[::1]", "KAFKA-X"]) is None
     assert resolved == ["::1", "KAFKA-X"]
     assert resolution_problem(["kafka", "a.invalid", "b.invalid"]) == "a.invalid: host name does not resolve"

@@ -7,11 +7,19 @@ from service.errors import CommandFailed, Stopped, TryAgain
 from service.pkg import polling
 from service.pkg.polling import Poller, poll
 from service.pkg.shutdown_event import ShutdownEvent
+from tests.kit.fakes import FakeClock
 
 
 @pytest.fixture(autouse=True)
 def _retry_quickly(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(polling, "RETRY_INTERVAL_SECONDS", 0.01)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
+    clock = FakeClock()
+    monkeypatch.setattr(polling, "monotonic", clock)
+    return clock
 
 
 def failing(times: int, what: str = "Kafka") -> Callable[[], str]:
@@ -26,8 +34,9 @@ def failing(times: int, what: str = "Kafka") -> Callable[[], str]:
 
 
 def test_a_call_is_repeated_until_its_result_is_accepted() -> None:
-    results = iter(range(10))
-    assert poll(lambda: next(results), lambda result: result == 3, seconds=10, interval=0) == 3
+    results, waits = iter(range(10)), list[float]()
+    assert poll(lambda: next(results), lambda result: result == 3, seconds=10, interval=2, sleep=waits.append) == 3
+    assert waits == [2, 2, 2]
 
 
 def test_the_last_result_is_returned_after_the_timeout() -> None:
@@ -45,15 +54,39 @@ def test_an_attempt_is_repeated_until_it_succeeds() -> None:
     assert Poller(10, print).until(failing(3), "Kafka") == "done"
 
 
-def test_the_reason_for_waiting_is_reported_when_it_changes_and_then_at_intervals(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+class RecordedWaits(ShutdownEvent):
+    """Records the waits instead of waiting."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waits: list[float] = []
+
+    def wait(self, seconds: float) -> bool:
+        self.waits.append(seconds)
+        return self.is_set()
+
+
+def test_attempts_are_repeated_at_intervals_but_not_after_the_deadline(clock: FakeClock) -> None:
+    stop = RecordedWaits()
+    poller = Poller(1, print, stop)
+    assert poller.until(failing(2), "Kafka") == "done"
+    assert stop.waits == [0.01, 0.01]
+    clock.advance(1)
+    with pytest.raises(CommandFailed, match="timed out after 1 s waiting for Kafka"):
+        poller.until(failing(1), "Kafka")
+    assert not any(stop.waits[2:])
+
+
+def test_the_reason_for_waiting_is_reported_when_it_changes_and_then_at_intervals(clock: FakeClock) -> None:
     reports: list[str] = []
-    Poller(10, reports.append).until(failing(5, "topic"), "Kafka")
-    assert reports == ["waiting for topic (0 s)"]
-    monkeypatch.setattr(polling, "REPORT_INTERVAL_SECONDS", 0.0)
-    Poller(10, reports.append).until(failing(5, "broker"), "Kafka")
-    assert reports.count("waiting for broker (0 s)") >= 5
+    attempt = failing(11, "topic")
+
+    def attempt_of_a_second() -> str:
+        clock.advance(1)
+        return attempt()
+
+    Poller(60, reports.append, RecordedWaits()).until(attempt_of_a_second, "Kafka")
+    assert reports == [f"waiting for topic ({seconds} s)" for seconds in (1, 6, 11)]
 
 
 def test_work_that_never_ends_is_abandoned_at_the_deadline() -> None:

@@ -1,6 +1,7 @@
 """What a command prints for people and, with `--json`, for programs."""
 
 import argparse
+import re
 
 import pytest
 
@@ -17,6 +18,12 @@ def run(*arguments: str, fails: bool = False) -> None:
         if fails:
             raise KeyError
         report.line("sent 2")
+
+
+def test_the_help_explains_the_option() -> None:
+    parser = argparse.ArgumentParser()
+    add_json_option(parser)
+    assert re.search(r"--json +print one JSON object instead of text$", parser.format_help(), re.MULTILINE)
 
 
 def test_people_read_lines(capsys: pytest.CaptureFixture[str]) -> None:

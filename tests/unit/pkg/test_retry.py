@@ -99,6 +99,19 @@ def test_after_the_time_given_the_last_error_itself_is_raised() -> None:
         )
 
 
+def test_only_an_error_that_may_be_given_up_ends_the_retries() -> None:
+    def may_give_up(state: RetryCallState) -> bool:
+        return state.attempt_number == 3
+
+    retried = retrying(
+        retry_backoff(give_up_after=0), RecordedWaits(), lambda _: True, lambda _: None, may_give_up=may_give_up
+    )
+    calls = iter(range(1, 10))
+    with pytest.raises(ZeroDivisionError):
+        retried(lambda: next(calls) / 0)
+    assert next(calls) == 4
+
+
 def test_no_time_at_all_is_one_attempt() -> None:
     stop = RecordedWaits()
     with pytest.raises(TimeoutError):

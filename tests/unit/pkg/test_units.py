@@ -39,7 +39,7 @@ def test_decimal_units_are_not_sizes(text: str) -> None:
 def test_an_age_has_a_unit() -> None:
     assert parse_age("40d") == 40 * 86_400
     for text in ("40", "1.5 ", ""):
-        with pytest.raises(ValueError, match="must be a number with a unit"):
+        with pytest.raises(ValueError, match=r"^must be a number with a unit \(s, m, h or d\), such as 40d$"):
             parse_age(text)
 
 
