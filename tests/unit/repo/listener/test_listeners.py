@@ -5,13 +5,14 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 import structlog
+from structlog.testing import capture_logs
 
 from service.errors import CommandFailed, StorageUnavailable
 from service.repo.conninfo import Conninfo
 from service.repo.listener.callbacks import MergedCallbacks
 from service.repo.listener.listeners import Listeners
 from service.repo.scope import Identity
-from tests.kit.waiting import until, until_idle
+from tests.kit.waiting import one_iteration, until, until_idle
 
 
 class NoReads:
@@ -27,11 +28,12 @@ def ignore(*_: object) -> None:
 
 
 class Reads(NoReads):
-    """Answers once `gate` is set, unless PostgreSQL is unreachable."""
+    """Answers once `gate` is set, unless PostgreSQL is unreachable. Counts how often its connections are replaced."""
 
     def __init__(self) -> None:
         self.is_unreachable = False
         self.queries = 0
+        self.replacements = 0
         self.gate = asyncio.Event()
         self.gate.set()
 
@@ -41,6 +43,9 @@ class Reads(NoReads):
         if self.is_unreachable:
             raise StorageUnavailable("unreachable")
         return Identity("channel", "database", is_standby=False)
+
+    async def replace_connections(self) -> None:
+        self.replacements += 1
 
 
 class Setup:
@@ -101,6 +106,48 @@ async def test_a_read_that_does_not_return_in_time_does_not_work_and_is_not_repe
         assert (await next_disconnects(setup, 2))[1]
 
     await setup.watched(play)
+
+
+@pytest.mark.anyio
+async def test_whether_reads_work_is_told_twice_per_heartbeat(monkeypatch: pytest.MonkeyPatch) -> None:
+    setup, waits = Setup(), list[float]()
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        await one_iteration()
+
+    async def play() -> None:
+        while len(setup.disconnects) < 3:
+            await one_iteration()
+
+    with monkeypatch.context() as patched:
+        patched.setattr("service.repo.listener.listeners.asyncio.sleep", sleep)
+        await setup.watched(play)
+    assert {*waits} == {0.01}
+
+
+@pytest.mark.anyio
+async def test_connections_that_do_not_answer_a_query_in_time_are_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.repo.listener.listeners.QUERY_TIMEOUT_SECONDS", 0.01)
+    setup = Setup()
+    setup.reads.gate.clear()
+
+    async def play() -> None:
+        await until(lambda: setup.reads.replacements > 0)
+
+    await setup.watched(play)
+
+
+def test_the_failure_of_any_listener_is_logged_with_its_server_and_ends_the_verification() -> None:
+    setup = Setup()
+    for number, listener in enumerate(setup.listeners.members):
+        setup.set_verified()
+        was_verified = setup.listeners.is_verified
+        with capture_logs() as logs:
+            listener._on_failure(ConnectionRefusedError())
+        assert (was_verified, setup.listeners.is_verified) == (True, False)
+        (line,) = logs
+        assert (line["event"], line["server"]) == ("not receiving notifications", f"node-{number}:5432")
 
 
 @pytest.mark.anyio
