@@ -71,7 +71,6 @@ class OffsetCommitter:
         failed = next((answer for answer in partitions if answer.error is not None), None)
         problem = failed.error if failed else error
         if problem is None:
-            self._retry_at = 0.0
             return
         self._retry_at = self._now() + _RETRY_INTERVAL_SECONDS
         self._repeat_at = self._now() + _REPEAT_AFTER_SECONDS
