@@ -42,7 +42,7 @@ class Probe:
         self.held_back = next_batch.start_offsets | batch.start_offsets | self.held_back
         self.next = self.next | batch.commit_offsets | next_batch.start_offsets
         for partition, offset in batch.commit_offsets.items():
-            self.tried_until[partition] = max(offset, self.tried_until.get(partition, 0))
+            self.tried_until[partition] = max(offset, self.tried_until.get(partition, offset))
 
     def grow(self, max_messages: int) -> None:
         self.size = min(2 * self.size, max_messages)

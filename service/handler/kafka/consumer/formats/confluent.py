@@ -24,7 +24,7 @@ class ConfluentWireFormat:
 
     def content(self, value: bytes, headers: Headers) -> RawDocument | None:
         """Return the document in a value; None if it has no frame. Raises DocumentRejected and SchemaNotLoaded."""
-        header = next((each for name, each in headers if name == ID_HEADER), None) if headers else None
+        header = next((each for name, each in headers if name == ID_HEADER), None)
         frame = read_frame(value, header)
         if frame is None:
             return None

@@ -24,7 +24,7 @@ class Debezium:
     format = MessageFormat.DEBEZIUM
 
     def describe(self, message: RawMessage) -> str | None:
-        is_text = message.value.startswith(b'"') and unquoted(message.value) != message.value
+        is_text = unquoted(message.value) != message.value
         if is_text or _change_event(message.envelope) or _is_outbox_row(message.envelope):
             return MessageFormat.DEBEZIUM.description
         return None

@@ -1,7 +1,6 @@
 """Lag by partition, in messages and seconds."""
 
 from collections.abc import Callable, Collection
-from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
@@ -42,8 +41,7 @@ class Lag:
     def remove_gauges(self, partitions: frozenset[Partition]) -> None:
         for partition in partitions:
             for gauge in self._gauges:
-                with suppress(KeyError):
-                    gauge.remove(partition.topic, str(partition.number))
+                gauge.remove(partition.topic, str(partition.number))
 
     def update(self, paused: Collection[Partition] = ()) -> None:
         """Update the gauges, at most once a second. Blocks for at most half a second if partitions are not fetched."""
