@@ -43,7 +43,7 @@ def test_no_value_and_the_text_null_are_tombstones(value: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [b" ", b"\n", b"NULL", b'"null"', b"[null]", b"nullnull", b"\xef\xbb\xbf null null", b"\0null"]
+    "value", [b" ", b"\n", b"NULL", b'"null"', b"[null]", b"nullnull", b"\xef\xbb\xbf null null", b"\0null", b"\fnull"]
 )
 def test_a_value_that_only_resembles_a_tombstone_is_dead_lettered(value: bytes) -> None:
     batch = Batch()

@@ -253,12 +253,26 @@ def test_statistics_say_whether_kafka_is_up(setup: LoopSetup) -> None:
     setup.run(script())
 
 
-def test_statistics_from_before_an_assignment_are_ignored(setup: LoopSetup) -> None:
-    partition = {"committed_offset": 7, "lo_offset": 0, "fetch_state": "active", "hi_offset": 9, "ls_offset": 9}
-    statistics = encode({"brokers": {}, "topics": {TOPIC: {"partitions": {"0": partition}}}}).decode()
+def committed_at(offset: int) -> str:
+    """Return statistics of partition 0."""
+    partition = {"committed_offset": offset, "lo_offset": 0, "fetch_state": "active", "hi_offset": 9, "ls_offset": 9}
+    return encode({"brokers": {}, "topics": {TOPIC: {"partitions": {"0": partition}}}}).decode()
 
+
+def test_statistics_say_where_the_group_continues_to_read_a_partition(setup: LoopSetup) -> None:
     def script() -> Script:
-        setup.kafka.call_back("stats_cb", statistics)
+        setup.kafka.rebalance("on_assign", 0)
+        yield lambda: 0 in setup.kafka.positions
+        setup.kafka.call_back("stats_cb", committed_at(7))
+        yield lambda: setup.consumer.shutdown.progress.partitions.keys() == {P0}
+        assert setup.consumer.shutdown.progress.partitions[P0].offset == 7
+
+    setup.run(script())
+
+
+def test_statistics_from_before_an_assignment_are_ignored(setup: LoopSetup) -> None:
+    def script() -> Script:
+        setup.kafka.call_back("stats_cb", committed_at(7))
         setup.kafka.rebalance("on_assign", 0)
         yield lambda: 0 in setup.kafka.positions
 

@@ -12,7 +12,7 @@ from service.usecases.batch import Batch
 from service.usecases.outcome import Outcome
 from service.usecases.ports.ingest import StoreCounts
 from tests.kit.factories import record
-from tests.kit.order_partitions import P0
+from tests.kit.order_partitions import P0, P1
 
 SECONDS = 10.0
 WRITTEN = Outcome(StoreCounts())
@@ -105,6 +105,24 @@ def test_waiting_for_a_batch_ends_after_the_given_time() -> None:
         assert not writer.is_free
         proceed.set()
         assert writer.wait_finished(SECONDS)
+
+
+def test_a_revocation_waits_only_for_a_batch_with_messages_of_its_partitions() -> None:
+    proceed = threading.Event()
+
+    def wait(_: Batch) -> Outcome:
+        proceed.wait(SECONDS)
+        return WRITTEN
+
+    batch = Batch()
+    batch.track(record(0))
+    with worker(wait) as writer:
+        writer.submit(batch)
+        writer.wait_written(frozenset({P1}), SECONDS)
+        assert not writer.wait_finished(0)
+        threading.Timer(0.01, proceed.set).start()
+        writer.wait_written(frozenset({P0, P1}), SECONDS)
+        assert writer.wait_finished(0)
 
 
 def test_a_revocation_does_not_wait_for_a_worker_whose_close_timed_out() -> None:

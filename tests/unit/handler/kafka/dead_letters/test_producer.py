@@ -118,6 +118,6 @@ def test_a_dead_letter_that_is_too_large_even_as_a_stub_is_kept_and_the_others_a
     with pytest.raises(
         DeadLettersUnavailable, match=r"^cannot produce to orders\.dlq: message size too large"
     ) as raised:
-        limited(kafka).send_and_commit(Batch(), [large, LETTER])
-    assert raised.value.unsent == [large]
+        limited(kafka).send_and_commit(Batch(), [large, LETTER, large])
+    assert raised.value.unsent == [large, large]
     assert sent(kafka) == [(b"key", True)]

@@ -87,7 +87,13 @@ def test_a_flood_is_read_again_from_where_it_began(
     assert RETRY_AFTER_SECONDS - 1 < state.breaker_pause.until - monotonic() <= RETRY_AFTER_SECONDS
     assert (state.is_breaker_open, control.limits.messages) == (True, 10)
     assert metrics.consumption.circuit_breaker_open._value.get() == 1
-    assert "fix the producer" in logged[0]["hint"]
+    assert logged[0] == {
+        "event": "the circuit breaker is open: consumption is paused",
+        "log_level": "error",
+        "problem": "a flood",
+        "retry_after_seconds": RETRY_AFTER_SECONDS,
+        "hint": "fix the producer, or set ORDERS_CIRCUIT_BREAKER__ENABLED=false to dead-letter them all",
+    }
 
 
 def test_messages_of_the_next_batch_are_read_again_too(control: BreakerControl, state: ConsumerStateMachine) -> None:
@@ -151,6 +157,20 @@ def test_probed_offsets_are_kept_until_they_are_committed(control: BreakerContro
     control.on_outcome(batch_of(0), DONE, batch_of(1))
     assert control.probed_offsets == {P0: 2}
     control.on_outcome(batch_of(1), DONE, batch_of(2))
+    assert control.probed_offsets == {}
+
+
+def test_probed_offsets_are_kept_while_other_partitions_are_committed_and_until_theirs_is_revoked(
+    control: BreakerControl, state: ConsumerStateMachine
+) -> None:
+    control.on_outcome(batch_of(0), REJECTING, batch_of(1))
+    end_pause(state)
+    control.on_outcome(batch_of(0), STORED_AGAIN, batch_of(1))
+    end_pause(state)
+    control.on_outcome(batch_of(0, partition=1), DONE, batch_of(1, partition=1))
+    control.drop(frozenset({P1}))
+    assert control.probed_offsets == {P0: 1}
+    control.drop(frozenset({P0}))
     assert control.probed_offsets == {}
 
 

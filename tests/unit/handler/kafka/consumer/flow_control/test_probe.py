@@ -34,7 +34,7 @@ def test_each_probe_continues_after_the_last_and_holds_back_untried_messages() -
 def test_at_the_end_of_the_topic_the_next_probe_begins_at_the_first_message_again() -> None:
     probe = Probe.before(batch((0, 5)), Batch(), 10)
     assert not probe.is_at_end(100)
-    probe.add(batch((0, 5)), Batch())
+    probe.add(batch((0, 5), (0, 6)), Batch())
     probe.started_at = 99
     assert not probe.is_at_end(100)
     assert probe.is_at_end(102)
@@ -43,7 +43,7 @@ def test_at_the_end_of_the_topic_the_next_probe_begins_at_the_first_message_agai
     assert (before, probe.starts_over) == (False, True)
     assert not probe.is_at_end(200)
     probe.add(batch((0, 5)), Batch())
-    assert (probe.next, probe.held_back) == ({P0: 6}, {P0: 5})
+    assert (probe.next, probe.held_back, probe.tried_until) == ({P0: 6}, {P0: 5}, {P0: 7})
 
 
 def test_it_grows_to_a_full_batch() -> None:

@@ -5,6 +5,7 @@ import gzip
 import json
 from functools import partial
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -16,6 +17,8 @@ from service.entities.order import Order
 from service.entities.record import Record
 from service.errors import DocumentRejected
 from service.handler.kafka.consumer.formats.cloudevents import is_cloudevent
+from service.handler.kafka.registry.frame import SchemaKey
+from service.handler.kafka.registry.reader import SchemaReader
 from tests.kit.decoding import encoded, message_decoder
 from tests.kit.factories import SAMPLE, order_document
 
@@ -138,7 +141,7 @@ def test_a_single_format_accepts_its_messages_and_names_all_others(
     ],
 )
 def test_a_message_without_a_document_is_a_tombstone(value: bytes) -> None:
-    assert decode(value) is None
+    assert message_decoder().decode(record(value)) is None
 
 
 REJECTED: list[tuple[bytes, Headers | None, str]] = [
@@ -149,6 +152,7 @@ REJECTED: list[tuple[bytes, Headers | None, str]] = [
     (DOCUMENT, [("ce_specversion", b"\xff")], "CloudEvents specversion is not supported: send 1.0"),
     (wrapped(**CE, datacontenttype="text/xml", data="<a/>"), None, "CloudEvents datacontenttype is not JSON"),
     (DOCUMENT, [*CE_HEADERS, ("content-type", b"application/avro")], "CloudEvents datacontenttype is not JSON"),
+    (DOCUMENT, [*CE_HEADERS, ("content-type", b"\xff")], "CloudEvents datacontenttype is not JSON"),
     (wrapped(**CE), None, "CloudEvents event without data"),
     (wrapped(**CE, data_base64="{}"), None, "CloudEvents data_base64 is not Base64"),
     (wrapped(**CE, data_base64=7), None, "CloudEvents data_base64 is not Base64"),
@@ -185,6 +189,45 @@ def test_a_message_that_a_format_does_not_allow_is_rejected_with_the_reason(
 ) -> None:
     assert detail(value, headers) == f"undecodable: {problem}"
     assert message_decoder().read_uid(value, headers or []) is None
+
+
+FRAME = b"\0\0\0\0\x11"
+
+
+class Schemas:
+    """Registered schemas that all read a frame with `read`; records which are requested."""
+
+    def __init__(self, read: SchemaReader) -> None:
+        self.requested: list[SchemaKey] = []
+        self._read = read
+
+    def reader(self, key: SchemaKey) -> SchemaReader:
+        self.requested.append(key)
+        return self._read
+
+
+@pytest.mark.parametrize(
+    ("headers", "value", "key"),
+    [(None, FRAME + b"order", 17), (GUID, b"order", UUID(int=0)), (GUID, FRAME + b"order", UUID(int=0))],
+)
+@pytest.mark.parametrize(("read", "text"), [(lambda _: DOCUMENT, DOCUMENT), (lambda _: json.loads(DOCUMENT), None)])
+def test_a_frame_is_read_once_with_the_schema_that_it_names(
+    headers: Headers | None, value: bytes, key: SchemaKey, read: SchemaReader, text: bytes | None
+) -> None:
+    schemas: Any = Schemas(read)
+    assert message_decoder(schemas=schemas).decode(record(value, headers)) == (decode(DOCUMENT), text)
+    assert schemas.requested == [key]
+
+
+def test_a_document_with_unknown_fields_in_a_frame_is_the_same_order() -> None:
+    document = encoded(SAMPLE | {"unknown": 1})
+    schemas: Any = Schemas(lambda _: document)
+    assert message_decoder(schemas=schemas).decode(record(FRAME)) == (decode(DOCUMENT), document)
+
+
+@pytest.mark.parametrize("value", [wrapped(op="c"), wrapped(after=SAMPLE), wrapped(before=SAMPLE), b'"text"'])
+def test_json_with_only_some_fields_of_a_change_event_is_none(value: bytes) -> None:
+    assert "Debezium" not in detail(value)
 
 
 def test_a_confluent_message_without_its_format_names_schema_and_setting() -> None:
@@ -232,7 +275,9 @@ def test_decompressed_size_is_limited() -> None:
     bomb = compressed(b" " * 2**26)
     assert len(bomb) < 2**17
     assert detail(bomb) == f"too-large: larger than {2**20} bytes when decompressed"
-    assert detail(compressed(b" ") * 40 + bomb) == f"too-large: larger than {2**20} bytes when decompressed"
+    with pytest.raises(DocumentRejected) as rejected:
+        decode(compressed(b" ") * 40 + bomb)
+    assert rejected.value.violations == (Violation("", f"larger than {2**20} bytes when decompressed"),)
 
 
 def test_the_members_of_gzip_are_limited() -> None:

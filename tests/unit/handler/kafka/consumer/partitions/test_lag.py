@@ -1,7 +1,9 @@
 """How far the consumer is behind each partition, in messages and seconds."""
 
+from typing import Any, NoReturn
+
 import pytest
-from confluent_kafka import KafkaError, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from service.handler.kafka.consumer.partitions.lag import Lag
 from service.handler.kafka.consumer.partitions.partition_ends import PartitionEnds
@@ -122,6 +124,32 @@ def test_a_partition_stalls_while_it_has_a_lag_and_is_not_written(
     clock.advance(1)
     lag.update()
     assert gauge(metrics, "partition_stalled_seconds") == 1
+
+
+def test_a_partition_stalls_only_since_it_was_idle(
+    lag: ObservedLag, kafka: FakeConsumer, metrics: ConsumerMetrics, clock: FakeClock
+) -> None:
+    lag.advance({1: 5})
+    clock.advance(30)
+    lag.update()
+    kafka.append(1, b"new")
+    kafka.consume(1, 0)
+    clock.advance(2)
+    lag.update()
+    assert gauge(metrics, "partition_stalled_seconds", 1) == 2
+
+
+def test_a_partition_whose_ends_the_client_does_not_know_yet_has_no_lag(
+    progress: Progress, metrics: ConsumerMetrics, clock: FakeClock
+) -> None:
+    class NewConsumer(FakeConsumer):
+        def get_watermark_offsets(self, *_: Any, **__: Any) -> NoReturn:
+            raise KafkaException(KafkaError(KafkaError._UNKNOWN_PARTITION))
+
+    lag = ObservedLag(NewConsumer(), progress, metrics, clock)
+    lag.advance({0: 0})
+    lag.update()
+    assert gauge(metrics, "lag_messages") == 0
 
 
 def test_a_partition_stalls_behind_an_open_transaction(

@@ -173,14 +173,16 @@ def test_a_minute_after_a_failure_all_offsets_are_committed_again(
     assert not committer.progress.uncommitted
 
 
-def test_commits_that_keep_failing_are_logged_once_in_a_while(committer: Committer, clock: FakeClock) -> None:
+def test_each_error_of_commits_that_keep_failing_is_logged_once_in_a_while(
+    committer: Committer, clock: FakeClock
+) -> None:
     committer.advance({0: 5})
-    for _ in range(3):
-        committer.kafka.commit_errors.append(FAILED)
+    for error in (FAILED, FAILED, KafkaError(KafkaError._TIMED_OUT)):
+        committer.kafka.commit_errors.append(error)
         committer.commit()
         committer.poll()
         clock.advance(0.5)
-    assert (committer.failures, committer.logged) == (3, ["a commit failed and will be retried"])
+    assert (committer.failures, committer.logged) == (3, ["a commit failed and will be retried"] * 2)
 
 
 def test_a_commit_that_fails_for_one_partition_is_retried_for_that_one(committer: Committer, clock: FakeClock) -> None:
@@ -203,9 +205,13 @@ def test_a_failed_commit_is_logged_with_the_first_partition_that_failed_and_why(
 ) -> None:
     with capture_logs() as logged:
         committer.offsets.on_commit(error, partitions)
-    assert [(each["partition"], each["code"], each["problem"]) for each in logged] == [
-        (partition, "REBALANCE_IN_PROGRESS", PROBLEM)
-    ]
+    assert logged == [
+        {
+            "event": "a commit failed and will be retried", "log_level": "warning",
+            "topic": None if partition is None else TOPIC, "partition": partition,
+            "code": "REBALANCE_IN_PROGRESS", "problem": PROBLEM,
+        }
+    ]  # fmt: skip
 
 
 def test_before_a_revocation_offsets_are_sent_even_if_a_commit_is_in_flight_or_has_failed(committer: Committer) -> None:

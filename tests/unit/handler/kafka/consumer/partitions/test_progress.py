@@ -4,6 +4,7 @@ import pytest
 
 from service.handler.kafka.consumer.partitions.progress import Progress
 from service.usecases.batch import Batch
+from tests.kit.fakes import FakeClock
 from tests.kit.order_partitions import P0, P1, P2, keyed
 
 
@@ -64,6 +65,17 @@ def test_an_uncommitted_offset_of_a_revoked_partition_is_abandoned_until_the_nex
     assert (progress.uncommitted, progress.is_committed, progress.next_offset(P1)) == ({}, False, None)
     progress.on_assign()
     assert progress.is_committed
+
+
+def test_a_revoked_partition_without_an_uncommitted_offset_abandons_nothing(progress: Progress) -> None:
+    done_until(progress, p0=5)
+    progress.drop(frozenset({P0, P1}))
+    assert progress.is_committed
+
+
+def test_a_record_from_the_future_has_no_age(progress: Progress, clock: FakeClock) -> None:
+    progress.advance(Batch(next_offsets={P0: 5}, last_timestamps_ms={P0: round(clock() * 1_000) + 60_000}))
+    assert progress.age_seconds(P0) == 0
 
 
 def test_an_end_after_the_last_record_is_committed_once(read: Progress) -> None:

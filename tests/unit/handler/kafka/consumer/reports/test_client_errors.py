@@ -2,7 +2,7 @@
 
 import pytest
 import structlog
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException, Message
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
@@ -94,6 +94,14 @@ def test_a_missing_topic_is_logged_with_the_command_that_creates_it(errors: Clie
     assert (logged["event"], logged["topic"]) == ("the topic does not exist: run `orders migrate`", TOPIC)
 
 
+def test_each_missing_topic_is_logged(errors: ClientErrors) -> None:
+    error = KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART)
+    with capture_logs() as logs:
+        for topic in (TOPIC, "other", TOPIC):
+            errors.on_message_error(Message(topic, 0, 0, error=error), error)
+    assert [each["topic"] for each in logs] == [TOPIC, "other"]
+
+
 @pytest.mark.parametrize("code", [KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._TRANSPORT])
 def test_an_error_that_is_repeated_for_each_partition_is_logged_once_in_a_while(
     errors: ClientErrors, clock: FakeClock, code: int
@@ -108,9 +116,14 @@ def test_the_reason_why_the_group_refuses_the_member_is_logged_repeatedly_but_th
 ) -> None:
     error = KafkaError(KafkaError.GROUP_AUTHORIZATION_FAILED)
     (logged,) = on_message_error(errors, error)
-    assert logged["code"] == "GROUP_AUTHORIZATION_FAILED"
-    assert "add an ACL" in logged["problem"]
+    assert logged == {
+        "event": "the group refuses this member",
+        "log_level": "error",
+        "code": "GROUP_AUTHORIZATION_FAILED",
+        "problem": "not authorized to read the group ORDERS_KAFKA__GROUP_ID: add an ACL",
+    }
     assert on_message_error(errors, error) == []
+    assert len(on_message_error(errors, KafkaError(KafkaError.GROUP_MAX_SIZE_REACHED))) == 1
     clock.advance(LOG_INTERVAL_SECONDS)
     assert len(on_message_error(errors, error)) == 1
 

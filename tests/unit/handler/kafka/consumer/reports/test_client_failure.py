@@ -39,8 +39,12 @@ def test_the_failure_that_ends_the_process_names_cause_and_remedy(failure: Clien
     assert isinstance(failed, CommandFailed)
     assert str(failed).startswith("the Kafka client has failed (FENCED_INSTANCE_ID): another member has joined with")
     (logged,) = logs
-    assert (logged["log_level"], logged["code"]) == ("error", "FENCED_INSTANCE_ID")
-    assert "give each member its own" in logged["problem"]
+    assert "give each member its own" in logged.pop("problem")
+    assert logged == {
+        "event": "the Kafka client has failed: the process exits",
+        "log_level": "error",
+        "code": "FENCED_INSTANCE_ID",
+    }
 
 
 def test_an_unknown_failure_has_the_phrase_of_its_code(failure: ClientFailure) -> None:

@@ -7,6 +7,8 @@ from structlog.testing import capture_logs
 from service.errors import (
     ConcurrentChange,
     DeadLettersUnavailable,
+    RegistryUnavailable,
+    SchemaUnknown,
     StatementTimedOut,
     StorageError,
     StorageUnavailable,
@@ -107,10 +109,35 @@ def test_an_internal_error_that_no_single_order_causes_is_logged_as_such(report:
     assert logs == [{"event": event, "log_level": "warning"}]
 
 
+@pytest.mark.parametrize(
+    ("error", "word"),
+    [
+        (RegistryUnavailable("http://registry: connection refused"), "`orders doctor`"),
+        (SchemaUnknown("http://registry has no schema 17"), "ORDERS_REGISTRY__UNKNOWN_ID_ATTEMPTS"),
+    ],
+)
+def test_a_schema_that_cannot_be_loaded_is_logged_until_it_is(
+    report: RetryReport, error: RegistryUnavailable, word: str
+) -> None:
+    with capture_logs() as logs:
+        report.on_retry(error, attempts=2, wait_seconds=0.12345)
+        report.on_recovery(error)
+    retried, recovered = logs
+    assert word in retried.pop("hint")
+    assert retried == {
+        "event": "loading a schema failed and will be retried",
+        "log_level": "warning",
+        "problem": str(error),
+        "attempt": 2,
+        "next_attempt_in_seconds": 0.12,
+    }
+    assert recovered == {"event": "no longer waiting for the schema registry", "log_level": "info"}
+
+
 def test_dead_letters_that_are_not_accepted_are_an_error(report: RetryReport, metrics: ConsumerMetrics) -> None:
     problem = "cannot produce to orders.dlq: unknown topic or partition (UNKNOWN_TOPIC_OR_PART)"
     with capture_logs() as logs:
-        report.on_retry(DeadLettersUnavailable(problem, []), attempts=1, wait_seconds=0.1)
+        report.on_retry(DeadLettersUnavailable(problem, []), attempts=1, wait_seconds=0.12345)
     (logged,) = logs
     assert "dead-letter topic" in logged.pop("hint")
     assert logged == {
@@ -118,7 +145,7 @@ def test_dead_letters_that_are_not_accepted_are_an_error(report: RetryReport, me
         "log_level": "error",
         "problem": problem,
         "attempt": 1,
-        "next_attempt_in_seconds": 0.1,
+        "next_attempt_in_seconds": 0.12,
     }
     assert sample(metrics, "dead_letter_retries") == 1
 

@@ -3,6 +3,7 @@
 import pytest
 import structlog
 from structlog.testing import capture_logs
+from structlog.typing import EventDict
 
 from service.handler.kafka.consumer.partitions.statistics import PartitionEnd
 from service.handler.kafka.consumer.reports.stalled_partitions import StalledPartitions
@@ -17,11 +18,11 @@ def stalled(clock: FakeClock) -> StalledPartitions:
 
 def on_statistics(
     stalled: StalledPartitions, ends: dict[int, PartitionEnd], assigned: set[int], fetched: set[int]
-) -> list[tuple[str, list[str]]]:
-    """Return the events and partitions that these statistics cause."""
+) -> list[EventDict]:
+    """Return the events that these statistics cause."""
     with capture_logs() as logs:
         stalled.on_statistics(keyed(ends), frozenset(keyed(dict.fromkeys(assigned))), keyed(dict.fromkeys(fetched)))
-    return [(each["event"], each["partitions"]) for each in logs]
+    return [*logs]
 
 
 def test_a_transaction_that_stays_open_is_logged(stalled: StalledPartitions) -> None:
@@ -29,7 +30,12 @@ def test_a_transaction_that_stays_open_is_logged(stalled: StalledPartitions) -> 
     assert on_statistics(stalled, ends, assigned={0, 1}, fetched={0, 1}) == []
     moved = ends | {1: PartitionEnd(12, 10)}
     assert on_statistics(stalled, moved, assigned={0, 1}, fetched={0, 1}) == [
-        ("a producer's open transaction blocks the messages behind it", ["orders-0"])
+        {
+            "event": "a producer's open transaction blocks the messages behind it",
+            "log_level": "warning",
+            "partitions": ["orders-0"],
+            "messages": 3,
+        }
     ]
     assert on_statistics(stalled, moved, assigned={0, 1}, fetched={0, 1}) == []  # at most once per interval
 
@@ -41,7 +47,12 @@ def test_transactions_that_follow_each_other_are_not_logged(stalled: StalledPart
 
 def test_a_partition_that_stays_without_an_offset_is_logged(stalled: StalledPartitions) -> None:
     assert on_statistics(stalled, {}, assigned={0, 1}, fetched={1}) == []
-    ((event, partitions),) = on_statistics(stalled, {}, assigned={0, 1}, fetched=set())
-    assert (event.startswith("Kafka does not return the group's offsets"), partitions) == (True, ["orders-0"])
+    assert on_statistics(stalled, {}, assigned={0, 1}, fetched=set()) == [
+        {
+            "event": "Kafka does not return the group's offsets: it is unreachable, or a transaction holds them",
+            "log_level": "warning",
+            "partitions": ["orders-0"],
+        }
+    ]
     assert on_statistics(stalled, {}, assigned={0, 1}, fetched=set()) == []  # at most once per interval
     assert on_statistics(stalled, {}, assigned={0, 1}, fetched={0, 1}) == []

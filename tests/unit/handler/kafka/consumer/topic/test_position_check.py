@@ -7,6 +7,7 @@ import structlog
 from confluent_kafka import OFFSET_BEGINNING, KafkaError, TopicPartition
 from structlog.testing import capture_logs
 
+from service.entities.partition import Partition
 from service.handler.kafka.client.consumer_group import ConsumerGroup
 from service.handler.kafka.client.topic_id import NO_TOPIC_ID, TopicId
 from service.handler.kafka.consumer.topic.id_lookup import TopicIdLookup
@@ -158,6 +159,13 @@ def test_a_recreated_topic_is_noticed_while_it_is_read(setup: Setup) -> None:
     assert setup.receive(1) == [(0, 0)]
 
 
+def test_partitions_of_other_topics_are_still_withheld_after_a_topic_was_recreated(setup: Setup) -> None:
+    other = Partition("other", 0)
+    setup.check.add([other])
+    setup.check.switch_topic(TOPIC, TopicId(NEW), [P0])
+    assert {*setup.check.unverified} == {P0, other}
+
+
 def test_an_unchanged_topic_is_looked_up_once_a_second(setup: Setup) -> None:
     setup.know(NEW)
     setup.admin.answers.append(NEW)
@@ -219,8 +227,13 @@ def test_a_broker_that_delivers_messages_but_never_its_topic_id_is_read_without(
     assert setup.check.verify() == []
     assert (setup.receive(1), setup.recreations) == ([(0, 7)], 0)
     (logged,) = logs
-    assert logged["event"] == "Kafka does not return the topic's id: a recreated topic will not be detected"
-    assert logged["problem"] == "topic authorization failed (TOPIC_AUTHORIZATION_FAILED)"
+    assert logged == {
+        "event": "Kafka does not return the topic's id: a recreated topic will not be detected",
+        "log_level": "warning",
+        "topic": TOPIC,
+        "code": "TOPIC_AUTHORIZATION_FAILED",
+        "problem": "topic authorization failed (TOPIC_AUTHORIZATION_FAILED)",
+    }
 
 
 def test_lookups_of_an_unreachable_broker_never_end(setup: Setup) -> None:
