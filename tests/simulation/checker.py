@@ -42,6 +42,9 @@ class Checker:
         self.dead_letters = TopicHistory(broker, dead_letter_topic)
         self._produced: dict[int, Produced] = {}
         """By timestamp."""
+        self._skipped: set[int] = set()
+        """The ids of records that may have been skipped, because their order was erased, and has been undone since."""
+        database.on_undone = self._on_undone
 
     def on_produced(self, item: Item, entry: Entry) -> None:
         produced = Produced(item, entry.offset, may_be_rejected=self._database.is_rejecting_all)
@@ -81,6 +84,25 @@ class Checker:
 
     def item(self, name: RecordName) -> Item:
         return self._produced[name.timestamp_ms].item
+
+    def names(self, entry: Entry, uid: str) -> bool:
+        """Return whether a document names its order, and that is this one."""
+        item = self.item(name_of(entry))
+        return item.uid == uid and item.kind.names_order
+
+    def was_skipped(self, entry: Entry) -> bool:
+        """Return whether a record may have been skipped before the erasure of its order was undone."""
+        return id(entry) in self._skipped
+
+    def _on_undone(self, uid: str) -> None:
+        self._skipped |= {id(each) for each in self.records.records() if self._is_stored_as(each, uid)}
+
+    def _is_stored_as(self, entry: Entry, uid: str) -> bool:
+        """Return whether a record has a document that is stored as this order, unless PostgreSQL rejects it."""
+        produced = self._produced.get(name_of(entry).timestamp_ms)
+        if produced is None or produced.item.uid != uid or entry.payload.value is None:
+            return False
+        return produced.item.kind is Kind.POISON or _is_valid(produced, entry)
 
     def verify_breakers(self, plan: Plan, rejected: Sequence[int]) -> None:
         """Verify that the circuit breaker of each process let few messages become dead letters.
@@ -162,7 +184,10 @@ class Checker:
         if entry.payload.value is None or dead_letters[name]:
             return True
         produced = self._produced[name.timestamp_ms]
-        stored = self._database.orders.get(produced.item.uid)
+        uid = produced.item.uid
+        if self._is_stored_as(entry, uid) and (uid in self._database.erased or self.was_skipped(entry)):
+            return True
+        stored = self._database.orders.get(uid)
         return _is_valid(produced, entry) and stored is not None and stored.source.version >= produced.version
 
     def _verify_versions(self, dead_letters: Counter[RecordName]) -> None:
@@ -175,7 +200,8 @@ class Checker:
                 continue
             item = produced.item
             valid[item.uid].add(produced.version)
-            if not (item.kind.is_bad or produced.is_excused or item.timestamp_ms in bad):
+            may_be_erased = item.uid in self._database.erased or self.was_skipped(entry)
+            if not (item.kind.is_bad or produced.is_excused or may_be_erased or item.timestamp_ms in bad):
                 needed[item.uid].add(produced.version)
         for uid, versions in valid.items():
             greatest = max(needed[uid], default=(0, 0, 0))

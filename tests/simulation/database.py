@@ -1,7 +1,7 @@
 """A simulated PostgreSQL at the level of usecases.ports.ingest.OrderStore: transactions, versions, failures."""
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from random import Random
@@ -12,6 +12,7 @@ from service.entities.version import RecordCoordinates, VersionedOrder
 from service.errors import ConcurrentChange, OrderRejected, StatementTimedOut, StorageUnavailable
 from service.usecases.ports.ingest import StoreCounts
 from tests.kit.fakes import POISON, FakeStore
+from tests.simulation.advisory_lock import AdvisoryLock
 from tests.simulation.scheduler import Scheduler
 from tests.simulation.timeline import Timeline
 
@@ -45,6 +46,13 @@ class Database:
     """Of the next transactions."""
     down_until: float = 0.0
     rejects_all_until: float = 0.0
+    erased: set[str] = field(default_factory=set)
+    on_undone: Callable[[str], None] = lambda _: None
+    """Called when an order may be stored again."""
+    lock: AdvisoryLock = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.lock = AdvisoryLock(self.scheduler)
 
     @property
     def orders(self) -> dict[str, VersionedOrder]:
@@ -62,11 +70,65 @@ class Database:
         self.rejects_all_until = max(self.rejects_all_until, self.scheduler.now + seconds)
 
 
-class SimulatedStore:
-    """The connection of one member."""
+class Session:
+    """A connection of one process."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._expires_at = 0.0
+        """When the server ends the current transaction, because its client does nothing."""
+
+    @property
+    def is_connected(self) -> bool:
+        return self._database.scheduler.now <= self._expires_at
+
+    def _take_failure(self) -> Failure | None:
+        database = self._database
+        if not database.failures:
+            return None
+        database.timeline.add(f"PostgreSQL: {database.failures[0].value}")
+        return database.failures.popleft()
+
+    def _delay(self, seconds: float) -> None:
+        """Wait within a transaction. Raises StorageUnavailable if this member was suspended for too long meanwhile."""
+        scheduler = self._database.scheduler
+        self._expires_at = scheduler.now + seconds + IDLE_TIMEOUT_SECONDS
+        scheduler.delay(seconds)
+        if not self.is_connected:
+            raise StorageUnavailable("idle transaction timeout", sqlstate="25P03")
+
+    def _require_server(self) -> None:
+        if self._database.scheduler.now < self._database.down_until:
+            raise StorageUnavailable("connection refused")
+
+    def _work(self, failure: Failure | None) -> None:
+        """Wait for the statements of a transaction."""
+        self._delay(self._database.random.uniform(0, MAX_SECONDS) + (2.5 if failure is Failure.SLOW else 0))
+        self._require_server()
+
+    def _fail(self, failure: Failure | None) -> None:
+        """Raise the error of a transaction that fails."""
+        if failure is Failure.TIMEOUT:
+            self._delay(STATEMENT_TIMEOUT_SECONDS)
+            raise StatementTimedOut("statement timeout", sqlstate="57014")
+        if failure is Failure.CONNECTION_LOST:
+            raise StorageUnavailable("connection lost")
+        if failure is Failure.SERIALIZATION:
+            raise ConcurrentChange("serialization failure", sqlstate="40001")
+
+    def _answer(self, failure: Failure | None) -> None:
+        """Raise StorageUnavailable if the answer to COMMIT is lost."""
+        if failure is Failure.ANSWER_LOST:
+            self._delay(1)
+            raise StorageUnavailable("connection lost")
+        self._delay(self._database.random.uniform(0, 0.005))
+
+
+class SimulatedStore(Session):
+    """The connection of one member."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
         self.is_storing = False
 
     def prepare(self, order: Order, source: RecordCoordinates, document: bytes | None) -> VersionedOrder:
@@ -84,43 +146,25 @@ class SimulatedStore:
         failure = self._take_failure()
         self._delay(database.random.uniform(0, 0.005))
         self._require_server()
-        before = {each.order.order_uid: database.orders.get(each.order.order_uid) for each in orders}
-        self._delay(database.random.uniform(0, MAX_SECONDS) + (2.5 if failure is Failure.SLOW else 0))
-        self._require_server()
-        self._reject(orders)
-        if failure is Failure.TIMEOUT:
-            self._delay(STATEMENT_TIMEOUT_SECONDS)
-            raise StatementTimedOut("statement timeout", sqlstate="57014")
-        if failure is Failure.CONNECTION_LOST:
-            raise StorageUnavailable("connection lost")
-        if failure is Failure.SERIALIZATION or any(database.orders.get(uid) != order for uid, order in before.items()):
-            raise ConcurrentChange("serialization failure", sqlstate="40001")
-        counts = database.table.store(orders)
-        database.timeline.add(f"stores {len(orders)} orders: {_summary(orders)}")
-        if failure is Failure.ANSWER_LOST:
-            self._delay(1)
-            raise StorageUnavailable("connection lost")
-        self._delay(database.random.uniform(0, 0.005))
+        with database.lock.shared(self):
+            counts = self._write(orders, failure)
+        self._answer(failure)
         return counts
 
-    def _take_failure(self) -> Failure | None:
+    def _write(self, orders: Sequence[VersionedOrder], failure: Failure | None) -> StoreCounts:
+        """Run a transaction, except for the answer to its COMMIT. Skip orders that are erased when it begins."""
         database = self._database
-        if not database.failures:
-            return None
-        database.timeline.add(f"PostgreSQL: {database.failures[0].value}")
-        return database.failures.popleft()
-
-    def _delay(self, seconds: float) -> None:
-        """Wait within a transaction. Raises StorageUnavailable if this member was suspended for too long meanwhile."""
-        scheduler = self._database.scheduler
-        began = scheduler.now
-        scheduler.delay(seconds)
-        if scheduler.now - began > seconds + IDLE_TIMEOUT_SECONDS:
-            raise StorageUnavailable("idle transaction timeout", sqlstate="25P03")
-
-    def _require_server(self) -> None:
-        if self._database.scheduler.now < self._database.down_until:
-            raise StorageUnavailable("connection refused")
+        erased = {each.order.order_uid for each in orders} & database.erased
+        orders = [each for each in orders if each.order.order_uid not in erased]
+        before = {each.order.order_uid: database.orders.get(each.order.order_uid) for each in orders}
+        self._work(failure)
+        self._reject(orders)
+        self._fail(failure)
+        if any(database.orders.get(uid) != order for uid, order in before.items()):
+            raise ConcurrentChange("serialization failure", sqlstate="40001")
+        counts = database.table.store(orders) + StoreCounts(erased=len(erased))
+        database.timeline.add(f"stores {len(orders)} orders: {_summary(orders)}")
+        return counts
 
     def _reject(self, orders: Sequence[VersionedOrder]) -> None:
         """Reject what a constraint forbids. Orders that are not newer than the stored ones are not written."""

@@ -1,6 +1,6 @@
 """`python -m tests.simulation.guards [WORD]...`: breaks one guarantee at a time; some seed must then fail.
 
-The mutations are those of the fault scenarios, faults that simulations have found, and those of replays. With words,
+The mutations are those of the fault scenarios, faults that simulations have found, and those of commands. With words,
 only those whose guarantee contains one of them. Prints the first seed that fails with each, and exits 1 if there is
 none. ORDERS_SIMULATION_SEEDS=N tries only N seeds. ORDERS_SIMULATION_TABLE=FILE updates their rows in the table of that
 file.
@@ -19,10 +19,10 @@ from tests.faults.mutations import __main__ as scenarios
 from tests.faults.mutations import api
 from tests.faults.mutations.mutation import Mutation
 from tests.faults.table import aligned, write_into
-from tests.simulation import former_faults, replay_guards
+from tests.simulation import command_guards, former_faults
 from tests.simulation.real_servers import ONLY_ON_REAL_SERVERS
 
-MUTATIONS: Final = (*scenarios.MUTATIONS, *former_faults.MUTATIONS, *replay_guards.MUTATIONS)
+MUTATIONS: Final = (*scenarios.MUTATIONS, *former_faults.MUTATIONS, *command_guards.MUTATIONS)
 SEEDS: Final = 10_000
 TIMEOUT_SECONDS: Final = 3_600
 _HEADINGS: Final = ("without this", "seed", "fails with, or why only real servers can show it")

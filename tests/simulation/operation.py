@@ -4,14 +4,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum, auto
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from service.errors import OrdersError
 from tests.simulation.broker import Broker
+from tests.simulation.client import SimulatedConsumer
 from tests.simulation.plan import Stage
 from tests.simulation.scheduler import Process
 from tests.simulation.threads import SimulatedShutdownEvent
 
+_ANY_POLL_INTERVAL: Final = {"max.poll.interval.ms": 300_000}
 REPEAT_SECONDS: Final = 3.0
 """How long the operator waits at most before the command is repeated."""
 
@@ -85,3 +87,8 @@ class Operation:
         self._broker.timeline.add(f"{self._attempts[-1].process.name} failed: {problem}")
         self.state = State.FAILED
         self._scheduler.call_later(self._broker.random.random() * REPEAT_SECONDS, self.start)
+
+
+def connected_consumer(broker: Broker, attempt: Attempt, given: dict[str, Any]) -> Any:
+    """Return a consumer with these properties, which joins no group."""
+    return SimulatedConsumer(broker, attempt.process, given | _ANY_POLL_INTERVAL)

@@ -6,7 +6,14 @@ from enum import Enum
 from random import Random
 from typing import Final
 
-from tests.simulation.planned_operations import REPLAYS_SECONDS, PlannedReplay, replays
+from tests.simulation.planned_operations import (
+    ERASURES_SECONDS,
+    REPLAYS_SECONDS,
+    PlannedErasure,
+    PlannedReplay,
+    erasures,
+    replays,
+)
 from tests.simulation.workload import Kind
 
 FAULTS_SECONDS: Final = (0.5, 14.0)
@@ -83,17 +90,20 @@ class Stage(Enum):
     REPLAY_READING = "reading dead letters for a replay"
     REPLAY_SENDING = "replaying dead letters"
     REPLAY_COMMITTING = "committing the offsets of a replay"
+    ERASING = "erasing an order"
+    LISTING = "listing the dead letters of an erased order"
+    UNDOING = "undoing an erasure"
 
 
-REPLAY_FAULTS: Final = (
+_COMMAND_FAULTS: Final = (
     FaultKind.COMMAND_KILLED,
     FaultKind.COMMAND_STOPPED,
     FaultKind.DEAD_LETTERS_DELETED,
     FaultKind.DEAD_LETTER_TOPIC_RECREATED,
 )
-"""Faults that only plans with replays have."""
+"""Faults that only plans with commands have."""
 _FAULTS_DURING_REPLAYS: Final = (
-    *REPLAY_FAULTS,
+    *_COMMAND_FAULTS,
     FaultKind.COMMAND_KILLED,
     FaultKind.KAFKA_DOWN,
     FaultKind.COMMIT_REQUEST_LOST,
@@ -108,10 +118,26 @@ _FAULTS_DURING_REPLAYS: Final = (
     FaultKind.DEAD_LETTER_ANSWER_LOST,
     FaultKind.POSTGRES_REJECTS_ALL,
 )
+_FAULTS_DURING_ERASURES: Final = (
+    *_COMMAND_FAULTS,
+    FaultKind.KAFKA_DOWN,
+    FaultKind.QUERY_LOST,
+    FaultKind.TOPIC_RECREATED,
+    FaultKind.RECORDS_DELETED,
+    FaultKind.TRANSACTION_STAYS_OPEN,
+    FaultKind.MEMBER_KILLED,
+    FaultKind.MEMBER_SUSPENDED,
+    FaultKind.POSTGRES_DOWN,
+    FaultKind.POSTGRES_ANSWER_LOST,
+    FaultKind.POSTGRES_CONNECTION_LOST,
+    FaultKind.POSTGRES_SLOW,
+)
 _REPLAY_STAGES: Final = (Stage.REPLAY_READING, Stage.REPLAY_SENDING, Stage.REPLAY_COMMITTING)
-_MEMBER_FAULTS: Final = [each for each in FaultKind if each not in REPLAY_FAULTS]
-_MEMBER_STAGES: Final = [each for each in Stage if each not in _REPLAY_STAGES]
-MAX_REPLAY_FAULTS: Final = 3
+_ERASURE_STAGES: Final = (Stage.ERASING, Stage.LISTING, Stage.UNDOING)
+_MEMBER_FAULTS: Final = [each for each in FaultKind if each not in _COMMAND_FAULTS]
+_MEMBER_STAGES: Final = [each for each in Stage if each not in {*_REPLAY_STAGES, *_ERASURE_STAGES}]
+MAX_COMMAND_FAULTS: Final = 3
+"""Of replays, and of erasures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,12 +170,13 @@ class Plan:
     """Whether Kafka is unreachable when the members are stopped at the end."""
     faults: tuple[Fault, ...]
     replays: tuple[PlannedReplay, ...] = ()
+    erasures: tuple[PlannedErasure, ...] = ()
 
     def __str__(self) -> str:
-        replays = "".join(f"; {each}" for each in self.replays)
+        commands = "".join(f"; {each}" for each in (*self.replays, *self.erasures))
         return (
             f"{self.members} members, {self.partitions} partitions, {self.records} records, "
-            f"batches of {self.max_messages}, {'exactly' if self.exactly_once else 'at least'} once{replays}"
+            f"batches of {self.max_messages}, {'exactly' if self.exactly_once else 'at least'} once{commands}"
         )
 
 
@@ -178,9 +205,17 @@ def _with_operations(plan: Plan) -> Plan:
     """Add what operators do, and faults of its own, with other random numbers: plans without it stay the same."""
     random = Random(f"operations {plan.seed}")  # noqa: S311 - must be reproducible
     planned = replays(random)
-    count = random.randint(0, MAX_REPLAY_FAULTS) if planned else 0
-    faults = [_fault(random, _FAULTS_DURING_REPLAYS, _REPLAY_STAGES, REPLAYS_SECONDS) for _ in range(count)]
-    return replace(plan, faults=(*plan.faults, *faults), replays=planned)
+    faults = _faults(random, _FAULTS_DURING_REPLAYS, _REPLAY_STAGES, REPLAYS_SECONDS) if planned else []
+    planned_erasures = erasures(random)
+    if planned_erasures:
+        faults += _faults(random, _FAULTS_DURING_ERASURES, _ERASURE_STAGES, ERASURES_SECONDS)
+    return replace(plan, faults=(*plan.faults, *faults), replays=planned, erasures=planned_erasures)
+
+
+def _faults(
+    random: Random, kinds: Sequence[FaultKind], stages: Sequence[Stage], seconds: tuple[float, float]
+) -> list[Fault]:
+    return [_fault(random, kinds, stages, seconds) for _ in range(random.randint(0, MAX_COMMAND_FAULTS))]
 
 
 def _fault(

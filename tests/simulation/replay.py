@@ -26,10 +26,9 @@ from service.usecases.replay import Replay, ReplayPlan
 from service.usecases.selected_replay import replay_selected
 from tests.simulation.admin import SimulatedAdmin
 from tests.simulation.broker import Broker
-from tests.simulation.client import SimulatedConsumer
 from tests.simulation.coordinator import Coordinator
 from tests.simulation.member import DEAD_LETTER_TOPIC, KAFKA, decoder
-from tests.simulation.operation import Attempt
+from tests.simulation.operation import Attempt, connected_consumer
 from tests.simulation.partition_log import Entry
 from tests.simulation.plan import Stage
 from tests.simulation.planned_operations import PlannedReplay, Replayed
@@ -39,7 +38,6 @@ from tests.simulation.timeline import Timeline
 
 DELIVERY_TIMEOUT_SECONDS: Final = 10.0
 """Instead of half a minute."""
-_ANY_POLL_INTERVAL: Final = {"max.poll.interval.ms": 300_000}
 _USER: Final = "simulation"
 WRONG_EDITS: Final = 5
 """One edit in so many names another order."""
@@ -71,7 +69,7 @@ class SimulatedReplay:
     def _replay_new(self, attempt: Attempt) -> None:
         before = self._checker.to_send(self._plan.filters.reasons)
         group = {"group.id": self._group}
-        with closing(self._consumer(attempt, properties.silent_consumer(KAFKA) | group)) as consumer:
+        with closing(connected_consumer(self._broker, attempt, properties.silent_consumer(KAFKA) | group)) as consumer:
             topic = open_committable_topic(consumer, DEAD_LETTER_TOPIC, cast("Any", SimulatedAdmin(self._broker)))
             replay = Replay(self._plan, _Source(topic, attempt), _Observer(self._broker.timeline), attempt.stop)
             replay.run(self._target(attempt, consumer))
@@ -103,7 +101,7 @@ class SimulatedReplay:
         return EditedValue(item.valid_value, item.uid)
 
     def _request(self, request: ReplayRequest, attempt: Attempt) -> None:
-        with closing(self._consumer(attempt, properties.dead_letter_reader(KAFKA))) as consumer:
+        with closing(connected_consumer(self._broker, attempt, properties.dead_letter_reader(KAFKA))) as consumer:
             source = _Source(open_topic(consumer, DEAD_LETTER_TOPIC), attempt)
             target = self._target(attempt, consumer)
             results = replay_selected(request, KAFKA.subscription, source, target, attempt.stop, _read_uid)
@@ -118,9 +116,6 @@ class SimulatedReplay:
             producer, partitions, attempt.stop, replayed_by=_USER, delivery_timeout=DELIVERY_TIMEOUT_SECONDS
         )
         return _Target(target, attempt, self._checker)
-
-    def _consumer(self, attempt: Attempt, given: dict[str, Any]) -> Any:
-        return SimulatedConsumer(self._broker, attempt.process, given | _ANY_POLL_INTERVAL)
 
 
 def _read_uid(dead_letter: DeadLetterRecord) -> str | None:

@@ -10,7 +10,7 @@ from tests.simulation.coordinator import Key, Offset
 from tests.simulation.partition_log import Entry, State
 from tests.simulation.topic_history import name_of
 from tests.simulation.violation import Violation
-from tests.simulation.workload import Item, Kind
+from tests.simulation.workload import Item
 
 
 class ReplayChecker:
@@ -27,8 +27,7 @@ class ReplayChecker:
 
     def with_an_order(self) -> list[tuple[int, Entry]]:
         """Return those whose documents name their orders."""
-        without = {Kind.UNDECODABLE, Kind.LARGE}
-        return [(partition, entry) for partition, entry in self.readable() if self.item(entry).kind not in without]
+        return [(partition, entry) for partition, entry in self.readable() if self.item(entry).kind.names_order]
 
     def item(self, entry: Entry) -> Item:
         return self._checker.item(name_of(entry))

@@ -1,6 +1,6 @@
 """Runs one plan: starts the members, injects the faults, waits until everything is processed, and checks it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from random import Random
@@ -15,12 +15,14 @@ from tests.simulation.broker import Broker
 from tests.simulation.checker import Checker
 from tests.simulation.coordinator import Coordinator
 from tests.simulation.database import Database
+from tests.simulation.erasure import SimulatedErasure
+from tests.simulation.erasure_checker import ErasureChecker
 from tests.simulation.member import DEAD_LETTER_TOPIC, MAX_POLL_SECONDS, TOPIC, Member
 from tests.simulation.nemesis import Nemesis, delay_seconds
-from tests.simulation.operation import Operation, State
+from tests.simulation.operation import Attempt, Operation, State
 from tests.simulation.order_producer import OrderProducer
 from tests.simulation.plan import Plan
-from tests.simulation.planned_operations import PlannedReplay
+from tests.simulation.planned_operations import PlannedErasure, PlannedReplay
 from tests.simulation.producer import SimulatedProducer
 from tests.simulation.replay import SimulatedReplay
 from tests.simulation.replay_checker import ReplayChecker
@@ -30,7 +32,7 @@ from tests.simulation.seeded import seeded
 from tests.simulation.threads import virtual
 from tests.simulation.timeline import Timeline
 from tests.simulation.violation import Violation
-from tests.simulation.workload import MAX_DEAD_LETTER_BYTES, SECONDS, workload
+from tests.simulation.workload import MAX_DEAD_LETTER_BYTES, SECONDS, uid_of, workload
 
 RECOVERY_SECONDS: Final = 90.0
 """How long after the last fault everything must be processed."""
@@ -85,7 +87,12 @@ class Simulation:
         self.producer = OrderProducer(self.broker, self.checker, TOPIC)
         self.members: list[Member] = []
         self.replay_checker = ReplayChecker(self.checker)
-        self.operations = [self._planned_replay(each) for each in plan.replays]
+        self.erasure_checker = ErasureChecker(self.checker, self.database)
+        self.operations: list[Operation] = []
+        for planned in plan.replays:
+            self._plan_replay(planned)
+        for erased in plan.erasures:
+            self._plan_erasure(erased)
         self._is_stopping = False
         self.nemesis = Nemesis(
             faults=plan.faults,
@@ -113,16 +120,27 @@ class Simulation:
             self._verify_breakers()
             self.checker.verify_end(exactly_once=self.plan.exactly_once)
             self.replay_checker.verify_end()
+            self.erasure_checker.verify_end()
             self.checker.verify_breakers(self.plan, [each.rejected_with_all for each in self.members])
             if self.plan.is_stopped_without_kafka:
                 self._stop_kafka_during_a_write()
             self._stop_members()
 
-    def _planned_replay(self, planned: PlannedReplay) -> Operation:
+    def _plan_replay(self, planned: PlannedReplay) -> None:
         replay = SimulatedReplay(planned, self.broker, self.replay_checker)
-        operation = Operation(f"replay of {planned.which.value}", self.broker, replay.run)
-        self.scheduler.call_at(START_SECONDS + planned.at, operation.start)
-        return operation
+        self._plan_operation(planned.at, f"replay of {planned.which.value}", replay.run)
+
+    def _plan_erasure(self, planned: PlannedErasure) -> None:
+        uid = uid_of(planned.target, self.plan.records)
+        erasure = SimulatedErasure(uid, self.broker, self.database, self.erasure_checker)
+        self._plan_operation(planned.at, f"erasure of {uid}", erasure.erase)
+        if planned.undone_at is not None:
+            self._plan_operation(planned.undone_at, f"undo of {uid}", erasure.undo)
+
+    def _plan_operation(self, at: float, name: str, work: Callable[[Attempt], None]) -> None:
+        operation = Operation(name, self.broker, work)
+        self.operations.append(operation)
+        self.scheduler.call_at(START_SECONDS + at, operation.start)
 
     def _wait_for_operations(self) -> None:
         if not self.scheduler.wait(lambda: all(each.state is State.DONE for each in self.operations), RECOVERY_SECONDS):

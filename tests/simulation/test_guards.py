@@ -7,7 +7,7 @@ import pytest
 
 from tests.faults.mutations.__main__ import ROOT
 from tests.faults.mutations.mutation import Mutation
-from tests.simulation import former_faults, replay_guards
+from tests.simulation import command_guards, former_faults
 from tests.simulation.guards import MUTATIONS, Row, table_of, update_table
 from tests.simulation.real_servers import ONLY_ON_REAL_SERVERS
 
@@ -26,7 +26,7 @@ def test_the_table_has_a_seed_or_a_reason_for_each_guarantee() -> None:
 
 
 @pytest.mark.parametrize(
-    "mutation", [*former_faults.MUTATIONS, *replay_guards.MUTATIONS], ids=lambda each: each.guarantee
+    "mutation", [*former_faults.MUTATIONS, *command_guards.MUTATIONS], ids=lambda each: each.guarantee
 )
 def test_each_mutation_of_the_simulation_fits(mutation: Mutation) -> None:
     replacement = mutation.replacement

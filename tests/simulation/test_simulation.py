@@ -8,11 +8,12 @@ import pytest
 
 from tests.simulation.passing import require_passed
 from tests.simulation.plan import Fault, FaultKind, Stage, plan_of
-from tests.simulation.planned_operations import PlannedReplay, Replayed
+from tests.simulation.planned_operations import PlannedErasure, PlannedReplay, Replayed
 from tests.simulation.shrink import report, shrink
 from tests.simulation.simulation import simulate
+from tests.simulation.timeline import Event
 
-SEEDS = 450
+SEEDS = 400
 """As many as take a third of a minute."""
 passed = partial(require_passed, simulate)
 SEEDS_OF_A_TEST = 50
@@ -60,6 +61,19 @@ def test_a_replay_that_is_killed_is_repeated() -> None:
     assert "replay of all dead letters #1 failed: killed" in events
     assert events[-1] == "done"
     assert len([each for each in events if each.endswith(": sent")]) > 1
+
+
+def test_members_skip_an_erased_order_until_the_erasure_is_undone() -> None:
+    """The erasure precedes the first record; the undo, which is refused while there is one, succeeds at once."""
+    plan = replace(plan_of(7), faults=(), flood=None)
+    erased = passed(replace(plan, erasures=(PlannedErasure(0.0, None, target=0),)))
+    undone = passed(replace(plan, erasures=(PlannedErasure(0.0, 0.5, target=0),)))
+    assert "order-0: undone, record None" in [each.what for each in undone.events]
+    assert _stored(erased.events) < _stored(undone.events)
+
+
+def _stored(events: list[Event]) -> int:
+    return sum(int(each.what.split()[1]) for each in events if each.what.startswith("stores"))
 
 
 def test_the_same_seed_gives_the_same_timeline() -> None:

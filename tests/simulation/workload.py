@@ -39,6 +39,11 @@ class Kind(Enum):
     def is_bad(self) -> bool:
         return self in {Kind.POISON, Kind.INVALID, Kind.UNDECODABLE, Kind.LARGE}
 
+    @property
+    def names_order(self) -> bool:
+        """Whether a reader finds out to which order it belongs."""
+        return self in {Kind.ORDER, Kind.POISON, Kind.INVALID}
+
 
 @dataclass(frozen=True, slots=True)
 class Item:
@@ -79,6 +84,11 @@ def _order(uid: str, customer: str) -> bytes:
     return _ORDER.replace(b"<uid>", uid.encode()).replace(b"<customer>", customer.encode())
 
 
+def uid_of(number: int, records: int) -> str:
+    """Return an order of a workload with so many records."""
+    return f"order-{number % max(records // 3, 1)}"
+
+
 def workload(random: Random, records: int, partitions: int, flood: Kind | None) -> list[Item]:
     """Return records in the order of their time. Their versions are in another order. `flood`: of bad ones."""
     kinds = random.choices([*Kind], weights=(70, 4, 6, 4, 2, 4), k=records)
@@ -89,6 +99,6 @@ def workload(random: Random, records: int, partitions: int, flood: Kind | None) 
         kinds = [flood if is_in_flood(at) else kind for at, kind in zip(times, kinds, strict=True)]
     timestamps = random.sample(range(1, 50 * records), records)
     return [
-        Item(at, random.randrange(partitions), kind, f"order-{random.randrange(max(records // 3, 1))}", timestamp)
+        Item(at, random.randrange(partitions), kind, uid_of(random.randrange(max(records // 3, 1)), records), timestamp)
         for at, kind, timestamp in zip(times, kinds, timestamps, strict=True)
     ]

@@ -1,4 +1,4 @@
-"""Guarantees of replays that only the simulation breaks."""
+"""Guarantees of replays and erasures that only the simulation breaks."""
 
 from typing import Final
 
@@ -7,6 +7,7 @@ from tests.faults.replace import Replacement
 
 _REPLAY: Final = "service/usecases/replay.py"
 _PRODUCER: Final = "service/handler/kafka/dead_letters/replay.py"
+_ERASE: Final = "service/usecases/erase.py"
 _READER: Final = "service/handler/kafka/client/topic_reader.py"
 
 MUTATIONS: Final = (
@@ -43,6 +44,21 @@ MUTATIONS: Final = (
     Mutation(
         "a replay of a recreated dead-letter topic starts at its beginning",
         Replacement(_READER, "TopicReader.committed", "not self._id.contradicts(each)", "True"),
+        (),
+    ),
+    Mutation(
+        "an erasure lists all dead letters of its orders",
+        Replacement("service/handler/kafka/dead_letters/reading.py", "search", "topic.starts", "topic.committed()"),
+        (),
+    ),
+    Mutation(
+        "an erasure is not undone if a topic has a record of the order",
+        Replacement(_ERASE, "undo", "uid not in existing", "True"),
+        (),
+    ),
+    Mutation(
+        "an undo reports records that arrived in the meantime",
+        Replacement(_ERASE, "undo", "records.find(undoable)", "{}"),
         (),
     ),
 )
