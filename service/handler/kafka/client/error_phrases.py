@@ -34,6 +34,10 @@ _REMEDIES: Final = {
         "check that the brokers are reachable, and that the topic has min.insync.replicas replicas in sync: "
         "`orders doctor` names what fails"
     ),
+    error_codes.TIMED_OUT: (
+        "check that the brokers are reachable, and that no client quota (producer_byte_rate) throttles the user: "
+        "`orders doctor` names what fails"
+    ),
     KafkaError.INVALID_TRANSACTION_TIMEOUT: "raise the brokers' transaction.max.timeout.ms to at least 6000",
     KafkaError.OFFSET_METADATA_TOO_LARGE: "raise the brokers' offset.metadata.max.bytes to at least 64",
     KafkaError.KAFKA_STORAGE_ERROR: "check the disk of the partition's leader",

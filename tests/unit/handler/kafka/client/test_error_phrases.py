@@ -37,6 +37,7 @@ def test_the_problem_of_a_topic_has_the_code_and_the_remedy(code: int, why_and_r
         (KafkaError.NOT_ENOUGH_REPLICAS, "min.insync.replicas"),
         (KafkaError.NOT_ENOUGH_REPLICAS_AFTER_APPEND, "min.insync.replicas"),
         (KafkaError._MSG_TIMED_OUT, "min.insync.replicas"),  # librdkafka retries until then
+        (KafkaError._TIMED_OUT, "producer_byte_rate"),
         (KafkaError.INVALID_TRANSACTION_TIMEOUT, "transaction.max.timeout.ms"),
         (KafkaError.OFFSET_METADATA_TOO_LARGE, "offset.metadata.max.bytes"),
         (KafkaError.INVALID_TIMESTAMP, "clocks"),
