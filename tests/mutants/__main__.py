@@ -24,15 +24,16 @@ from tests.mutants.survivors import FILE, paragraphs, reasons
 ROOT: Final = Path(__file__).parents[2]
 HEADINGS: Final = ("package", "commit", "date", "mutants", *(each.value for each in Result), "killed, of the tested")
 _WORDS: Final = 3
-_TIMEOUT_CONSTANT_SECONDS: Final = 5.0
-"""For each mutant, beyond 15 times what its tests take: enough for a busy machine."""
+_MUTANTS_PER_CPU: Final = 2
+"""At a time, because mutants that hang wait for their timeout: 15 times what their tests take, and 15 s."""
 
 
 def run(package: Package, folder: Path) -> list[tuple[Mutant, Result]]:
     """Run mutmut on a package, in a folder with a copy of the repository."""
     with (folder / "pyproject.toml").open("a", encoding="utf-8") as file:
         file.write(configuration(package, sorted(each.name for each in folder.iterdir())))
-    command = [sys.executable, "-m", "mutmut", "run", "--max-children", str(os.cpu_count())]
+    children = str(_MUTANTS_PER_CPU * (os.cpu_count() or 1))
+    command = [sys.executable, "-m", "mutmut", "run", "--max-children", children]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)  # noqa: S603 - our own
     if done.returncode:
         raise SystemExit(f"mutmut failed:\n{done.stdout[-5_000:]}\n{done.stderr[-5_000:]}")
@@ -46,7 +47,6 @@ def configuration(package: Package, copied: Iterable[str]) -> str:
 source_paths = ["service"]
 only_mutate = ["{package.path}/*"]
 also_copy = {list(copied)}
-timeout_constant = {_TIMEOUT_CONSTANT_SECONDS}
 track_dependencies = false
 pytest_add_cli_args = ["-p", "no:cacheprovider", "-p", "no:xdist", "--maxfail=1"]
 pytest_add_cli_args_test_selection = {list(package.tests)}
