@@ -12,12 +12,14 @@ from service.handler.kafka.client.topic_id import TopicId
 from service.handler.kafka.consumer.partitions.offsets import OffsetCommitter
 from service.handler.kafka.consumer.partitions.progress import Progress
 from service.metrics import ConsumerMetrics
+from service.pkg.log_throttle import LOG_INTERVAL_SECONDS
 from service.usecases.batch import Batch
 from tests.kit.fake_consumer import TOPIC, FakeConsumer
 from tests.kit.fakes import FakeClock
 from tests.kit.order_partitions import P0, P1, P2, keyed
 
 FAILED = KafkaError(KafkaError.REBALANCE_IN_PROGRESS)
+TIMED_OUT = KafkaError(KafkaError._TIMED_OUT)
 PROBLEM = "group rebalance in progress (REBALANCE_IN_PROGRESS)"
 
 
@@ -165,7 +167,7 @@ def test_a_minute_after_a_failure_all_offsets_are_committed_again(
     committer.commit()
     committer.poll()
     committer.kafka.committed_offsets.clear()
-    for _ in range(2):
+    for _ in range(3):
         clock.advance(30)
         committer.commit()
         committer.poll()
@@ -177,12 +179,12 @@ def test_each_error_of_commits_that_keep_failing_is_logged_once_in_a_while(
     committer: Committer, clock: FakeClock
 ) -> None:
     committer.advance({0: 5})
-    for error in (FAILED, FAILED, KafkaError(KafkaError._TIMED_OUT)):
+    for seconds, error in ((0.5, FAILED), (0.5, FAILED), (LOG_INTERVAL_SECONDS, TIMED_OUT), (1, TIMED_OUT)):
         committer.kafka.commit_errors.append(error)
         committer.commit()
         committer.poll()
-        clock.advance(0.5)
-    assert (committer.failures, committer.logged) == (3, ["a commit failed and will be retried"] * 2)
+        clock.advance(seconds)
+    assert (committer.failures, committer.logged) == (4, ["a commit failed and will be retried"] * 3)
 
 
 def test_a_commit_that_fails_for_one_partition_is_retried_for_that_one(committer: Committer, clock: FakeClock) -> None:
@@ -210,6 +212,7 @@ def test_a_failed_commit_is_logged_with_the_first_partition_that_failed_and_why(
             "event": "a commit failed and will be retried", "log_level": "warning",
             "topic": None if partition is None else TOPIC, "partition": partition,
             "code": "REBALANCE_IN_PROGRESS", "problem": PROBLEM,
+            "hint": "no action needed unless it repeats: the group rebalances, and the next owner repeats the batch",
         }
     ]  # fmt: skip
 
