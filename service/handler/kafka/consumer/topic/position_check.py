@@ -66,7 +66,7 @@ class _Unverified:
         """
         partition = partition_of(committed)
         if self.position is _Position.FOUND and committed.offset >= 0 and committed.leader_epoch is not None:
-            return TopicPartition(*partition, committed.offset, "", committed.leader_epoch)
+            return TopicPartition(*partition, committed.offset, leader_epoch=committed.leader_epoch)
         return None if self.resume_at is None else TopicPartition(*partition, self.resume_at)
 
 

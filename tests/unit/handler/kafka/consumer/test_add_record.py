@@ -7,7 +7,7 @@ from msgspec.json import encode
 from service.entities.dead_letter_headers import Headers
 from service.entities.order import Order
 from service.entities.record import HEADER_BYTES, Record
-from service.entities.version import RecordCoordinates
+from service.entities.version import RecordCoordinates, VersionedOrder
 from service.handler.kafka.consumer.add_record import add_record
 from service.repo.writer.order_store import PostgresOrderStore
 from service.repo.writer.rows import PreparedOrder, copy_rows
@@ -59,6 +59,18 @@ def test_any_text_of_an_order_is_prepared_for_the_store(text: str) -> None:
     assert consumed.versioned.order.entry == text
     assert isinstance(consumed.versioned, PreparedOrder)
     assert consumed.versioned.rows == copy_rows(consumed.versioned.order, consumed.versioned.source)
+
+
+def test_the_store_gets_the_json_text_of_an_order() -> None:
+    texts: list[bytes | None] = []
+
+    def prepare(order: Order, source: RecordCoordinates, json: bytes | None) -> VersionedOrder:
+        texts.append(json)
+        return PostgresOrderStore.prepare(order, source, json)
+
+    value = encode(order_document())
+    add_record(Record("orders", 0, 0, 0, None, value, None), Batch(), DECODER, prepare)
+    assert texts == [value]
 
 
 def test_an_order_that_was_not_decoded_from_json_is_prepared_with_escapes() -> None:

@@ -1,10 +1,13 @@
 """The loop stores messages before it commits their offsets, also when partitions, PostgreSQL or Kafka change."""
 
+from threading import Event
+
 import pytest
 from confluent_kafka import KafkaError
 from msgspec.json import encode
 
 from service.errors import CommandFailed, StorageUnavailable
+from service.handler.kafka.consumer import shutdown
 from tests.kit.consumer_loop import BAD, OPEN_AFTER_TWO, ORDER, SECONDS, LoopSetup, Make, Script, events
 from tests.kit.factories import order_document
 from tests.kit.fake_consumer import TOPIC
@@ -241,6 +244,27 @@ def test_messages_of_the_poll_in_which_the_circuit_breaker_opens_are_held_back(m
 
     setup.run(script())
     assert (setup.batches.started, len(setup.dead_letters.sent)) == ([{0: 0, 1: 0}, {0: 0}], 1)
+
+
+def test_a_group_that_cannot_be_left_is_logged(setup: LoopSetup) -> None:
+    setup.kafka.failures["close"] = KafkaError(KafkaError._TIMED_OUT)
+    logs = setup.run(iter(()))
+    assert logs[-1] == {
+        "event": "the group is left when the session times out",
+        "log_level": "warning",
+        "code": "_TIMED_OUT",
+        "problem": "timed out (_TIMED_OUT)",
+    }
+
+
+def test_a_broker_that_never_answers_does_not_delay_the_end(setup: LoopSetup, monkeypatch: pytest.MonkeyPatch) -> None:
+    answered = Event()
+    monkeypatch.setattr(setup.kafka, "close", answered.wait)
+    monkeypatch.setattr(shutdown, "LEAVE_TIMEOUT_SECONDS", 0.01)
+    logs = setup.run(iter(()))
+    answered.set()
+    event = "Kafka does not answer: the group is left when the session times out"
+    assert logs[-1] == {"event": event, "log_level": "warning"}
 
 
 def test_statistics_say_whether_kafka_is_up(setup: LoopSetup) -> None:

@@ -23,7 +23,10 @@ def test_before_a_revocation_stored_messages_are_committed_and_the_others_droppe
 
     logs = setup.run(script())
     assert setup.batches.finished == [{0: 1, 1: 1}, {0: 2}]
-    assert [each["kind"] for each in logs if each["event"] == "partitions changed"] == ["assigned", "revoked"]
+    assert [(each["kind"], each["partitions"]) for each in logs if each["event"] == "partitions changed"] == [
+        ("assigned", ["orders-0", "orders-1"]),
+        ("revoked", ["orders-1"]),
+    ]
     assert setup.sample("rebalances_total", kind="revoked") == 1
 
 

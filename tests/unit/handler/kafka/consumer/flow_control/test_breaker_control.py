@@ -105,7 +105,10 @@ def test_messages_of_the_next_batch_are_read_again_too(control: BreakerControl, 
 def test_after_a_bad_probe_the_next_one_begins_behind_it(control: BreakerControl, state: ConsumerStateMachine) -> None:
     control.on_outcome(batch_of(5), FLOOD, batch_of(6))
     end_pause(state)
-    control.on_outcome(batch_of(5), PROBE_IS_BAD, batch_of(6))
+    with capture_logs() as logged:
+        control.on_outcome(batch_of(5), PROBE_IS_BAD, batch_of(6))
+    assert logged[0]["problem"] == "most of the probed messages are bad"
+    assert logged[0]["hint"].startswith("fix the producer, ")
     assert state.breaker_pause is not None
     assert state.breaker_pause.reread_offsets == {P0: 6}
 
@@ -126,7 +129,10 @@ def test_a_good_probe_ends_a_flood(
 def test_probes_of_orders_go_on_behind_the_last_one_and_grow(
     control: BreakerControl, state: ConsumerStateMachine
 ) -> None:
-    control.on_outcome(batch_of(0, 1), REJECTING, batch_of(2))
+    with capture_logs() as logged:
+        control.on_outcome(batch_of(0, 1), REJECTING, batch_of(2))
+    assert logged[0]["problem"] == "rejected"
+    assert logged[0]["hint"].startswith("remove the constraint, trigger or column ")
     assert end_pause(state) == {P0: 0}
     control.on_outcome(batch_of(0, 1), REJECTING, batch_of(2, 3))
     assert end_pause(state) == {P0: 2}

@@ -70,7 +70,7 @@ def test_a_pause_and_its_duration_are_logged_once(fetch: FetchControl, clock: Fa
         fetch.resume()
         fetch.pause()
         fetch.pause()
-        clock.advance(2.5)
+        clock.advance(2.54)
         fetch.resume()
         fetch.resume()
     assert [(each["event"], each.get("paused_seconds")) for each in logs] == [

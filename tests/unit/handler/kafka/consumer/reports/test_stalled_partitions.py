@@ -7,6 +7,7 @@ from structlog.typing import EventDict
 
 from service.handler.kafka.consumer.partitions.statistics import PartitionEnd
 from service.handler.kafka.consumer.reports.stalled_partitions import StalledPartitions
+from service.pkg.log_throttle import LOG_INTERVAL_SECONDS
 from tests.kit.fakes import FakeClock
 from tests.kit.order_partitions import keyed
 
@@ -25,7 +26,7 @@ def on_statistics(
     return [*logs]
 
 
-def test_a_transaction_that_stays_open_is_logged(stalled: StalledPartitions) -> None:
+def test_a_transaction_that_stays_open_is_logged(stalled: StalledPartitions, clock: FakeClock) -> None:
     ends = {0: PartitionEnd(10, 7), 1: PartitionEnd(10, 10), 2: PartitionEnd(10, 4)}
     assert on_statistics(stalled, ends, assigned={0, 1}, fetched={0, 1}) == []
     moved = ends | {1: PartitionEnd(12, 10)}
@@ -38,6 +39,8 @@ def test_a_transaction_that_stays_open_is_logged(stalled: StalledPartitions) -> 
         }
     ]
     assert on_statistics(stalled, moved, assigned={0, 1}, fetched={0, 1}) == []  # at most once per interval
+    clock.advance(LOG_INTERVAL_SECONDS)
+    assert len(on_statistics(stalled, moved, assigned={0, 1}, fetched={0, 1})) == 1
 
 
 def test_transactions_that_follow_each_other_are_not_logged(stalled: StalledPartitions) -> None:

@@ -59,6 +59,13 @@ def test_a_recreated_topic_leaves_the_others_as_they_are(setup: Setup) -> None:
     assert [setup.identities.of(each).is_settled for each in (TOPIC, OTHER)] == [True, False]
 
 
+def test_a_topic_that_is_assigned_later_is_looked_up_too(setup: Setup) -> None:
+    setup.admin.other_ids["orders.us"] = "third"
+    assert not setup.identities.of("orders.us").is_awaited
+    setup.look_up()
+    assert setup.group.topic_ids["orders.us"] == TopicId("third")
+
+
 def test_a_missing_topic_delays_no_other(setup: Setup) -> None:
     del setup.admin.other_ids[OTHER]
     setup.look_up()

@@ -14,6 +14,7 @@ from service.handler.kafka.consumer.topic.id_lookup import TopicIdLookup
 from service.handler.kafka.consumer.topic.identity import TopicIdentities, TopicIdentity
 from service.handler.kafka.consumer.topic.position_check import PositionCheck
 from service.metrics import ConsumerMetrics
+from service.pkg.log_throttle import LOG_INTERVAL_SECONDS
 from tests.kit.fake_consumer import TOPIC, FakeAdmin, FakeConsumer
 from tests.kit.fakes import FakeClock
 from tests.kit.order_partitions import P0, P1, P2, keyed
@@ -118,6 +119,7 @@ def test_a_position_in_a_deleted_topic_is_moved_to_the_beginning(setup: Setup) -
     assert setup.receive() == []
     setup.know(NEW)
     assert setup.check.verify() == []  # brokers know the id shortly before they serve the topic
+    assert [setup.check.is_verified(each) for each in (P0, P1)] == [False, True]
     setup.clock.advance(SETTLED_SECONDS)
     with capture_logs() as logs:
         moved = setup.check.verify()
@@ -162,8 +164,10 @@ def test_a_recreated_topic_is_noticed_while_it_is_read(setup: Setup) -> None:
 def test_partitions_of_other_topics_are_still_withheld_after_a_topic_was_recreated(setup: Setup) -> None:
     other = Partition("other", 0)
     setup.check.add([other])
+    setup.check.add([P1])
+    assert {*setup.check.unverified} == {other, P1}
     setup.check.switch_topic(TOPIC, TopicId(NEW), [P0])
-    assert {*setup.check.unverified} == {P0, other}
+    assert {*setup.check.unverified} == {P0, P1, other}
 
 
 def test_an_unchanged_topic_is_looked_up_once_a_second(setup: Setup) -> None:
@@ -207,6 +211,7 @@ def test_without_topic_ids_nothing_is_awaited_or_withheld(setup: Setup) -> None:
     setup.know(NO_ID)
     setup.check.on_out_of_range(P1)
     assert setup.check.is_verified(P1)
+    setup.kafka.failures["committed"] = KafkaError(KafkaError._TIMED_OUT)  # it is not queried
     assert setup.check.verify() == []
     assert (setup.receive(1), setup.recreations) == ([(0, 7)], 0)
 
@@ -275,7 +280,10 @@ def test_each_error_of_failed_queries_of_offsets_is_logged_once_in_a_while(setup
             setup.kafka.failures["committed"] = KafkaError(code)
             setup.check.verify()
             setup.clock.advance(1)
-    assert [each["code"] for each in logs] == ["_TIMED_OUT", "_TRANSPORT"]
+        setup.clock.advance(LOG_INTERVAL_SECONDS)
+        setup.kafka.failures["committed"] = KafkaError(KafkaError._TRANSPORT)
+        setup.check.verify()
+    assert [each["code"] for each in logs] == ["_TIMED_OUT", "_TRANSPORT", "_TRANSPORT"]
 
 
 def test_a_partition_is_assigned_again_if_the_client_cannot_seek(setup: Setup) -> None:
@@ -288,9 +296,12 @@ def test_a_partition_is_assigned_again_if_the_client_cannot_seek(setup: Setup) -
     assert setup.receive(1) == [(0, 7)]
 
 
+@pytest.mark.parametrize("offset", [0, 7])
 @pytest.mark.parametrize("is_withheld", [True, False])
-def test_the_client_verifies_the_leader_epoch_of_a_committed_offset(setup: Setup, *, is_withheld: bool) -> None:
-    setup.kafka.committed_offsets[0] = TopicPartition(TOPIC, 0, 7, "", 4)
+def test_the_client_verifies_the_leader_epoch_of_a_committed_offset(
+    setup: Setup, offset: int, *, is_withheld: bool
+) -> None:
+    setup.kafka.committed_offsets[0] = TopicPartition(TOPIC, 0, offset, "", 4)
     setup.know(NEW)
     setup.assign(0)
     if is_withheld:
@@ -298,8 +309,8 @@ def test_the_client_verifies_the_leader_epoch_of_a_committed_offset(setup: Setup
     else:
         setup.check.mark_position_known([P0])
     assert setup.check.verify() == []
-    assert setup.kafka.sought == [(0, 7, 4)]
-    assert setup.receive() == [(0, 7), (0, 8), (0, 9)]
+    assert setup.kafka.sought == [(0, offset, 4)]
+    assert setup.receive() == [(0, each) for each in range(offset, 10)]
 
 
 def test_a_position_out_of_range_is_left_to_its_reset(setup: Setup) -> None:
