@@ -21,6 +21,7 @@ from tests.kit.factories import versioned
 from tests.kit.fakes import FakeErasureStore
 from tests.kit.notifications import listen
 from tests.kit.stores import erasing, writing
+from tests.simulation.standalone import simulated_stores
 
 DAY_SECONDS = 86_400
 SERIALIZABLE = "?options=-cdefault_transaction_isolation%3Dserializable"
@@ -130,11 +131,16 @@ def test_an_order_may_be_stored_again_after_its_erasure_has_expired(
 # The contract of ErasureStore
 
 
-@pytest.fixture(params=["fake", "postgresql"])
+@pytest.fixture(params=["fake", "simulated", "postgresql"])
 def erasure_store(request: pytest.FixtureRequest) -> ErasureStore:
     """Order `a` was erased two days ago and `b` just now; `c` is stored."""
     if request.param == "fake":
         return FakeErasureStore(stored="c", erased="ab", ages_seconds={"a": 2 * DAY_SECONDS})
+    if request.param == "simulated":
+        store, simulated = simulated_stores()
+        simulated.erase(["a", "b"])
+        store.store([versioned(1, order_uid=uid) for uid in "abc"])
+        return simulated
     writer: PostgresOrderStore = request.getfixturevalue("writer")
     writer.store([versioned(1, order_uid="c")])
     erasures: Erasures = request.getfixturevalue("erasures")
@@ -160,6 +166,7 @@ def test_undo_removes_the_erasures_of_these_orders_only(erasure_store: ErasureSt
     assert erasure_store.status(["a"]) == ErasureStatus(set(), set())
 
 
+@pytest.mark.parametrize("erasure_store", ["fake", "postgresql"], indirect=True)
 def test_old_erasures_are_counted_and_forgotten(erasure_store: ErasureStore) -> None:
     assert erasure_store.count_older_than(DAY_SECONDS) == 1
     assert erasure_store.status(["a", "b"]) == ErasureStatus(set(), {"a", "b"})

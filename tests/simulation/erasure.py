@@ -20,7 +20,7 @@ from tests.simulation.violation import Violation
 
 
 class SimulatedErasures(Session):
-    """Implements usecases.ports.operations.ErasureStore, except that it forgets no erasure because of its age."""
+    """Implements usecases.ports.operations.ErasureStore, except that erasures have no age."""
 
     def __init__(self, database: Database) -> None:
         super().__init__(database)

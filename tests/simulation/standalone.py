@@ -11,6 +11,7 @@ from tests.simulation.broker import Broker
 from tests.simulation.client import SimulatedConsumer
 from tests.simulation.coordinator import Coordinator
 from tests.simulation.database import Database, SimulatedStore
+from tests.simulation.erasure import SimulatedErasures
 from tests.simulation.partition_log import Payload
 from tests.simulation.producer import SimulatedProducer
 from tests.simulation.scheduler import Process, Scheduler
@@ -48,6 +49,12 @@ class SimulatedKafka:
 
 
 def simulated_store() -> SimulatedStore:
+    return simulated_stores()[0]
+
+
+def simulated_stores() -> tuple[SimulatedStore, SimulatedErasures]:
+    """Return two connections of one database."""
     random = Random(1)  # noqa: S311 - must be reproducible
     scheduler = Scheduler(random)
-    return SimulatedStore(Database(scheduler, random, Timeline(scheduler)))
+    database = Database(scheduler, random, Timeline(scheduler))
+    return SimulatedStore(database), SimulatedErasures(database)
