@@ -65,14 +65,18 @@ def unreplicated(names: Collection[str], admin: DiagnosticAdminClient) -> list[s
 
 
 @translated()
-def in_sync_replicas(name: str, admin: DiagnosticAdminClient) -> tuple[int, int]:
-    """Return the fewest in-sync replicas of a partition, and how many a producer with `acks=all` needs.
+def lacks_in_sync_replicas(name: str, admin: DiagnosticAdminClient) -> str | None:
+    """Return which partition has too few replicas in sync for a producer with `acks=all`; None if none has.
 
-    Raises KafkaRequestFailed.
+    Kafka does not need more replicas than a partition has. Raises KafkaRequestFailed.
     """
-    needed = int(_configs([name], admin)[name]["min.insync.replicas"].value)
+    least = int(_configs([name], admin)[name]["min.insync.replicas"].value)
     partitions = admin.list_topics(name, timeout=ADMIN_CALL_TIMEOUT_SECONDS).topics[name].partitions
-    return min((len(partition.isrs) for partition in partitions.values()), default=0), needed
+    for number, partition in sorted(partitions.items()):
+        needed = min(least, len(partition.replicas))
+        if len(partition.isrs) < needed:
+            return f"partition {number} of {name} has {len(partition.isrs)} replicas in sync, but needs {needed}"
+    return None
 
 
 @translated()
