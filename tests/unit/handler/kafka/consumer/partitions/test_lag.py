@@ -150,6 +150,7 @@ def test_a_partition_whose_ends_the_client_does_not_know_yet_has_no_lag(
     lag.advance({0: 0})
     lag.update()
     assert gauge(metrics, "lag_messages") == 0
+    assert lag.ends.readable(P0) == (0, 0)
 
 
 def test_a_partition_stalls_behind_an_open_transaction(
