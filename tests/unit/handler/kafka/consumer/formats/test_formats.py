@@ -219,6 +219,15 @@ def test_a_frame_is_read_once_with_the_schema_that_it_names(
     assert schemas.requested == [key]
 
 
+@pytest.mark.parametrize(("headers", "value"), [(None, FRAME + b"order"), (GUID, b"order")])
+def test_a_frame_with_a_registered_schema_is_rejected_if_only_json_is_accepted(
+    headers: Headers | None, value: bytes
+) -> None:
+    schemas: Any = Schemas(lambda _: DOCUMENT)
+    with pytest.raises(DocumentRejected, match="set document.format to auto or confluent"):
+        message_decoder("json", schemas=schemas).decode(record(value, headers))
+
+
 def test_a_document_with_unknown_fields_in_a_frame_is_the_same_order() -> None:
     document = encoded(SAMPLE | {"unknown": 1})
     schemas: Any = Schemas(lambda _: document)
