@@ -292,8 +292,29 @@ def test_a_dead_letter_that_is_too_large_becomes_smaller_with_each_attempt(
 ) -> None:
     kafka.max_message_bytes = 500
     send(dead_letters, batch(0, value=b"x" * 1_000))
-    ((_, value),) = kafka.visible
+    ((key, value),) = kafka.visible
+    assert key == b"key-0"
     assert b'"size":1000' in (value or b"")
+
+
+def test_a_dead_letter_that_was_too_large_is_sent_whole_when_it_fits(
+    kafka: FakeKafka, dead_letters: TransactionalDeadLetters
+) -> None:
+    kafka.max_message_bytes = 500
+    send(dead_letters, batch(0, value=b"x" * 1_000))
+    kafka.max_message_bytes = 2_000
+    send(dead_letters, batch(0, value=b"x" * 1_000))
+    assert kafka.visible[-1] == (b"key-0", b"x" * 1_000)
+
+
+def test_dead_letters_that_are_too_large_even_as_stubs_are_kept(
+    kafka: FakeKafka, dead_letters: TransactionalDeadLetters
+) -> None:
+    kafka.max_message_bytes = 1
+    large = batch(0, 1)
+    with pytest.raises(DeadLettersUnavailable, match="MSG_SIZE_TOO_LARGE") as raised:
+        dead_letters.send_and_commit(large, large.dead_letters)
+    assert (raised.value.unsent, kafka.visible, committed(kafka)) == (large.dead_letters, [], {})
 
 
 def test_a_batch_of_too_large_dead_letters_is_delivered_as_stubs(
