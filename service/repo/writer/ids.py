@@ -9,7 +9,7 @@ from service.repo.columns import ID_BLOCK
 NEXT_BLOCKS: Final = "SELECT nextval('orders_id_seq') FROM generate_series(1, %s)"
 """Reserves this many blocks; returns the first id of each."""
 SKIP_BLOCKS: Final = "SELECT count(nextval('orders_id_seq')) FROM generate_series(1, %s)"
-"""Reserves this many blocks, which nobody uses. Needs no other privilege on the sequence than NEXT_BLOCKS."""
+"""Reserves this many blocks, which stay unused. Needs no other privilege on the sequence than NEXT_BLOCKS."""
 GREATEST_ID: Final = "SELECT max(id) FROM orders WHERE id BETWEEN %s AND %s"
 """The greatest id in use, or NULL. Uses the primary key."""
 MAX_SKIPPED_BLOCKS: Final = 1_000_000
