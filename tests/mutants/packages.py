@@ -10,6 +10,7 @@ class Package(NamedTuple):
     tests: tuple[str, ...]
 
 
+_DEAD_LETTERS: Final = ("tests/unit/handler/kafka/dead_letters", "tests/unit/handler/kafka/test_ports.py")
 _CONSUMER: Final = "tests/simulation/test_simulation.py::test_no_schedule_of_faults_breaks_a_guarantee[0]"
 _API: Final = "tests/simulation/api/test_api_simulation.py::test_no_schedule_of_faults_breaks_a_guarantee[0]"
 PACKAGES: Final = (
@@ -19,6 +20,6 @@ PACKAGES: Final = (
     Package("service/repo/listener", ("tests/unit/repo", _API)),
     Package("service/repo/reader", ("tests/unit/repo", _API)),
     Package("service/handler/kafka/consumer", ("tests/unit/handler/kafka/consumer", _CONSUMER)),
-    Package("service/handler/kafka/dead_letters", ("tests/unit/handler/kafka/dead_letters", _CONSUMER)),
+    Package("service/handler/kafka/dead_letters", (*_DEAD_LETTERS, _CONSUMER)),
     Package("service/handler/kafka/client", ("tests/unit/handler/kafka", _CONSUMER)),
 )
