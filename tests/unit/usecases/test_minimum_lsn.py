@@ -69,6 +69,15 @@ def test_an_order_added_before_a_reset_is_not_cached_until_the_next_advance() ->
     assert [minimum.allows("a", lsn) for lsn in (10, 30)] == [False, True]
 
 
+def test_a_standby_behind_the_last_reset_may_not_be_cached_although_the_order_needs_an_earlier_position() -> None:
+    minimum = MinimumLsn()
+    minimum.reset(10)
+    minimum.add("a")
+    minimum.advance(5)
+    assert not minimum.allows("a", 9)
+    assert minimum.allows("a", 10)
+
+
 def test_beyond_its_capacity_the_oldest_position_becomes_the_shared_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(minimum_lsn, "MAX_TRACKED_ORDERS", 2)
     minimum = MinimumLsn()
