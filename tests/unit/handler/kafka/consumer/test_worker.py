@@ -42,6 +42,16 @@ def worker(ingest: Callable[[Batch], Outcome] = lambda _: WRITTEN) -> Iterator[O
         writer.close(SECONDS)
 
 
+def after(proceed: threading.Event) -> Callable[[Batch], Outcome]:
+    """Return a write that ends when the event is set."""
+
+    def write(_: Batch) -> Outcome:
+        proceed.wait(SECONDS)
+        return WRITTEN
+
+    return write
+
+
 def test_a_written_batch_stays_visible_until_its_result_is_taken() -> None:
     """Partitions may be revoked in between, and must be dropped from it."""
     batch = Batch()
@@ -92,12 +102,7 @@ def test_the_error_that_ended_a_batch_is_its_result() -> None:
 
 def test_waiting_for_a_batch_ends_after_the_given_time() -> None:
     proceed = threading.Event()
-
-    def wait(_: Batch) -> Outcome:
-        proceed.wait(SECONDS)
-        return WRITTEN
-
-    with worker(wait) as writer:
+    with worker(after(proceed)) as writer:
         assert not writer.wait_finished(0)
         writer.submit(Batch())
         assert not writer.wait_finished(0.01)
@@ -109,14 +114,9 @@ def test_waiting_for_a_batch_ends_after_the_given_time() -> None:
 
 def test_a_revocation_waits_only_for_a_batch_with_messages_of_its_partitions() -> None:
     proceed = threading.Event()
-
-    def wait(_: Batch) -> Outcome:
-        proceed.wait(SECONDS)
-        return WRITTEN
-
     batch = Batch()
     batch.track(record(0))
-    with worker(wait) as writer:
+    with worker(after(proceed)) as writer:
         writer.submit(batch)
         writer.wait_written(frozenset({P1}), SECONDS)
         assert not writer.wait_finished(0)
@@ -127,14 +127,9 @@ def test_a_revocation_waits_only_for_a_batch_with_messages_of_its_partitions() -
 
 def test_a_revocation_does_not_wait_for_a_worker_whose_close_timed_out() -> None:
     proceed = threading.Event()
-
-    def wait(_: Batch) -> Outcome:
-        proceed.wait(SECONDS)
-        return WRITTEN
-
     batch = Batch()
     batch.track(record(0))
-    with worker(wait) as writer:
+    with worker(after(proceed)) as writer:
         writer.submit(batch)
         began = monotonic()
         writer.close(0)
