@@ -4,7 +4,6 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from service.entities.dead_letter_headers import read_origin
 from service.entities.version import Version
 from tests.simulation.broker import Broker
 from tests.simulation.coordinator import Key, Offset
@@ -157,10 +156,9 @@ class Checker:
     def _known_dead_letters(self) -> Counter[RecordName]:
         """Return how often each record was dead-lettered. Verify that each dead letter names its record."""
         for entry in self.dead_letters.records():
-            origin = read_origin(entry.payload.headers)
-            produced = self._produced.get(origin.timestamp_ms) if origin else None
-            if produced is None or (origin and origin.version != produced.version):
-                raise Violation(f"a dead letter has the unknown origin {origin}")
+            produced = self._produced.get(entry.origin.timestamp_ms) if entry.origin else None
+            if produced is None or (entry.origin and entry.origin.version != produced.version):
+                raise Violation(f"a dead letter has the unknown origin {entry.origin}")
         return self.dead_letters.counts()
 
     def current_log(self, key: Key, committed: Offset) -> PartitionLog | None:

@@ -73,8 +73,6 @@ class Nemesis:
         return not self._waiting and self._scheduler.now >= self.ends_at
 
     def on_step(self) -> None:
-        if not self._waiting:
-            return
         now = self._scheduler.now - START_SECONDS
         due = [fault for fault in self._waiting if fault.at <= now]
         if not due:

@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from functools import cached_property
 from typing import NamedTuple
 
-from service.entities.dead_letter_headers import Headers
+from service.entities.dead_letter_headers import Headers, read_origin
+from service.entities.version import RecordCoordinates
 
 
 class Payload(NamedTuple):
@@ -27,11 +29,16 @@ class State(Enum):
     """A marker, or part of an aborted transaction."""
 
 
-@dataclass(slots=True)
+@dataclass
 class Entry:
     offset: int
     payload: Payload
     state: State
+
+    @cached_property
+    def origin(self) -> RecordCoordinates | None:
+        """Where a dead letter, or what was replayed, comes from; None if this is neither."""
+        return read_origin(self.payload.headers) if self.payload.headers else None
 
 
 class Fetched(NamedTuple):

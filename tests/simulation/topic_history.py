@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import NamedTuple
 
-from service.entities.dead_letter_headers import read_origin, read_replays
+from service.entities.dead_letter_headers import read_replays
 from tests.simulation.broker import Broker
 from tests.simulation.partition_log import Entry, PartitionLog, State
 
@@ -19,11 +19,9 @@ class RecordName(NamedTuple):
 
 
 def name_of(entry: Entry) -> RecordName:
-    headers = entry.payload.headers
-    origin = read_origin(headers) if headers else None
-    if origin is None:
+    if entry.origin is None:
         return RecordName(entry.payload.timestamp_ms, 0)
-    return RecordName(origin.timestamp_ms, read_replays(headers))
+    return RecordName(entry.origin.timestamp_ms, read_replays(entry.payload.headers))
 
 
 class TopicHistory:
