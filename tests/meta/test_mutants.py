@@ -80,12 +80,12 @@ def test_a_survivor_needs_a_reason_and_a_reason_a_survivor(tmp_path: Path, monke
     assert command.report(Package("service/repo", ()), []) == ""
 
 
-def test_untested_mutants_are_counted_apart(tmp_path: Path) -> None:
+def test_mutants_without_tests_and_invalid_ones_are_counted_apart(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("before\n<!-- mutants begins -->\n<!-- mutants ends -->\nafter\n", encoding="utf-8")
-    found = [(GET, result) for result in (Result.KILLED, Result.TIMED_OUT, Result.UNTESTED, Result.SURVIVED)]
+    found = [(GET, result) for result in Result]
     row = command.row(PKG, found, "1234567", "2026-11-30")
-    assert row == ("service/pkg", "1234567", "2026-11-30", "4", "1", "1", "1", "1", "66.7 %")
+    assert row == ("service/pkg", "1234567", "2026-11-30", "5", "1", "1", "1", "1", "1", "66.7 %")
     command.update_table(page, ("service/pkg", "old", *row[2:]))
     command.update_table(page, row)
     assert command.table_of(page) == {"service/pkg": row}

@@ -24,6 +24,7 @@ from tests.mutants.survivors import FILE, paragraphs, reasons
 ROOT: Final = Path(__file__).parents[2]
 HEADINGS: Final = ("package", "commit", "date", "mutants", *(each.value for each in Result), "killed, of the tested")
 _WORDS: Final = 3
+_MYPY_ARGUMENTS: Final = ("--config-file", "tests/mutants/mypy.ini", "--output", "json")
 _MUTANTS_PER_CPU: Final = 2
 """At a time, because mutants that hang wait for their timeout: 15 times what their tests take, and 15 s."""
 
@@ -48,6 +49,7 @@ source_paths = ["service"]
 only_mutate = ["{package.path}/*"]
 also_copy = {list(copied)}
 track_dependencies = false
+type_check_command = {[sys.executable, "-m", "mypy", *_MYPY_ARGUMENTS, "--package", _module(package)]}
 pytest_add_cli_args = ["-p", "no:cacheprovider", "-p", "no:xdist", "--maxfail=1"]
 pytest_add_cli_args_test_selection = {list(package.tests)}
 """
@@ -63,7 +65,8 @@ def copied(folder: Path) -> Path:
 
 def row(package: Package, found: Collection[tuple[Mutant, Result]], commit: str, date: str) -> tuple[str, ...]:
     counts = Counter(result for _, result in found)
-    killed, tested = counts[Result.KILLED] + counts[Result.TIMED_OUT], len(found) - counts[Result.UNTESTED]
+    killed = counts[Result.KILLED] + counts[Result.TIMED_OUT]
+    tested = killed + counts[Result.SURVIVED]
     figures = (len(found), *(counts[result] for result in Result))
     return package.path, commit, date, *(f"{figure:,}" for figure in figures), f"{100 * killed / tested:.1f} %"
 
@@ -86,9 +89,8 @@ def table_of(path: Path) -> dict[str, tuple[str, ...]]:
 def report(package: Package, found: Iterable[tuple[Mutant, Result]]) -> str:
     """Return the survivors without a reason, and the mutants with a reason that do not survive; both should be none."""
     survivors = dict.fromkeys(mutant for mutant, result in found if result is Result.SURVIVED)
-    argued = {
-        mutant for mutant in reasons(FILE.read_text(encoding="utf-8")) if mutant.function.startswith(_module(package))
-    }
+    prefix = f"{_module(package)}."
+    argued = {mutant for mutant in reasons(FILE.read_text(encoding="utf-8")) if mutant.function.startswith(prefix)}
     new = [mutant for mutant in survivors if mutant not in argued]
     gone = sorted(argued - survivors.keys())
     parts = {
@@ -104,7 +106,7 @@ def _git(*arguments: str) -> str:
 
 
 def _module(package: Package) -> str:
-    return package.path.replace("/", ".") + "."
+    return package.path.replace("/", ".")
 
 
 def main(paths: list[str]) -> int:

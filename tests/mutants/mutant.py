@@ -17,6 +17,8 @@ class Result(Enum):
     TIMED_OUT = "timed out"
     UNTESTED = "no unit test"
     """No unit test calls the function."""
+    INVALID = "type error"
+    """mypy rejects it."""
     SURVIVED = "survived"
 
 
@@ -27,6 +29,7 @@ _RESULTS: Final = {
     -6: Result.KILLED,
     -11: Result.KILLED,
     33: Result.UNTESTED,
+    37: Result.INVALID,
     **dict.fromkeys((24, -24, 36, 152, 255), Result.TIMED_OUT),
 }
 """By the exit code of pytest or of mutmut's worker."""
