@@ -78,7 +78,7 @@ class FakeProducer:
         on_delivery: Callable[..., None] = lambda *_: None,
     ) -> None:
         assert headers is None or headers
-        is_too_large = len(value or b"") > self._kafka.max_message_bytes
+        is_too_large = len(key or b"") + len(value or b"") > self._kafka.max_message_bytes
         error = KafkaError(KafkaError.MSG_SIZE_TOO_LARGE) if is_too_large else self._kafka.failures.pop("produce", None)
         self._reports.append((on_delivery, error))
         self._messages.append((key, value))

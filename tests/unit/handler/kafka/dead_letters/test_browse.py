@@ -94,14 +94,30 @@ async def test_dead_letters_are_counted_by_minute_and_reason(topic: Connected) -
     assert NOW_MS <= counts.until_ms <= time() * 1_000 + 1
 
 
+async def test_only_what_arrived_since_then_is_read(topic: Connected, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(TopicReader, "offsets_at", lambda topic, _: {**topic.starts, 0: 2})
+    counts = await topic.reader.counts(CountsQuery(SINCE, 60))
+    assert [*map(dict, counts.buckets[:4])] == [{}, {}, {}, {"invalid": 1}]
+
+
+@pytest.mark.parametrize(("limit", "oldest"), [(2, 2), (1, 3)])
 async def test_all_that_was_counted_arrived_after_what_was_not(
+    topic: Connected, monkeypatch: pytest.MonkeyPatch, limit: int, oldest: int
+) -> None:
+    monkeypatch.setattr(browse, "_FIRST_COUNTED", limit)
+    monkeypatch.setattr(browse, "COUNT_LIMITS", ScanLimits(chunk=limit, dead_letters=limit))
+    counts = await topic.reader.counts(CountsQuery(SINCE, 60))
+    assert counts.counted_since_ms == NOW_MS - (4 - oldest) * MINUTE_MS + 1
+    assert [dict(each) for each in counts.buckets if each] == [{"invalid": 1}] * (3 - oldest)
+
+
+async def test_counts_that_end_before_the_first_dead_letter_cover_no_time(
     topic: Connected, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(browse, "_FIRST_COUNTED", 2)
-    monkeypatch.setattr(browse, "COUNT_LIMITS", ScanLimits(chunk=2, dead_letters=2))
+    monkeypatch.setattr(browse, "COUNT_LIMITS", ScanLimits(chunk=1, dead_letters=0))
     counts = await topic.reader.counts(CountsQuery(SINCE, 60))
-    assert counts.counted_since_ms == NOW_MS - 2 * MINUTE_MS + 1
-    assert [*map(dict, counts.buckets[:4])] == [{}, {}, {}, {"invalid": 1}]
+    assert counts.counted_since_ms == counts.until_ms
+    assert not any(counts.buckets)
 
 
 async def test_pages_and_counts_have_a_client_each_which_stops_fetching(topic: Connected) -> None:

@@ -6,6 +6,7 @@ from itertools import islice
 from math import inf
 from typing import Any, cast
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -99,6 +100,27 @@ def test_a_chunk_of_large_dead_letters_is_smaller() -> None:
     assert [*scanned] == []
     assert [[*each.values()] for each in topic.reads] == [[(98, 100)], [(94, 98)]]
     assert scanned.before == {0: 94}
+
+
+def test_chunks_have_about_as_many_bytes_as_are_read_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    topic = RecordedTopic({0: [*range(20)]}, value=b"x" * 100)
+    size = next(topic.records(0)).size
+    monkeypatch.setattr(newest, "MAX_READ_BYTES", 8 * size)
+    assert [*scan(topic, ScanLimits(chunk=60), DeadLetterFilters(text="no such text"), first_chunk=1)] == []
+    assert topic.reads == [{0: (19, 20)}, {0: (11, 19)}, {0: (3, 11)}, {0: (0, 3)}]
+
+
+def test_a_chunk_after_one_without_dead_letters_is_not_empty(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(newest, "MAX_READ_BYTES", 8)
+    topic = RecordedTopic({0: [None] * 10})
+    assert [*scan(topic, ScanLimits(chunk=60), first_chunk=1)] == []
+    assert topic.reads == [{0: (9, 10)}, {0: (1, 9)}, {0: (0, 1)}]
+
+
+def test_a_chunk_smaller_than_the_number_of_partitions_has_an_offset_of_each() -> None:
+    topic = RecordedTopic({0: [None] * 3, 1: [None] * 3})
+    assert [*scan(topic, ScanLimits(chunk=1), first_chunk=1)] == []
+    assert topic.reads == [{0: (2, 3), 1: (2, 3)}, {0: (1, 2), 1: (1, 2)}, {0: (0, 1), 1: (0, 1)}]
 
 
 def test_a_scan_without_limits_reads_everything() -> None:

@@ -101,6 +101,12 @@ def test_named_dead_letters_are_sent_or_reported_and_nothing_is_committed(setup:
     ]
 
 
+def test_the_dead_letters_of_an_order_are_found_by_their_key_or_document(setup: Setup) -> None:
+    produce(setup.kafka, dead_letter(setup.kafka, 4)._replace(value=b'{"order_uid": "key-1"}'), partition=1)
+    source = KafkaReplaySource(open_topic(setup.consumer, setup.kafka.dead_letter_topic), ShutdownEvent())
+    assert {*source.find_order("key-1")} == {(0, 0), (1, 0)}
+
+
 def test_a_preview_reports_and_sends_nothing(setup: Setup) -> None:
     setup.of(ALL).preview()
     assert (setup.sent(), setup.topic.committed()) == ([], {})

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from contextlib import closing, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext
 from typing import Any, NamedTuple
 
 import pytest
@@ -175,6 +175,30 @@ def test_an_order_with_too_many_dead_letters_is_refused_whole(topics: Topics) ->
     with pytest.raises(TooManyDeadLetters):
         topics.replay(request(which=OfOrder("a")))
     assert topics.arrived() == []
+
+
+@pytest.mark.parametrize(("rate", "seconds"), [(0, 15), (20, 15 + MAX_SELECTED / 20)])
+def test_a_replay_has_more_time_for_the_pauses_of_its_rate(
+    topics: Topics, monkeypatch: pytest.MonkeyPatch, rate: float, seconds: float
+) -> None:
+    given: list[float] = []
+
+    def stop_after(seconds: float) -> AbstractContextManager[ShutdownEvent]:
+        given.append(seconds)
+        return nullcontext(ShutdownEvent())
+
+    monkeypatch.setattr(replayer_module, "_stop_after", stop_after)
+    assert topics.replay(request(rate=rate)) == ([], [])
+    assert given == [seconds]
+
+
+def test_an_outage_may_have_let_dead_letters_through(topics: Topics, monkeypatch: pytest.MonkeyPatch) -> None:
+    def replay_selected(*_: object) -> Sequence[ReplayResult]:
+        raise KafkaUnavailable("no broker")
+
+    monkeypatch.setattr(replayer_module, "replay_selected", replay_selected)
+    with pytest.raises(KafkaUnavailable, match=r"^Kafka is unreachable; dead letters may have been sent$"):
+        topics.replay(request())
 
 
 def test_nothing_is_sent_after_the_timeout(topics: Topics, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -82,11 +82,11 @@ def committed(kafka: FakeKafka) -> dict[int, int]:
     return kafka.group.committed_by_partition
 
 
-def batch(*partitions: int, value: bytes = b"faulty") -> Batch:
+def batch(*partitions: int, value: bytes = b"faulty", key: bytes = b"key") -> Batch:
     """Return a batch of one faulty message for each partition."""
     filled = Batch()
     for partition in partitions:
-        record = Record("orders", partition, 7, 1_000, b"key-%d" % partition, value, [])
+        record = Record("orders", partition, 7, 1_000, b"%b-%d" % (key, partition), value, [])
         filled.track(record)
         filled.add_dead_letter(DeadLetter(record, Reason.INVALID, "sm_id: is missing"))
     return filled
@@ -106,7 +106,8 @@ def send(dead_letters: TransactionalDeadLetters, of: Batch) -> None:
 def test_dead_letters_and_offsets_are_committed_together(
     kafka: FakeKafka, dead_letters: TransactionalDeadLetters
 ) -> None:
-    send(dead_letters, batch(0, 1))
+    both = batch(0, 1)
+    assert dead_letters.send_and_commit(both, both.dead_letters) is True
     assert kafka.visible == [(b"key-0", b"faulty"), (b"key-1", b"faulty")]
     assert committed(kafka) == {0: 8, 1: 8}
     assert kafka.calls == ["init", "begin", "offsets", "commit"]
@@ -295,6 +296,16 @@ def test_a_dead_letter_that_is_too_large_becomes_smaller_with_each_attempt(
     ((key, value),) = kafka.visible
     assert key == b"key-0"
     assert b'"size":1000' in (value or b"")
+
+
+def test_a_dead_letter_whose_key_is_too_large_loses_it(
+    kafka: FakeKafka, dead_letters: TransactionalDeadLetters
+) -> None:
+    kafka.max_message_bytes = 500
+    send(dead_letters, batch(0, key=b"k" * 1_000))
+    ((key, value),) = kafka.visible
+    assert key is None
+    assert b'"size":6' in (value or b"")
 
 
 def test_a_dead_letter_that_was_too_large_is_sent_whole_when_it_fits(
