@@ -26,6 +26,8 @@ hypothesis.settings.load_profile("without deadline")
 def pytest_configure(config: pytest.Config) -> None:
     # A shell ignores SIGINT in background jobs, and every process that tests start would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    # A broker of a test lives too briefly for Java's optimizing compiler, which takes two seconds of CPU time of each.
+    os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")
     try:
         config.stash[CHOICE] = servers.choose(os.environ)
     except servers.ServersUnavailable as error:
