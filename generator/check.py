@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--older-than",
         type=duration_up_to(MAX_AGE_SECONDS),
-        metavar="TIME",
+        metavar="AGE",
         help="accept that orders created longer ago than this are missing (default: ORDERS_RETENTION__MAX_AGE)",
     )
     add_json_option(parser)

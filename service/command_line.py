@@ -112,7 +112,7 @@ def parser(modules: Mapping[str, ModuleType]) -> Parser:
     root = Parser(
         prog="orders",
         description="Reads orders from Kafka, stores them in PostgreSQL, and serves them over HTTP from memory.",
-        epilog="Set options with environment variables ORDERS_<GROUP>__<NAME>; `orders doctor` prints them. "
+        epilog="Settings are environment variables ORDERS_<GROUP>__<NAME>; `orders doctor` prints them. "
         "Without a command, ORDERS_MODE=consumer|api selects one.",
     )
     root.set_defaults(log_format=None)

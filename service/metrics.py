@@ -100,7 +100,7 @@ class AnomalyMetrics:
         counter = create.counter
         self.unknown_fields = counter("unknown_fields", "Unknown fields in order documents (ignored).")
         self.coerced_values = counter(
-            "coerced_values", "Texts and decimals that were read as integers (`ORDERS_DOCUMENT__COERCE`)."
+            "coerced_values", "Strings and decimals that were read as integers (`ORDERS_DOCUMENT__COERCE`)."
         )
         self.unreadable_headers = counter(
             "unreadable_headers", "Messages with a header name that is not UTF-8 (consumed without headers)."
@@ -250,8 +250,8 @@ class CommonMetrics:
         self.registry = create.registry
         self.dependency_up = create.gauge(
             "dependency_up",
-            "1 if the last call to the dependency succeeded, else 0. The registry has none until a schema is needed, "
-            "and if its answer no longer matters.",
+            "1 if the last call to the dependency succeeded, else 0. Absent for a registry "
+            "that was not needed yet, or whose state no longer matters.",
             "dependency",
         )
         self.build_info = create.gauge("build_info", "Always 1.", "version", "mode")

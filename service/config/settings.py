@@ -68,7 +68,7 @@ class KafkaSettings(SettingsGroup):
     to."""
     topics: Topics = ""
     """Comma-separated topics that the consumer reads instead of `topic`; or one pattern that starts with `^`, such as
-    `^orders[.]`, for all topics whose names start with a match, without the dead-letter topic and those that start with
+    `^orders[.]`, for all topics whose names start with a match, except the dead-letter topic and those that start with
     `__`. Empty: only `topic`."""
     group_id: str = Field("orders", min_length=1)
     """The consumer group."""
@@ -306,23 +306,23 @@ class DocumentSettings(SettingsGroup):
     max_future: Seconds = Field(86_400, le=MAX_AGE_SECONDS)
     """How far `date_created` may be in the future."""
     format: FormatChoice = "auto"
-    """The format of messages (`docs/formats.md`); all others are dead-lettered as `undecodable`. `auto` accepts all
-    formats and recognizes that of each message."""
+    """The only accepted format of messages (`docs/formats.md`); all others are dead-lettered as `undecodable`. `auto`
+    accepts all formats, and recognizes the format of each message."""
     aliases: Aliases = {}
-    """JSON object of other names of fields: from the path in a message to that in the order, such as
+    """JSON object of alternative field names: from the path in a message to the path in the order, such as
     `{"shard_key": "shardkey", "address.zip": "delivery.zip", "items.article": "items.nm_id"}`. A field under its own
     name takes precedence."""
     defaults: Defaults = {}
-    """JSON object of values of required fields that a message lacks, such as `{"locale": "en", "items.sale": 0}`."""
+    """JSON object of defaults for required fields that a message lacks, such as `{"locale": "en", "items.sale": 0}`."""
     coerce: bool = False
-    """Whether integers may also be texts (`"12"`) or decimals (`12.0`). They are counted."""
+    """Whether integers may also be strings (`"12"`) or decimals (`12.0`). They are counted."""
     amount_mismatch: AmountMismatchPolicy = "warn"
     """What to do with an order whose amounts do not add up: `warn` stores and counts it, `reject` dead-letters it."""
 
 
 class RegistrySettings(SettingsGroup):
     urls: RegistryUrls | None = None
-    """Comma-separated URLs of a schema registry with Confluent's API, which are tried in this order. Needed for
+    """Comma-separated URLs of a schema registry with Confluent's API, tried in this order. Needed for
     messages in the Confluent wire format. For Apicurio, the URL ends in `/apis/ccompat/v7`."""
     username: str | None = None
     """User of the registry, for basic authentication."""
@@ -331,7 +331,7 @@ class RegistrySettings(SettingsGroup):
     password_file: Path | None = None
     """File with the password. It is read for each schema."""
     ca_file: Path | None = None
-    """PEM file of the authorities that may sign the registry's certificate; empty means the public ones."""
+    """PEM file of the CAs that may sign the registry's certificate; empty means the public CAs."""
     certificate_file: Path | None = None
     """PEM file of the client certificate."""
     key_file: Path | None = None
@@ -353,8 +353,8 @@ class RegistrySettings(SettingsGroup):
     cache_size: Count = 1_000
     """Number of schemas that are cached. A schema never changes, so it is fetched once."""
     unknown_id_attempts: Count = 15
-    """How often the registry is asked for a schema that it does not know, in about 20 s by default. Then the message is
-    dead-lettered."""
+    """How often a schema that the registry does not know is requested (by default within about 20 s) before the message
+    is dead-lettered."""
 
     @model_validator(mode="after")
     def require_one_login(self) -> "RegistrySettings":
@@ -393,10 +393,10 @@ class HistorySettings(SettingsGroup):
 
 class PageSettings(SettingsGroup):
     max_lag: Limit | None = None
-    """Lag in messages above which the page marks it. The chart sets that of the alert OrdersLagGrows."""
+    """Lag in messages above which the page marks it. The chart sets it to the threshold of OrdersLagGrows."""
     max_waiting_reads: Limit | None = None
-    """Waiting reads above which the page marks the connection pool. The chart sets that of the alert
-    OrdersPoolSaturated."""
+    """Waiting reads above which the page marks the connection pool. The chart sets it to the
+    threshold of OrdersPoolSaturated."""
     metrics_url: Url | None = None
     """Link to the metrics, such as Prometheus."""
     grafana_url: Url | None = None

@@ -47,8 +47,9 @@ def test_a_format_that_is_not_accepted_is_dead_lettered_by_name(harness: Harness
     assert harness.stored() == {order["order_uid"]}
     details = {dead_letter.value(): dlq_headers(dead_letter)[Header.DETAIL] for dead_letter in harness.dead_letters()}
     assert details == {
-        other: "CloudEvents: set document.format to auto or cloudevents",
-        b"\0\0\0\0\x11" + plain: "Confluent wire format, schema id 17: set document.format to auto or confluent",
+        other: "CloudEvents: set ORDERS_DOCUMENT__FORMAT to auto or cloudevents",
+        b"\0\0\0\0\x11"
+        + plain: "Confluent wire format, schema id 17: set ORDERS_DOCUMENT__FORMAT to auto or confluent",
     }
 
 

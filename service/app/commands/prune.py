@@ -26,7 +26,7 @@ _DEFAULT_RATE: Final = 1_000.0
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--older-than", type=duration_up_to(MAX_AGE_SECONDS), metavar="TIME",
+        "--older-than", type=duration_up_to(MAX_AGE_SECONDS), metavar="AGE",
         help="delete orders whose date_created is older than this, such as 400d (default: ORDERS_RETENTION__MAX_AGE)",
     )  # fmt: skip
     how = parser.add_mutually_exclusive_group()

@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--shard-count", type=positive_int, default=_DEFAULT_SHARD_COUNT, metavar="N",
-        help="number of shards, two to four per core of the nodes (default: %(default)s)",
+        help="number of shards, two to four per core of the workers (default: %(default)s)",
     )  # fmt: skip
     add_json_option(parser)
 

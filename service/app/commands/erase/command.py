@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="orders to erase; put -- before them if one starts with -",
     )  # fmt: skip
     either.add_argument(
-        "--forget-older-than", type=duration, metavar="TIME",
+        "--forget-older-than", type=duration, metavar="AGE",
         help="forget erasures older than this, such as 40d; all topics must have deleted the records by then",
     )  # fmt: skip
     how = parser.add_mutually_exclusive_group()

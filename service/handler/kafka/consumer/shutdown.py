@@ -46,9 +46,12 @@ class Shutdown:
         try:
             run_with_timeout(LEAVE_TIMEOUT_SECONDS, self.client.close)
         except TimeoutError:
-            self.log.warning("Kafka does not answer: the group is left when the session times out")
+            self.log.warning("leaving the group timed out: Kafka removes the member when its session times out")
         except KafkaException as error:
-            self.log.warning("the group is left when the session times out", **error_fields(error.args[0]))
+            self.log.warning(
+                "leaving the group failed: Kafka removes the member when its session times out",
+                **error_fields(error.args[0]),
+            )
 
     def _commit_last(self) -> None:
         deadline = monotonic() + LAST_COMMIT_TIMEOUT_SECONDS

@@ -120,7 +120,7 @@ class MessageDecoder:
         message = RawMessage(content, headers)
         found, title = self._recognize(message)
         if found.format not in self._accepted:
-            raise undecodable(f"{title}: set document.format to auto or {found.format}")
+            raise undecodable(f"{title}: set ORDERS_DOCUMENT__FORMAT to auto or {found.format}")
         document = found.document(message)
         if document is None or (isinstance(document, bytes) and is_tombstone(document)):
             decoded = None

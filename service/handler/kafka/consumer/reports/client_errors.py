@@ -62,7 +62,7 @@ class ClientErrors:
                 topic=partition.topic,
                 partition=partition.number,
                 offset=offset,
-                hint="set a larger receive.message.max.bytes in ORDERS_KAFKA__PROPERTIES, with memory for it; or "
+                hint="raise receive.message.max.bytes in ORDERS_KAFKA__PROPERTIES and the memory limit; or "
                 "stop the consumers and save the batch with "
                 f"`orders skip-batch {partition.number} {offset} --topic {partition.topic} --to FILE`",
             )

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _HINTS: Final = {
     "01": "if it repeats, find who cancels or terminates the consumer's sessions, and check the synchronous standbys",
-    "25006": "point ORDERS_POSTGRES__DSN to the primary",
+    "25006": "point ORDERS_POSTGRES__DSN at the primary",
     "25P03": "if it repeats, give the consumer more CPU: it sent nothing for five seconds",
     "25P04": "if it repeats, raise PostgreSQL's transaction_timeout for the consumer's role",
     "42": "run `orders migrate`, then grant the role its privileges with roles.sql",
@@ -32,7 +32,7 @@ _HINTS: Final = {
 _NOTHING_TO_DO: Final = "no action needed: the retry compares the versions again, and the greatest wins"
 _CHECK_POSTGRESQL: Final = "check that PostgreSQL is running and reachable: `orders doctor` names what fails"
 _CORRECT_OR_ERASE: Final = (
-    "look for the cause in PostgreSQL's log (with Citus, in its workers'), and correct it; or skip the order with "
+    "look for the cause in PostgreSQL's log (with Citus, in its workers'), and fix it; or skip the order with "
     "`orders erase`"
 )
 _CHECK_DEAD_LETTER_TOPIC: Final = (

@@ -250,7 +250,7 @@ def test_a_group_that_cannot_be_left_is_logged(setup: LoopSetup) -> None:
     setup.kafka.failures["close"] = KafkaError(KafkaError._TIMED_OUT)
     logs = setup.run(iter(()))
     assert logs[-1] == {
-        "event": "the group is left when the session times out",
+        "event": "leaving the group failed: Kafka removes the member when its session times out",
         "log_level": "warning",
         "code": "_TIMED_OUT",
         "problem": "timed out (_TIMED_OUT)",
@@ -263,7 +263,7 @@ def test_a_broker_that_never_answers_does_not_delay_the_end(setup: LoopSetup, mo
     monkeypatch.setattr(shutdown, "LEAVE_TIMEOUT_SECONDS", 0.01)
     logs = setup.run(iter(()))
     answered.set()
-    event = "Kafka does not answer: the group is left when the session times out"
+    event = "leaving the group timed out: Kafka removes the member when its session times out"
     assert logs[-1] == {"event": event, "log_level": "warning"}
 
 

@@ -119,7 +119,7 @@ def test_a_single_format_accepts_its_messages_and_names_all_others(
     assert decode(value, headers, expected.value) == decode(DOCUMENT)  # type: ignore[arg-type]
     other: FormatChoice = "connect" if expected != MessageFormat.CONNECT else "json"
     assert detail(value, headers, other) == (
-        f"undecodable: {expected.description}: set document.format to auto or {expected}"
+        f"undecodable: {expected.description}: set ORDERS_DOCUMENT__FORMAT to auto or {expected}"
     )
 
 
@@ -240,7 +240,7 @@ def test_json_with_only_some_fields_of_a_change_event_is_none(value: bytes) -> N
 
 
 def test_a_confluent_message_without_its_format_names_schema_and_setting() -> None:
-    expected = "undecodable: Confluent wire format, schema id 17: set document.format to auto or confluent"
+    expected = "undecodable: Confluent wire format, schema id 17: set ORDERS_DOCUMENT__FORMAT to auto or confluent"
     assert detail(b"\0\0\0\0\x11" + DOCUMENT, choice="json") == expected
 
 

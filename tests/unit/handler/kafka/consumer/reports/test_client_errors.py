@@ -75,7 +75,7 @@ def test_a_batch_that_cannot_be_decompressed_is_logged_with_the_commands_that_he
         "topic": TOPIC,
         "partition": 2,
         "offset": 7,
-        "hint": "set a larger receive.message.max.bytes in ORDERS_KAFKA__PROPERTIES, with memory for it; or stop the "
+        "hint": "raise receive.message.max.bytes in ORDERS_KAFKA__PROPERTIES and the memory limit; or stop the "
         "consumers and save the batch with `orders skip-batch 2 7 --topic orders --to FILE`",
     }
     assert on_message_error(errors, error, partition=2, offset=7) == []
