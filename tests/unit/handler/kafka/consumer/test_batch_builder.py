@@ -6,6 +6,7 @@ import pytest
 from confluent_kafka import Message
 from msgspec.json import encode
 
+from service.handler.kafka.consumer import batch_builder
 from service.handler.kafka.consumer.batch_builder import MAX_DECODED_BYTES, MAX_DECODED_MESSAGES, BatchBuilder
 from service.metrics import ConsumerMetrics
 from tests.kit.decoding import message_decoder
@@ -59,6 +60,20 @@ def test_taking_a_batch_counts_it_and_starts_the_next_one(builder: BatchBuilder,
     assert 0 < (sample(metrics, "batch_seconds_sum", stage="decode") or 0) < 60
 
 
+def test_the_time_of_decoding_a_batch_is_that_of_its_messages(
+    builder: BatchBuilder, metrics: ConsumerMetrics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times = iter([10.0, 11.0, 20.0, 22.0, 30.0, 34.0])  # before and after each call
+    monkeypatch.setattr(batch_builder, "monotonic", lambda: next(times))
+    seconds = []
+    for count in (2, 1):
+        for _ in range(count):
+            add(builder, ORDER)
+        builder.take({})
+        seconds.append(sample(metrics, "batch_seconds_sum", stage="decode"))
+    assert seconds == [3, 7]
+
+
 def test_a_discarded_batch_is_not_counted(builder: BatchBuilder, metrics: ConsumerMetrics) -> None:
     add(builder, ORDER)
     builder.discard({P0: 7})
@@ -73,6 +88,7 @@ def test_unreadable_headers_are_counted(builder: BatchBuilder, metrics: Consumer
 
 def test_small_messages_are_taken_many_at_once(builder: BatchBuilder) -> None:
     assert builder.capacity(batch_limits()) == MAX_DECODED_MESSAGES
+    assert builder.capacity(batch_limits(bytes=3)) == 3
     assert builder.capacity(batch_limits(messages=3)) == 3
     add(builder, None)
     assert builder.capacity(batch_limits(messages=3)) == 2

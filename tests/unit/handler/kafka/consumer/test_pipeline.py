@@ -114,6 +114,17 @@ def test_messages_that_arrive_while_the_circuit_breaker_pauses_are_read_again(pi
     assert (len(pipeline.builder.batch), pipeline.state.breaker_pause.reread_offsets) == (0, {P0: 7})
 
 
+def test_the_end_waits_for_a_batch_that_is_written_and_only_for_that(
+    pipeline: BatchPipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr(BatchWorker, "wait_finished", lambda _, timeout: waits.append(timeout))
+    assert pipeline.drain(20.0) == 0
+    submit(pipeline)
+    assert pipeline.drain(20.0) == 2
+    assert waits == [0, 20.0]
+
+
 def test_nothing_is_submitted_after_a_stop(pipeline: BatchPipeline) -> None:
     pipeline.stop.set()
     batch = submit(pipeline)

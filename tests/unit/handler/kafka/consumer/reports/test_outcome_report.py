@@ -6,6 +6,7 @@ from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
 from service.entities.dead_letter import DeadLetter, Reason
+from service.entities.message_format import MessageFormat
 from service.entities.record import Record
 from service.handler.kafka.consumer.reports.outcome_report import OutcomeReport
 from service.metrics import ConsumerMetrics
@@ -36,6 +37,13 @@ def test_stored_orders_are_counted_by_what_became_of_them(metrics: ConsumerMetri
     names = ("stored", "replaced", "unchanged", "stale", "erased_skipped", "expired_skipped", "tombstones")
     assert [sample(metrics, f"{name}_total") for name in names] == [1, 2, 3, 4, 5, 6, 1]
     assert sample(metrics, "batch_seconds_sum", stage="write") == 1.5
+
+
+def test_formats_that_the_writing_thread_decoded_are_counted(metrics: ConsumerMetrics) -> None:
+    batch = Batch()
+    batch.formats_decoded_later += [MessageFormat.CONFLUENT, MessageFormat.CONFLUENT, MessageFormat.CONNECT]
+    OutcomeReport(metrics, structlog.get_logger())(batch, Outcome(STORED), 1.5)
+    assert [sample(metrics, "decoded_total", format=each) for each in ("confluent", "connect")] == [2, 1]
 
 
 @pytest.mark.parametrize("decision", Decision)
