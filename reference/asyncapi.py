@@ -16,7 +16,7 @@ _COMPONENTS: Final = "#/components/schemas/"
 _KAFKA_BINDING: Final = "0.5.0"
 WRAPPED_ORDERS: Final = {
     "CloudEvent": "A CloudEvent 1.0 in structured mode; in binary mode, the value is the order.",
-    "DebeziumEvent": "A change event of Debezium, or a message of its outbox event router.",
+    "DebeziumEvent": "A Debezium change event, or a message of Debezium's outbox event router.",
     "ConnectEnvelope": "The envelope of Kafka Connect's JsonConverter.",
 }
 """Messages and schemas of other formats, with their summaries."""
@@ -112,7 +112,7 @@ def _wrapped(name: str, summary: str) -> Schema:
     """Return the message that contains an order in another format, with the schema of this name."""
     return {
         "title": "An order in another format",
-        "summary": f"{summary} docs/formats.md describes it. Values may also be compressed with gzip.",
+        "summary": f"{summary} docs/formats.md describes the format. Values may also be compressed with gzip.",
         "payload": {"$ref": f"{_COMPONENTS}{name}"},
     }
 
@@ -122,7 +122,7 @@ def _framed(payload: Schema, key: Schema) -> Schema:
     return {
         "title": "An order whose schema is in a registry",
         "summary": "Confluent's wire format, if ORDERS_REGISTRY__URLS is set: the id of the schema, then the order. "
-        "Other schemas with the same names of fields work, too. docs/formats.md describes it.",
+        "Other schemas with the same field names work too. docs/formats.md describes the format.",
         "contentType": "application/octet-stream",
         "payload": payload,
         "bindings": _kafka_key(key, schemaIdLocation="payload", schemaIdPayloadEncoding="confluent"),
@@ -143,7 +143,7 @@ def _schemas() -> Schema:
                 "type": "object",
                 "description": "All optional; other headers are ignored, and kept in dead letters. "
                 "The `dlq-*` headers are those of a replayed message: consumers take its version from "
-                f"`{Header.TIMESTAMP}`, `{Header.PARTITION}` and `{Header.OFFSET}`.",
+                f"`{Header.TIMESTAMP}`, `{Header.TOPIC}`, `{Header.PARTITION}` and `{Header.OFFSET}`.",
                 "properties": {**_TRACE_HEADERS, **_select(*_ORIGIN, Header.REPLAYS, Header.REPLAYED_BY)},
             },
             "DeadLetterHeaders": _dead_letter_headers(),
@@ -180,7 +180,7 @@ def _dead_letter_headers(*more: str) -> Schema:
     ]  # fmt: skip
     return {
         "type": "object",
-        "description": "Beside them, the headers of the original message, except older `dlq-*` headers.",
+        "description": "These headers are added to those of the original message, and replace its `dlq-*` headers.",
         "properties": _select(*names),
         "required": names,
     }

@@ -30,7 +30,7 @@ MAX_RESPONSE_BYTES: Final = 16 * 2**20
 class LookUpOrders(Struct, frozen=True, forbid_unknown_fields=True):
     order_uids: Annotated[
         list[OrderUid],
-        Meta(min_length=1, max_length=MAX_ORDERS, description="An id that is repeated is answered once."),
+        Meta(min_length=1, max_length=MAX_ORDERS, description="A repeated id is returned once."),
     ]
 
 

@@ -51,7 +51,7 @@ _VERBOSE: Final[dict[str, Any]] = {
             "name": "verbose",
             "in": "query",
             "required": False,
-            "description": "List the checks, whatever its value.",
+            "description": "Lists the checks; the value is ignored.",
             "schema": {"type": "string"},
         }
     ]

@@ -224,7 +224,7 @@ def test_a_frame_with_a_registered_schema_is_rejected_if_only_json_is_accepted(
     headers: Headers | None, value: bytes
 ) -> None:
     schemas: Any = Schemas(lambda _: DOCUMENT)
-    with pytest.raises(DocumentRejected, match=r"set document\.format to auto or confluent$"):
+    with pytest.raises(DocumentRejected, match=r"set ORDERS_DOCUMENT__FORMAT to auto or confluent$"):
         message_decoder("json", schemas=schemas).decode(record(value, headers))
 
 
