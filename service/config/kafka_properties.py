@@ -43,7 +43,7 @@ RESERVED: Final = {
 
 
 def require_scalars(properties: Any) -> Any:
-    """Return the properties. Raises ValueError if they are no JSON object of strings, numbers and booleans."""
+    """Return the properties. Raises ValueError if they are not a JSON object of strings, numbers and booleans."""
     if not isinstance(properties, dict):
         raise ValueError("must be a JSON object")  # noqa: TRY004 - pydantic's interface
     for name, value in properties.items():

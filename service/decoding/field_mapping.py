@@ -1,4 +1,4 @@
-"""Documents of producers with other field names, fewer fields, or integers in another type."""
+"""Changes documents with other field names, missing fields or integers of another type to order documents."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +15,7 @@ _MAX_DIGITS: Final = 19
 """Of 2^63 - 1."""
 _INTEGER: Final = re.compile(r"(-?[0-9]{1,19})(\.0{1,19})?")
 _MAX_EXACT_FLOAT: Final = 2**53
-"""Larger ones may be another integer than the producer's."""
+"""A larger float may differ from the producer's integer."""
 
 
 def _is_integer(kind: Any) -> bool:
@@ -43,7 +43,7 @@ class FieldMapping:
         return bool(self.aliases or self.defaults or self.coerce)
 
     def apply(self, document: Any) -> int:
-        """Change a document to the order's fields; return the number of coerced values. Fields that it has stay."""
+        """Add the order's fields that a document lacks; return the number of coerced values. Its own fields stay."""
         for alias in sorted(self.aliases, key=self._depth_of_target):  # a part before what is in it
             _move(document, alias.split("."), self.aliases[alias].split("."))
         for path, value in self.defaults.items():
@@ -70,7 +70,7 @@ def _move(document: Any, source: Path, target: Path) -> None:
 
 
 def _container(document: Any, path: Path) -> Any | None:
-    """Return the object that a field belongs to, which is created if it is absent; None if it is no object."""
+    """Return the object that contains a field, and create it if it is absent; None if it is not an object."""
     for name in path[:-1]:
         document = document.setdefault(name, {})
         if not isinstance(document, dict):

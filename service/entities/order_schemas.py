@@ -1,6 +1,6 @@
 """Avro and Protobuf schemas of the order document, for producers that use a schema registry.
 
-Both have the document's names. They state types alone: lengths and patterns are checked by the consumer.
+Both have the document's names. They state only types: the consumer checks lengths and patterns.
 """
 
 import json

@@ -77,12 +77,12 @@ def is_uid(text: str) -> bool:
 
 
 def is_binary(value: bytes | None) -> bool:
-    """Return whether a value, when decompressed, is no text, but for example Avro, Protobuf or UTF-16."""
+    """Return whether a value, when decompressed, is not text, but for example Avro, Protobuf or UTF-16."""
     return _is_binary(_content(value))
 
 
 def _content(value: bytes | None) -> bytes:
-    """Return a value without gzip, as far as that is not malformed, byte order mark, and Confluent's frame of JSON."""
+    """Return a value decompressed (if malformed, in part), without byte order mark and schema id in front of JSON."""
     value = value or b""
     decompressed, _ = gunzip(value, _MAX_DECOMPRESSED_BYTES)
     content = (decompressed or value).removeprefix(BOM_UTF8)

@@ -169,7 +169,7 @@ def test_the_next_address_is_used_if_the_first_one_fails(server: Registry) -> No
     with closing(RegistryClient(RegistrySettings(urls=f"http://127.0.0.1:1,{server.url}"))) as client:
         schema = client.fetch(schema_id)
     assert schema is not None
-    assert schema.kind == "AVRO"
+    assert schema.schema_type == "AVRO"
 
 
 def test_a_schema_comes_with_those_that_it_refers_to(server: Registry) -> None:

@@ -21,7 +21,7 @@ from service.usecases.ports.replay import EditedValue, ReplayRefusal, ReplaySour
 from service.usecases.replay import ReplayPlan
 
 Decode = Callable[[bytes], Order]
-"""Raises DocumentRejected for a value that is no valid order in an accepted format."""
+"""Raises DocumentRejected for a value that is not a valid order in an accepted format."""
 _CONFLUENT_START: Final = b"\0"
 _MAX_EDITED_BYTES: Final = 2**26
 

@@ -106,7 +106,7 @@ def _group_check(kafka: KafkaSettings) -> Check:
 def _registry_check(registry: RegistrySettings) -> Check:
     return Check(
         "schema registry",
-        lambda: ", ".join(sorted(registry_client(registry).kinds())),
+        lambda: ", ".join(sorted(registry_client(registry).schema_types())),
         "check that the registry is running, and ORDERS_REGISTRY__URLS with its login and certificates",
     )
 

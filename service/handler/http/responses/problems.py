@@ -81,7 +81,7 @@ _BOUNDS: Final = {
     "expected": "expected",
     "hint": "hint",
 }
-"""Members of pydantic's error context that are no value of the request, with their names in InvalidValue."""
+"""Members of pydantic's error context that are not values of the request, with their names in InvalidValue."""
 
 
 def problem_response(

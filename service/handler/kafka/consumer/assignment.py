@@ -74,7 +74,7 @@ class Assignment:
         self.lag.update(paused=self.partitions if self.fetch.is_paused else ())
 
     def _restart(self, partitions: list[TopicPartition]) -> None:
-        """Ignore the group's offsets in a deleted topic: they are no offsets of the topic that is read now."""
+        """Ignore the group's offsets in a deleted topic: they are not offsets of the topic that is read now."""
         restarted = [*map(partition_of, partitions)]
         self.resets.drop(frozenset(restarted))
         self.progress.restart(restarted)

@@ -17,7 +17,7 @@ NewDecoder = Callable[[Mapping[MessageFormat, Callable[[], None]]], MessageDecod
 class UndecodedRecords:
     """Belongs to the writing thread, and so has a decoder of its own.
 
-    `set_registry_up` is called with whether the last call succeeded; with None if nothing needs a failed one anymore.
+    `set_registry_up` gets whether the last call succeeded, or None once no record needs the schema of a failed call.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 """How much memory the messages of an Avro schema may take.
 
-Any schema works with small messages. One that could make a few bytes any number of values is not used: each value must
-take at least one byte, and no type may contain itself.
+A schema by which a few bytes could become any number of values is rejected: each value must take at least one byte, and
+no type may contain itself.
 """
 
 import sys
@@ -12,7 +12,7 @@ from service.errors import UnusableSchema
 
 MAX_DEPTH: Final = 64
 _VALUE: Final = 64
-"""Bytes of memory of a value's first byte; the largest is a time. Each further byte of a text needs less."""
+"""Bytes of memory for the first byte of a value: a datetime needs the most. Further bytes of a text need less."""
 _DECIMAL: Final = 112
 _LIST: Final = 72
 _MAP: Final = 80

@@ -46,13 +46,13 @@ class RegistryClient:
         with self._translated(), self._reused(_properties(self._settings)) as client:
             return _fetch(client, key)
 
-    def register(self, subject: str, kind: str, text: str) -> int:
-        """Register a schema under a subject, unless it is; return its id. Blocks. Raises RegistryUnavailable."""
+    def register(self, subject: str, schema_type: str, text: str) -> int:
+        """Register a schema under a subject, unless it exists; return its id. Blocks. Raises RegistryUnavailable."""
         with self._translated(), _connected(_properties(self._settings)) as client:
-            return client.register_schema(subject, Schema(text, kind))
+            return client.register_schema(subject, Schema(text, schema_type))
 
-    def kinds(self) -> list[str]:
-        """Return the kinds of schemas that the registry supports. Blocks. Raises RegistryUnavailable."""
+    def schema_types(self) -> list[str]:
+        """Return the schema types that the registry supports. Blocks. Raises RegistryUnavailable."""
         with self._translated(), _connected(_properties(self._settings)) as client:
             return client.get_schema_types()
 
@@ -123,13 +123,13 @@ def _fetch(client: SchemaRegistryClient, key: SchemaKey) -> RegisteredSchema | N
         if error.error_code != _UNKNOWN_SCHEMA:
             client.get_schema_types()  # raises if the address is not that of a registry
         return None
-    kind, text = schema.schema_type or "AVRO", schema.schema_str or ""
+    schema_type, text = schema.schema_type or "AVRO", schema.schema_str or ""
     references: dict[str, SchemaFile | None] = {}
     try:
         _add_references(client, schema, references)
     except UnusableSchema as error:
-        return RegisteredSchema(kind, text, problem=str(error))
-    return RegisteredSchema(kind, text, tuple(filter(None, references.values())))
+        return RegisteredSchema(schema_type, text, problem=str(error))
+    return RegisteredSchema(schema_type, text, tuple(filter(None, references.values())))
 
 
 def _add_references(client: SchemaRegistryClient, schema: Schema, found: dict[str, SchemaFile | None]) -> None:

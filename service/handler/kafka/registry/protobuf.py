@@ -1,4 +1,4 @@
-"""Reads Protobuf with descriptors of the registry, without generated classes."""
+"""Reads Protobuf messages with descriptors from the registry, without generated classes."""
 
 import base64
 import sys
@@ -245,7 +245,7 @@ def _map_converter(convert: Convert | None) -> Convert:
 
 
 def _name(field: FieldDescriptor) -> str:
-    """Return the field's `json_name` if the schema sets one, else its name: that of the document has underscores."""
+    """Return the field's `json_name` if the schema sets one, else its name (with underscores, as in the document)."""
     return field.name if field.json_name == _default_json_name(field.name) else str(field.json_name)
 
 

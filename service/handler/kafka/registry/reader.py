@@ -1,4 +1,4 @@
-"""What readers of a format have in common."""
+"""What the readers of Avro, Protobuf and JSON schemas have in common."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple, NoReturn
@@ -7,12 +7,12 @@ from service.entities.dead_letter import Reason, Violation
 from service.errors import DocumentRejected
 
 MAX_MEMORY: Final = 192 * 2**20
-"""Of one message's document, in bytes: what a consumer can spare."""
+"""Bytes that the document of one message may take in memory."""
 
 RawDocument = bytes | Mapping[str, Any]
 """JSON text, or an object with the fields of the document."""
 SchemaReader = Callable[[bytes], RawDocument]
-"""Returns the document in the content of a frame. Safe in any thread. Raises DocumentRejected with one violation."""
+"""Returns the document in the content of a message. Safe in any thread. Raises DocumentRejected with one violation."""
 
 
 class SchemaFile(NamedTuple):
@@ -23,8 +23,8 @@ class SchemaFile(NamedTuple):
 
 
 class RegisteredSchema(NamedTuple):
-    kind: str
-    """AVRO, JSON or PROTOBUF; a registry may have more."""
+    schema_type: str
+    """AVRO, JSON or PROTOBUF; a registry may have others."""
     text: str
     references: tuple[SchemaFile, ...] = ()
     """Each comes after those that it imports itself."""
@@ -33,7 +33,7 @@ class RegisteredSchema(NamedTuple):
 
 
 def undecodable(problem: str) -> DocumentRejected:
-    """Return the rejection of a message that is not read. `problem` contains no values of the message."""
+    """Return the rejection of a message that cannot be read. `problem` contains no values of the message."""
     return DocumentRejected(Reason.UNDECODABLE, [Violation("", problem)])
 
 
@@ -55,7 +55,7 @@ def require_size(content: bytes, max_bytes: int, kind: str) -> None:
 
 
 def mismatches_rejected(read: SchemaReader, problem: str) -> SchemaReader:
-    """Return a reader that rejects a message with `problem` if `read` raises anything else than DocumentRejected.
+    """Return a reader that rejects a message with `problem` if `read` raises anything other than DocumentRejected.
 
     Producers choose bytes and schemas: an exception of a library must not end the process at the same offset forever.
     """

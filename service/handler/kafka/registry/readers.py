@@ -24,11 +24,11 @@ def reader_of(schema: RegisteredSchema) -> SchemaReader:
 
 
 def _reader_of(schema: RegisteredSchema) -> SchemaReader:
-    if schema.kind == "JSON":
+    if schema.schema_type == "JSON":
         return bytes  # the decoder validates JSON, with stricter rules than any schema
     if sum(len(text) for text in (schema.text, *(each.text for each in schema.references))) > MAX_CHARACTERS:
         raise UnusableSchema(f"has more than {MAX_CHARACTERS} characters, with those that it refers to")
-    match schema.kind:
+    match schema.schema_type:
         case "AVRO":
             return avro_reader(schema.text, schema.references)
         case "PROTOBUF":

@@ -9,9 +9,9 @@ from service.handler.kafka.registry.frame import SchemaKey, describe_key
 from service.handler.kafka.registry.reader import RegisteredSchema, SchemaReader, rejecting
 
 REJECTION_SECONDS: Final = 10.0
-"""How long messages are rejected whose schema is unknown or cannot be used: later, it or what it refers to may exist.
+"""How long messages with an unknown or unusable schema are rejected before the registry is asked again.
 
-After an unknown id, one attempt is enough for others as long, because they may be random bytes.
+For as long after an unknown id, other unknown ids get only one attempt, because they may be random bytes.
 """
 
 Fetch = Callable[[SchemaKey], RegisteredSchema | None]
@@ -44,7 +44,7 @@ class SchemaCache:
         self._rejecting: dict[SchemaKey, tuple[SchemaReader, float]] = {}
         """Readers for schemas that are unknown or cannot be used, and until when."""
         self._attempts: tuple[SchemaKey | None, int] = (None, 0)
-        """The schema that is being loaded, and how often the registry did not know it."""
+        """The schema that is being loaded, and for how many attempts the registry did not know it."""
         self._one_attempt_until = 0.0
 
     def reader(self, key: SchemaKey) -> SchemaReader:

@@ -23,24 +23,24 @@ from service.handler.kafka.registry.frame import ID_MARK
 from service.handler.kafka.registry.reader import RawDocument, undecodable
 
 ENVELOPES: Final[Sequence[FormatReader]] = (CloudEvents(), Debezium(), ConnectEnvelope(), PlainJson())
-"""The first one that describes a message decides."""
+"""In order of precedence: the first one that describes a message reads it."""
 
 _BRACE: Final = ord("{")
 _ORDER_START: Final = b'{"order_uid"'
-"""How most orders begin, and no envelope does: those that have unknown fields need not be searched for one."""
+"""How most orders begin. No envelope does, so an order with unknown fields needs no search for the fields of one."""
 
 
 Decoded = tuple[Order, bytes | None]
-"""An order, and the JSON text with all its texts; None if there is none, for a field may have a default.
+"""An order, and the JSON text that contains all its strings; None if there is no such text.
 
-A plain tuple is made faster.
+A plain tuple, because it is created faster than a NamedTuple.
 """
 
 
 class MessageDecoder:
-    """Decodes plain JSON, and frames of Confluent, at once.
+    """Tries plain JSON or Confluent's wire format first.
 
-    What these reject may have another format, which bytes and headers tell.
+    If that fails, the first bytes and the headers of the message show which format it has.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class MessageDecoder:
         return None
 
     def _try_frame(self, value: bytes, headers: Headers) -> Decoded | None:
-        """Return the order in a frame of Confluent; None if `_decode_any` finds the reason why there is none."""
+        """Return the order in Confluent's wire format; None if `_decode_any` has to find out why there is none."""
         try:
             document = self._content(value, headers)
             if isinstance(document, bytes):
@@ -134,7 +134,7 @@ class MessageDecoder:
         return decoded
 
     def _recognize(self, message: RawMessage) -> tuple[FormatReader, str]:
-        """Return the format of a message. An order in JSON is a frame only if nothing but frames is accepted."""
+        """Return the format of a message. A JSON order is in Confluent's format only if no other format is accepted."""
         title = self._confluent.describe(message)
         if title and (self._accepts_frames_alone or not is_order(message.value)):
             return self._confluent, title

@@ -97,14 +97,14 @@ def test_a_schema_without_a_type_is_avro(server: Server) -> None:
     server.answers["/schemas/ids/1"] = 200, {"schema": "{}"}
     schema = client(server).fetch(1)
     assert schema is not None
-    assert (schema.kind, schema.text, schema.references) == ("AVRO", "{}", ())
+    assert (schema.schema_type, schema.text, schema.references) == ("AVRO", "{}", ())
 
 
 def test_a_schema_is_found_by_its_guid(server: Server) -> None:
     server.answers[f"/schemas/guids/{GUID}"] = 200, {"schema": "{}", "schemaType": "JSON", "guid": str(GUID)}
     schema = client(server).fetch(GUID)
     assert schema is not None
-    assert schema.kind == "JSON"
+    assert schema.schema_type == "JSON"
 
 
 def test_references_come_before_the_schemas_that_refer_to_them(server: Server) -> None:
@@ -200,7 +200,7 @@ def test_a_password_file_is_read_for_each_call(server: Server, tmp_path: Path) -
     assert "ORDERS_REGISTRY__PASSWORD_FILE cannot be read" in problem(registry)
     for password in ("first", "second"):
         file.write_text(password)
-        registry.kinds()
+        registry.schema_types()
         registry.fetch(1)
     logins = [base64.b64decode((each or "").removeprefix("Basic ")).decode() for each in server.authorizations]
     assert [*dict.fromkeys(logins)] == ["orders:first", "orders:second"]
@@ -234,7 +234,7 @@ def test_a_schema_is_fetched_again_when_it_is_needed_again(server: Server) -> No
 def test_oauth_uses_the_token_of_its_endpoint(server: Server) -> None:
     server.answers["/schemas/types"] = 200, ["AVRO"]
     oauth = {"token_url": f"{server.url}/token", "client_id": "orders", "client_secret": SECRET}
-    assert client(server, **oauth).kinds() == ["AVRO"]
+    assert client(server, **oauth).schema_types() == ["AVRO"]
     assert server.authorizations == ["Bearer t0ken"]
     gc.collect()  # warns of a connection that is left open
 
@@ -269,7 +269,7 @@ def test_a_client_certificate_is_presented(
 ) -> None:
     authority, _, own = certified
     files = {"ca_file": authority.certificate, "certificate_file": own.certificate, "key_file": own.key}
-    assert client(server, urls=secured, **files).kinds() == ["AVRO"]
+    assert client(server, urls=secured, **files).schema_types() == ["AVRO"]
 
 
 def test_a_certificate_of_an_unknown_authority_is_refused(server: Server, secured: str) -> None:

@@ -27,7 +27,7 @@ class Source:
 
 
 def build(schema: RegisteredSchema) -> SchemaReader:
-    if schema.kind != "JSON":
+    if schema.schema_type != "JSON":
         raise UnusableSchema("is of no use")
     return bytes
 
