@@ -6,7 +6,7 @@ type Dependency = Stats["dependencies"]["kafka"];
 
 /** Return a sentence for each outage: since when, what still works, and what does not. */
 export function outageMessages({ value, failure }: Polled<Stats>, now: Date): string[] {
-  if (failure?.status === 0) return ["Cannot reach the service. The figures are out of date; the page connects again by itself."];
+  if (failure?.status === 0) return ["Cannot reach the service. The figures are out of date; the page reconnects automatically."];
   if (!value) return [];
   const { postgresql, notifications, kafka } = value.dependencies;
   const { consumers } = value;

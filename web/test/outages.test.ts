@@ -61,5 +61,5 @@ test("an outage since another day has the date", () => {
 
 test("an unreachable service replaces its last outages", () => {
   const unreachable = { value: down("kafka").value, failure: failure(0) };
-  expect(outageMessages(unreachable, NOW)).toEqual(["Cannot reach the service. The figures are out of date; the page connects again by itself."]);
+  expect(outageMessages(unreachable, NOW)).toEqual(["Cannot reach the service. The figures are out of date; the page reconnects automatically."]);
 });

@@ -22,7 +22,7 @@ export function ValidationMessage({ validation, original, onSelect }: Validation
       ) : validation.kind === "checking" ? (
         <p class="hint">Checking …</p>
       ) : (
-        <p class="good">The document keeps all rules.</p>
+        <p class="good">The document is valid.</p>
       );
     case "invalid":
       return <Violations violations={validation.violations} onSelect={onSelect} />;
@@ -71,6 +71,6 @@ export function FateMessage({ fate, uid }: { fate: Fate; uid: string | null }): 
     case "unchanged":
       return <span class="warn">Sent. The stored order did not change: its version is the same or newer.</span>;
     case "unknown":
-      return <span class="warn">Sent, but neither stored nor back after 30 s. Check whether a consumer runs.</span>;
+      return <span class="warn">Sent, but neither stored nor dead-lettered again after 30 s. Check that a consumer is running.</span>;
   }
 }
