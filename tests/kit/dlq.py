@@ -53,7 +53,8 @@ def dead_letter(
 
 
 def produce(kafka: KafkaSettings, *dead_letters: Sent, partition: int = 0, timestamp_ms: int = 0) -> None:
-    producer = Producer(properties.producer(kafka))
+    # An idempotent one first waits half a second for its id.
+    producer = Producer(properties.producer(kafka) | {"enable.idempotence": False})
     for each in dead_letters:
         producer.produce(
             kafka.dead_letter_topic, each.value, each.key, partition, headers=[*each.headers], timestamp=timestamp_ms
