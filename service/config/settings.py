@@ -402,7 +402,7 @@ class PageSettings(SettingsGroup):
     grafana_url: Url | None = None
     """Link to the Grafana dashboard."""
     kafka_ui_url: Url | None = None
-    """Link to a user interface of Kafka, such as Kafka-UI or AKHQ."""
+    """Link to a Kafka UI, such as Kafka-UI or AKHQ."""
     runbooks_url: Url | None = None
     """Link to the runbooks (`docs/runbooks`)."""
 
