@@ -120,7 +120,7 @@ sbom: venv ## Write dist/sbom.cdx.json, a CycloneDX SBOM of the image (after mak
 package: venv web ## Build wheel and chart in dist, with the same bytes for the same commit (needs helm; IMAGE_REPOSITORY=HOST/OWNER/orders)
 	@.ci/package.sh dist $(IMAGE_REPOSITORY)
 
-release-dry-run: venv web ## Publish image and chart to a registry on this machine, and get them back (after make image; needs Go)
+release-dry-run: venv web ## Publish image and chart to a registry on this machine, and download them again (after make image; needs Go)
 	@.ci/release-dry-run.sh
 
 audit: venv .venv/audit/.installed ## Check the lock files for known vulnerabilities (needs network access)
