@@ -14,7 +14,7 @@ from service.errors import UnusableSchema
 from service.handler.kafka.registry.avro_bounds import Schema, bounds_of
 from service.handler.kafka.registry.decimals import to_number
 from service.handler.kafka.registry.reader import (
-    MAX_MEMORY,
+    MAX_MEMORY_BYTES,
     SchemaFile,
     SchemaReader,
     mismatches_rejected,
@@ -33,7 +33,7 @@ def avro_reader(text: str, references: Sequence[SchemaFile] = ()) -> SchemaReade
     schema, named = _parse(text, references)
     if not (isinstance(schema, dict) and schema["type"] == "record"):
         raise UnusableSchema("is not a record")
-    max_bytes = MAX_MEMORY // bounds_of(schema, named).expansion
+    max_bytes = MAX_MEMORY_BYTES // bounds_of(schema, named).expansion
     _register_logical_types()
 
     def read(content: bytes) -> Mapping[str, Any]:

@@ -11,14 +11,14 @@ from typing import Any, Final, NamedTuple
 from service.errors import UnusableSchema
 
 MAX_DEPTH: Final = 64
-_VALUE: Final = 64
-"""Bytes of memory for the first byte of a value: a datetime needs the most. Further bytes of a text need less."""
-_DECIMAL: Final = 112
-_LIST: Final = 72
-_MAP: Final = 80
-_ITEM: Final = 16
+_VALUE_BYTES: Final = 64
+"""For the first byte of a value: a datetime needs the most memory. Further bytes of a text need less."""
+_DECIMAL_BYTES: Final = 112
+_LIST_BYTES: Final = 72
+_MAP_BYTES: Final = 80
+_ITEM_BYTES: Final = 16
 """A list reserves more pointers than it has items."""
-_ENTRY: Final = 320
+_ENTRY_BYTES: Final = 320
 """The first entry of a map, with its key; each further one needs less."""
 _GC_BYTES: Final = 16
 
@@ -82,7 +82,7 @@ def _scalar(node: Mapping[str, Any]) -> Bounds:
         raise UnusableSchema("has a null outside of a union")
     if node.get("size") == 0:
         raise UnusableSchema("has a type without content")
-    return Bounds(0, 1, _DECIMAL if node.get("logicalType") == "decimal" else _VALUE)
+    return Bounds(0, 1, _DECIMAL_BYTES if node.get("logicalType") == "decimal" else _VALUE_BYTES)
 
 
 def _record(fields: Sequence[Bounds]) -> Bounds:
@@ -95,14 +95,14 @@ def _record(fields: Sequence[Bounds]) -> Bounds:
 
 def _array(item: Bounds) -> Bounds:
     """Return the bounds of an array: an empty one takes one byte."""
-    around = _around([item], item.min_bytes, _ITEM)
-    return around._replace(min_bytes=1, expansion=max(around.expansion, _LIST))
+    around = _around([item], item.min_bytes, _ITEM_BYTES)
+    return around._replace(min_bytes=1, expansion=max(around.expansion, _LIST_BYTES))
 
 
 def _map(value: Bounds) -> Bounds:
     """Return the bounds of a map: an empty one takes one byte, and so does an empty key."""
-    around = _around([value], 1 + value.min_bytes, _ENTRY)
-    return around._replace(min_bytes=1, expansion=max(around.expansion, _MAP))
+    around = _around([value], 1 + value.min_bytes, _ENTRY_BYTES)
+    return around._replace(min_bytes=1, expansion=max(around.expansion, _MAP_BYTES))
 
 
 def _union(branches: Sequence[Bounds]) -> Bounds:

@@ -28,7 +28,7 @@ from service.errors import UnusableSchema
 from service.handler.kafka.registry.decimals import to_number
 from service.handler.kafka.registry.protobuf_text import parse_text
 from service.handler.kafka.registry.reader import (
-    MAX_MEMORY,
+    MAX_MEMORY_BYTES,
     RawDocument,
     SchemaFile,
     SchemaReader,
@@ -161,13 +161,13 @@ def _message_reader(descriptor: Descriptor) -> Callable[[bytes], RawDocument]:
 
 
 def _max_bytes(descriptor: Descriptor) -> int:
-    """Return the size of a message that consists of empty nested ones and takes `MAX_MEMORY`."""
+    """Return the size of a message that consists of empty nested ones and takes `MAX_MEMORY_BYTES`."""
     fields = _nested_fields(descriptor)
     parsed = _PARSED_BYTES + _FIELD_BYTES * fields
     converted = sys.getsizeof({str(number): None for number in range(fields)}) + _FIELD_BYTES
-    messages = MAX_MEMORY // (parsed + converted)
+    messages = MAX_MEMORY_BYTES // (parsed + converted)
     if messages > _MAX_MESSAGES:  # more are parsed, but not converted
-        messages = (MAX_MEMORY - _MAX_MESSAGES * converted) // parsed
+        messages = (MAX_MEMORY_BYTES - _MAX_MESSAGES * converted) // parsed
     return _MIN_NESTED_BYTES * messages
 
 

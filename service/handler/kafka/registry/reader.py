@@ -6,8 +6,8 @@ from typing import Any, Final, NamedTuple, NoReturn
 from service.entities.dead_letter import Reason, Violation
 from service.errors import DocumentRejected
 
-MAX_MEMORY: Final = 192 * 2**20
-"""Bytes that the document of one message may take in memory."""
+MAX_MEMORY_BYTES: Final = 192 * 2**20
+"""Memory that the document of one message may take."""
 
 RawDocument = bytes | Mapping[str, Any]
 """JSON text, or an object with the fields of the document."""
@@ -47,7 +47,7 @@ def rejecting(problem: str) -> SchemaReader:
 
 
 def require_size(content: bytes, max_bytes: int, kind: str) -> None:
-    """Raise DocumentRejected if a message is so large that it could take more than MAX_MEMORY with its schema."""
+    """Raise DocumentRejected if a message is so large that it could take more than MAX_MEMORY_BYTES with its schema."""
     if len(content) > max_bytes:
         raise undecodable(
             f"{kind} message of more than {max_bytes} bytes, which could take too much memory with the schema"

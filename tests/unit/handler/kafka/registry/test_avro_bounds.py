@@ -11,7 +11,7 @@ from generator.encodings import schema_text
 from service.errors import DocumentRejected
 from service.handler.kafka.registry.avro import avro_reader
 from service.handler.kafka.registry.avro_bounds import bounds_of
-from service.handler.kafka.registry.reader import MAX_MEMORY
+from service.handler.kafka.registry.reader import MAX_MEMORY_BYTES
 
 ITEMS: Final = 2_000
 ORDER_BYTES: Final = 1_000
@@ -91,11 +91,11 @@ def test_a_message_takes_no_more_memory_than_its_bytes_allow(item: Any, content:
 
 def test_a_message_that_could_take_too_much_memory_is_rejected_unread() -> None:
     schema = record("Order", array(nested(60)))
-    read, limit = avro_reader(json.dumps(schema)), MAX_MEMORY // expansion(schema)
+    read, limit = avro_reader(json.dumps(schema)), MAX_MEMORY_BYTES // expansion(schema)
     assert read(content_of(b"\1", 100))
     with pytest.raises(DocumentRejected, match=f"Avro message of more than {limit} bytes"):
         read(content_of(b"\1", 100) + bytes(limit))
 
 
 def test_orders_may_be_as_large_as_any_message() -> None:
-    assert MAX_MEMORY // expansion(json.loads(schema_text("avro"))) > MEBIBYTE
+    assert MAX_MEMORY_BYTES // expansion(json.loads(schema_text("avro"))) > MEBIBYTE
