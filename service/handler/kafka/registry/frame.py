@@ -5,13 +5,13 @@ from typing import Final
 from uuid import UUID
 
 SchemaKey = int | UUID
-"""The id of a schema in front of a value, or its GUID in a header."""
+"""A schema id from the prefix of a value, or a schema GUID from a header."""
 
 ID_HEADER: Final = "__value_schema_id"
-"""Header with a GUID: 0x01 and 16 bytes. With Protobuf, the message's indexes follow."""
+"""Header with a schema GUID: the magic byte 0x01 and 16 bytes. With Protobuf, the message indexes follow."""
 ID_MARK: Final = 0
 ID_BYTES: Final = 5
-"""0x00 and a big-endian id of 4 bytes, in front of the value. With Protobuf, the message's indexes follow."""
+"""Length of the prefix: the magic byte 0x00, and a big-endian id. With Protobuf, the message indexes follow."""
 
 _GUID_MARK: Final = 1
 _GUID_BYTES: Final = 17
@@ -20,7 +20,7 @@ _GUID_BYTES: Final = 17
 _id_of: Final = Struct(">xI").unpack_from
 
 Frame = tuple[SchemaKey, bytes]
-"""The schema, and what it describes; with Protobuf, after the message's indexes. A plain tuple is made faster."""
+"""The schema, and the bytes that it describes (Protobuf: after the message indexes). A plain tuple, for speed."""
 
 
 def read_frame(value: bytes, header: bytes | None) -> Frame | None:

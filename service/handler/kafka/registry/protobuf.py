@@ -92,7 +92,7 @@ class _ProtobufReader:
         self._file = file
         self._pool = _pool([*imports, file])
         self._readers: dict[tuple[int, ...], Callable[[bytes], RawDocument]] = {}
-        """By the indexes of the message's type."""
+        """By message indexes."""
 
     def __call__(self, content: bytes) -> RawDocument:
         indexes, start = ((0,), 1) if content[:1] == b"\0" else _read_indexes(content)
@@ -102,7 +102,7 @@ class _ProtobufReader:
         return reader(content[start:])
 
     def _find(self, indexes: tuple[int, ...]) -> Descriptor:
-        """Return the type with these indexes: those of the type in its file, or of a nested type in its parent."""
+        """Return the type with these message indexes: of a type in its file, then of each nested type in its parent."""
         names, types = [self._file.package] if self._file.package else [], self._file.message_type
         for index in indexes:
             if not 0 <= index < len(types):
@@ -127,7 +127,7 @@ def _pool(files: Sequence[FileDescriptorProto]) -> DescriptorPool:
 
 
 def _read_indexes(content: bytes) -> tuple[tuple[int, ...], int]:
-    """Return the indexes, and where the message begins: their number and each of them is a zigzag varint."""
+    """Return the message indexes, and where the message begins. Their number and each of them is a zigzag varint."""
     count, position = _read_varint(content, 0)
     if not 0 <= count <= _MAX_INDEXES:
         raise undecodable(_MISMATCH)
