@@ -165,7 +165,7 @@ class KafkaRequestRejected(KafkaRequestFailed):
 
 
 class BatchNotSkipped(OrdersError):
-    """The text says what prevents it."""
+    """The text gives the reason."""
 
 
 class RecordsRetained(OrdersError):

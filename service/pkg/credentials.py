@@ -62,7 +62,7 @@ def fetch_token(callback: Callable[[Any], Any], argument: object, now: Callable[
     except Exception as error:  # noqa: BLE001 - it may raise anything, with the token in its text
         raise SecretUnavailable(f"failed with {type(error).__name__}") from None
     if not isinstance(text, str) or not text:
-        raise SecretUnavailable("has returned no text as the token")
+        raise SecretUnavailable("has not returned a token as text")
     if not 0 < token.expires_at - now() < _MAX_LIFETIME_SECONDS:
         raise SecretUnavailable("has returned an expiry that is not in the next year: it must be in Unix seconds")
     return token

@@ -280,7 +280,7 @@ def test_a_dead_letter_too_large_for_the_order_topic_does_not_affect_the_others(
     produce(narrow, *small, dead_letter(narrow, 15)._replace(value=b"x" * 30_000))
     assert dlq(narrow, "replay") == 0
     assert keys(read_all(narrow, narrow.topic)) == {each.key: 1 for each in small}
-    assert "offset 5 is larger than" in capsys.readouterr().out
+    assert "offset 5 exceeds" in capsys.readouterr().out
     admin.delete_topics([narrow.topic])[narrow.topic].result(FAR)
 
 

@@ -31,7 +31,7 @@ def produce_batch(harness: Harness, topic: str) -> None:
 def problem(topic: str) -> str:
     return (
         f"cannot read {topic}, partition 0, offset 0: the batch cannot be decompressed; "
-        "set a larger receive.message.max.bytes in ORDERS_KAFKA__PROPERTIES"
+        "raise receive.message.max.bytes in ORDERS_KAFKA__PROPERTIES"
     )
 
 

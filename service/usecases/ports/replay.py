@@ -19,9 +19,9 @@ class ReplayRefusal(Enum):
     NO_ORIGIN = "no-origin", "has no origin headers"
     OTHER_TOPIC = "other-topic", "came from a topic that the consumers do not read"
     REPLAYED_TOO_OFTEN = "replayed-too-often", "was replayed too often"
-    TOO_LARGE = "too-large", "is larger than the order topic takes"
+    TOO_LARGE = "too-large", "exceeds max.message.bytes of its topic"
     OTHER_ORDER = "other-order", "belongs to another order than the edited value"
-    UNREADABLE_ORDER = "unreadable-order", "is binary, so that its order is unknown: replay it unchanged"
+    UNREADABLE_ORDER = "unreadable-order", "is binary, so its order is unknown: replay it unchanged"
 
     def __init__(self, code: str, text: str) -> None:
         self.code = code

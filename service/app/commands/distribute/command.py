@@ -24,7 +24,7 @@ _DEFAULT_SHARD_COUNT: Final = 32
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--dry-run", action="store_true", help="print the SQL statements and what prevents them, and change nothing"
+        "--dry-run", action="store_true", help="print the SQL statements and any obstacles, and change nothing"
     )
     parser.add_argument(
         "--shard-count", type=positive_int, default=_DEFAULT_SHARD_COUNT, metavar="N",

@@ -66,7 +66,7 @@ def _text(value: bytes) -> bytes:
     """Return the value to edit, decompressed. An envelope stays around its document. Raises CommandFailed."""
     if value.startswith(_CONFLUENT_START):
         raise CommandFailed(
-            "cannot edit a value in Confluent's wire format, which is no text: fix the cause, and replay it unchanged"
+            "cannot edit a value in Confluent's wire format, which is not text: fix the cause, and replay it unchanged"
         )
     try:
         return decompressed(value, _MAX_EDITED_BYTES)

@@ -102,7 +102,7 @@ class TopicReader:
             (_, partition), offset = position_of(message)
             raise KafkaRequestFailed(
                 f"cannot read {self.name}, partition {partition}, offset {offset}: "
-                "the batch cannot be decompressed; set a larger receive.message.max.bytes in ORDERS_KAFKA__PROPERTIES"
+                "the batch cannot be decompressed; raise receive.message.max.bytes in ORDERS_KAFKA__PROPERTIES"
             )
         if error.code() != error_codes.PARTITION_EOF:
             raise translate(error)

@@ -43,4 +43,4 @@ class ConfluentWithoutRegistry(ConfluentWireFormat):
     """Rejects every message of the format, because no schema registry is configured."""
 
     def __init__(self) -> None:
-        super().__init__(lambda _: rejecting("set registry.urls"))
+        super().__init__(lambda _: rejecting("set ORDERS_REGISTRY__URLS"))

@@ -119,7 +119,7 @@ def test_a_dead_letter_that_is_too_large_is_refused_and_the_others_are_sent(
     monkeypatch.setattr(ReplayProducer, "_attempt", failing(KafkaError(KafkaError.MSG_SIZE_TOO_LARGE), b"key-1"))
     setup.replay(ALL)
     assert setup.report.sent == {"invalid": 1}
-    assert "refused: partition 0, offset 0 is larger than the order topic takes" in setup.lines
+    assert "refused: partition 0, offset 0 exceeds max.message.bytes of its topic" in setup.lines
 
 
 def test_dead_letters_without_an_acknowledgement_are_neither_reported_nor_committed(

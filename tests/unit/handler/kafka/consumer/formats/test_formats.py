@@ -177,9 +177,9 @@ REJECTED: list[tuple[bytes, Headers | None, str]] = [
     (TEXT.encode("utf-32-le"), None, "UTF-32 is not supported: send UTF-8"),
     (TEXT.encode("utf-32-be"), None, "UTF-32 is not supported: send UTF-8"),
     (b"\xfe\xff" + TEXT.encode("utf-16-be"), None, "UTF-16 is not supported: send UTF-8"),
-    (b"\0\0\0\0\x11" + DOCUMENT, None, "Confluent wire format, schema id 17: set registry.urls"),
+    (b"\0\0\0\0\x11" + DOCUMENT, None, "Confluent wire format, schema id 17: set ORDERS_REGISTRY__URLS"),
     (b"\x0eorder-1", GUID,
-     "Confluent wire format, schema GUID 00000000-0000-0000-0000-000000000000: set registry.urls"),
+     "Confluent wire format, schema GUID 00000000-0000-0000-0000-000000000000: set ORDERS_REGISTRY__URLS"),
 ]  # fmt: skip
 
 
@@ -252,7 +252,7 @@ def test_other_bytes_are_rejected_without_a_crash(value: bytes) -> None:
 
 
 def test_the_guid_of_a_schema_decides_if_only_frames_are_accepted() -> None:
-    assert detail(DOCUMENT, GUID, "confluent").endswith("set registry.urls")
+    assert detail(DOCUMENT, GUID, "confluent").endswith("set ORDERS_REGISTRY__URLS")
 
 
 @pytest.mark.parametrize(
