@@ -59,8 +59,8 @@ def order_of(key: bytes | None, value: bytes | None, uids: Sequence[str]) -> str
 def known_order(key: bytes | None, value: bytes | None) -> str | None:
     """Return the order that a record certainly belongs to.
 
-    That is the valid `order_uid` of its document, which may be in an envelope. If that is not readable, it is one that
-    the text names nevertheless, or else the key, if the value contains it.
+    That is the valid `order_uid` of its document, which may be in an envelope. If the document cannot be read, it is
+    an `order_uid` in its text, or else the key, if the value contains it.
     """
     content = _content(value)
     uid = next(_uids(content), None)

@@ -59,7 +59,7 @@ class ProblemType(Enum):
     IDEMPOTENCY_KEY_IN_USE = (
         HTTPStatus.CONFLICT,
         "A request with this Idempotency-Key is running",
-        "Repeat the request later to get its answer.",
+        "Repeat the request later to get its response.",
     )
     BODY_NOT_ACCEPTED = (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "Request body not accepted", "Send no body.")
     BODY_TOO_LARGE = (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "Request body too large", "Send a smaller body.")
