@@ -35,7 +35,7 @@ export const DEAD_LETTERS: StatusMessages = {
 
 export const DEAD_LETTER: StatusMessages = {
   ...DEAD_LETTERS,
-  missing: "This dead letter does not exist, or no longer: the topic's retention may have deleted it.",
+  missing: "This dead letter does not exist. The topic's retention may have deleted it.",
 };
 
 export const REPLAY: StatusMessages = {
