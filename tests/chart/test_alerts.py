@@ -57,13 +57,18 @@ def cases_of(alert: str) -> list[dict[str, Any]]:
 
 
 def failures(promtool: str, alert: str, spec: Manifest, folder: Path) -> str:
-    """Return promtool's output if the rules fail the alert's cases, else "".
+    """Return promtool's output if the alert's rules fail its cases, else "".
 
-    promtool compares all annotations, so only the summary is kept, which shows that labels are filled in.
+    promtool evaluates all rules that it gets, so it gets only this alert's. It compares all annotations, so only the
+    summary is kept, which shows that labels are filled in.
     """
-    summaries = deepcopy(spec)
-    for rule in (rule for group in summaries["groups"] for rule in group["rules"]):
-        rule["annotations"] = {"summary": rule["annotations"]["summary"]}
+    tested = [
+        {**rule, "annotations": {"summary": rule["annotations"]["summary"]}}
+        for group in spec["groups"]
+        for rule in group["rules"]
+        if rule["alert"] == alert
+    ]
+    summaries = {"groups": [{"name": alert, "rules": tested}]}
     (folder / "rules.yaml").write_text(yaml.safe_dump(summaries), encoding="utf-8")
     cases = shutil.copy(CASES / f"{file_of(alert)}.yaml", folder)
     done = subprocess.run(  # noqa: S603
