@@ -32,7 +32,7 @@ FROM ${PYTHON_IMAGE}
 ARG VERSION=0.0.0
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="orders" \
-      org.opencontainers.image.description="Reads orders from Kafka, stores each exactly once in PostgreSQL, serves them over HTTP from memory." \
+      org.opencontainers.image.description="Stores orders from Kafka exactly once in PostgreSQL, and serves them over HTTP from memory." \
       org.opencontainers.image.licenses="MIT" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
