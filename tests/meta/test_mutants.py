@@ -1,11 +1,15 @@
 """`make mutants` names mutants by what they change, and fails if one survives without a reason."""
 
 import json
+import os
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Final
 
 import pytest
 
+from tests.kit import servers
 from tests.mutants import __main__ as command
 from tests.mutants.mutant import Mutant, Result, results
 from tests.mutants.packages import PACKAGES, Package
@@ -89,6 +93,16 @@ def test_mutants_without_tests_and_invalid_ones_are_counted_apart(tmp_path: Path
     command.update_table(page, ("service/pkg", "old", *row[2:]))
     command.update_table(page, row)
     assert command.table_of(page) == {"service/pkg": row}
+
+
+def test_only_integration_tests_get_a_postgresql(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = nullcontext(SimpleNamespace(dsn="postgresql://started"))
+    monkeypatch.setattr(command, "postgres", lambda *_, **__: server)
+    with command.environment(Package("service/repo", ("tests/unit/repo",))) as environ:
+        assert dict(environ) == dict(os.environ)
+    with command.environment(Package("service/repo", ("tests/integration/test_ids.py",))) as environ:
+        assert servers.choose(environ).source is servers.Source.GIVEN
+        assert environ[servers.POSTGRES_ADDRESS] == "postgresql://started"
 
 
 def test_every_reason_belongs_to_a_package_that_is_mutated() -> None:

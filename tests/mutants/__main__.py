@@ -12,11 +12,14 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from local.postgres import postgres
 from tests.faults.table import aligned, write_into
+from tests.kit import servers
 from tests.mutants.mutant import Mutant, Result, results
 from tests.mutants.packages import PACKAGES, Package
 from tests.mutants.survivors import FILE, paragraphs, reasons
@@ -24,18 +27,36 @@ from tests.mutants.survivors import FILE, paragraphs, reasons
 ROOT: Final = Path(__file__).parents[2]
 HEADINGS: Final = ("package", "commit", "date", "mutants", *(each.value for each in Result), "killed, of the tested")
 _WORDS: Final = 3
+_SELECTED: Final = "not integration or shared_servers"
+"""Without the integration tests that start a server."""
 _MYPY_ARGUMENTS: Final = ("--config-file", "tests/mutants/mypy.ini", "--output", "json")
 _MUTANTS_PER_CPU: Final = 2
 """At a time, because mutants that hang wait for their timeout: 15 times what their tests take, and 15 s."""
 
 
-def run(package: Package, folder: Path) -> list[tuple[Mutant, Result]]:
+@contextmanager
+def environment(package: Package) -> Iterator[Mapping[str, str]]:
+    """Run the PostgreSQL that the package's tests need, and yield the environment of mutmut.
+
+    Each test has a database of its own, and a test that is killed leaves only that.
+    """
+    if not package.needs_postgres:
+        yield os.environ
+        return
+    with tempfile.TemporaryDirectory() as logs, postgres(Path(logs), fsync=False) as server:
+        given = {servers.POSTGRES_ADDRESS: server.dsn, servers.KAFKA_ADDRESS: "none"}
+        yield os.environ | {servers.REQUESTED_SOURCE: servers.Source.GIVEN} | given
+
+
+def run(package: Package, folder: Path, environ: Mapping[str, str]) -> list[tuple[Mutant, Result]]:
     """Run mutmut on a package, in a folder with a copy of the repository."""
     with (folder / "pyproject.toml").open("a", encoding="utf-8") as file:
         file.write(configuration(package, sorted(each.name for each in folder.iterdir())))
     children = str(_MUTANTS_PER_CPU * (os.cpu_count() or 1))
     command = [sys.executable, "-m", "mutmut", "run", "--max-children", children]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)  # noqa: S603 - our own
+    done = subprocess.run(  # noqa: S603 - our own
+        command, cwd=folder, env=environ, capture_output=True, text=True, check=False
+    )
     if done.returncode:
         raise SystemExit(f"mutmut failed:\n{done.stdout[-5_000:]}\n{done.stderr[-5_000:]}")
     return list(results(folder / "mutants" / package.path))
@@ -50,7 +71,7 @@ only_mutate = ["{package.path}/*"]
 also_copy = {list(copied)}
 track_dependencies = false
 type_check_command = {[sys.executable, "-m", "mypy", *_MYPY_ARGUMENTS, "--package", _module(package)]}
-pytest_add_cli_args = ["-p", "no:cacheprovider", "-p", "no:xdist", "--maxfail=1"]
+pytest_add_cli_args = ["-p", "no:cacheprovider", "-p", "no:xdist", "--maxfail=1", "-m", "{_SELECTED}"]
 pytest_add_cli_args_test_selection = {list(package.tests)}
 """
 
@@ -117,8 +138,8 @@ def main(paths: list[str]) -> int:
     for package in PACKAGES:
         if paths and package.path not in paths:
             continue
-        with tempfile.TemporaryDirectory() as folder:
-            found = run(package, copied(Path(folder)))
+        with tempfile.TemporaryDirectory() as folder, environment(package) as environ:
+            found = run(package, copied(Path(folder)), environ)
         new = row(package, found, commit, dt.datetime.now(dt.UTC).date().isoformat())
         sys.stdout.write(f"{', '.join(f'{name}: {cell}' for name, cell in zip(HEADINGS, new, strict=True))}\n")
         if table := os.environ.get("ORDERS_MUTANTS_TABLE"):

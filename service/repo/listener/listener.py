@@ -8,7 +8,7 @@ lost.
 
 import asyncio
 import secrets
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from time import monotonic
 from typing import Final, Protocol
 
@@ -121,14 +121,14 @@ class Listener:
                 application_name="orders-listener",
                 prepare_threshold=None,
             )
-        stack.push_async_callback(_close, connection)
+        stack.push_async_callback(connection.close)
         connection.call_timeout = self._timeout_seconds
         await connection.execute(NEVER_TIME_OUT_IDLE, [str(connection.info.backend_pid)])
         return connection
 
     async def _require_database(self, listening: BoundedAsyncConnection, identity: Identity) -> None:
-        row = await (await listening.execute(f"SELECT {DATABASE}")).fetchone()
-        if problem := self._callbacks.database_problem(row[0] if row else "", identity):
+        [(database,)] = await (await listening.execute(f"SELECT {DATABASE}")).fetchall()
+        if problem := self._callbacks.database_problem(database, identity):
             raise _WrongDatabase(problem)
 
     async def _lsn_expression(self, notifying: BoundedAsyncConnection) -> str:
@@ -146,8 +146,9 @@ class Listener:
         began = monotonic()
         self._heartbeats += 1
         number = str(self._heartbeats)
-        row = await (await notifying.execute(heartbeat.encode(), [self._heartbeat_channel, number])).fetchone()
-        lsn = int(row[1]) if row else UNKNOWN_LSN
+        sent = await notifying.execute(heartbeat.encode(), [self._heartbeat_channel, number])
+        [(_, current_lsn)] = await sent.fetchall()
+        lsn = int(current_lsn)  # UNKNOWN_LSN is a numeric
         self._callbacks.on_lsn(lsn)
         if not await self._receives(number, listening, channel, began + self._timeout_seconds):
             raise _HeartbeatTimeout
@@ -195,11 +196,6 @@ class Listener:
         if self._log_throttle.is_due("not receiving notifications"):
             self._log.warning("not receiving notifications", server=self.server, problem=_problem(error))
         return delay_seconds
-
-
-async def _close(connection: BoundedAsyncConnection) -> None:
-    with suppress(psycopg.Error):
-        await connection.close()
 
 
 def _problem(error: _ListenError) -> str:

@@ -49,6 +49,14 @@ def test_after_a_failure_the_ids_in_use_are_skipped_once(greatest: int) -> None:
     assert sum(sequence.reserved) == reserved + 1
 
 
+def test_only_the_ids_in_use_are_skipped() -> None:
+    sequence, ids = FakeSequence(), Ids()
+    ids.take(cursor(sequence), 20 * ID_BLOCK)
+    sequence.used = [20 * ID_BLOCK]
+    ids.discard()
+    assert ids.take(cursor(sequence), 1) == [21 * ID_BLOCK + 1]
+
+
 def test_a_far_id_is_approached_in_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_SKIPPED_BLOCKS", 10)
     sequence, ids = FakeSequence(), Ids()

@@ -6,9 +6,10 @@ import pytest
 
 from service.entities.version import CompareBy, VersionedOrder
 from service.repo.transactions import Transactions
-from service.repo.writer.order_store import PostgresOrderStore
+from service.repo.writer.order_store import MAX_PREPARED_ITEMS, PostgresOrderStore
+from service.repo.writer.rows import PreparedOrder
 from service.usecases.ports.ingest import StoreCounts
-from tests.kit.factories import connection_settings, versioned
+from tests.kit.factories import SAMPLE, connection_settings, versioned
 
 
 def newest(
@@ -45,6 +46,14 @@ def test_a_redelivered_message_counts_as_unchanged() -> None:
     found, counts = newest([once, twice, versioned(order_uid="b")])
     assert [*found] == ["a", "b"]
     assert counts == StoreCounts(unchanged=1)
+
+
+@pytest.mark.parametrize(("items", "is_prepared"), [(MAX_PREPARED_ITEMS, True), (MAX_PREPARED_ITEMS + 1, False)])
+def test_an_order_with_too_many_items_is_not_prepared(*, items: int, is_prepared: bool) -> None:
+    many = versioned(items=SAMPLE["items"] * items)
+    prepared = PostgresOrderStore.prepare(many.order, many.source, None)
+    assert isinstance(prepared, PreparedOrder) == is_prepared
+    assert (prepared.order, prepared.source) == (many.order, many.source)
 
 
 @pytest.mark.parametrize(("compare_by", "winner"), [("timestamp", 0), ("offset", 1)])

@@ -133,5 +133,9 @@ def test_blocks_contain_all_lines_in_order_and_only_the_last_is_small() -> None:
     assert max(map(len, made)) < 150
 
 
+def test_a_block_ends_with_the_line_that_reaches_its_size() -> None:
+    assert list(blocks("abcdefghij", size=4)) == [b"abcd", b"efgh", b"ij"]
+
+
 def test_no_lines_make_no_block() -> None:
     assert list(blocks([])) == []
