@@ -263,7 +263,8 @@ def test_tls_and_authentication_errors_of_postgresql_are_reported_and_retried(
             "no TLS": {"PGSSLMODE": "disable"},
             "no client certificate": {"PGUSER": "certified"},
             "world-readable key": {"PGSSLCERT": str(client.certificate), "PGSSLKEY": str(client.key)},
-        }[fault],
+        }[fault]
+        | {"ORDERS_MIGRATION__TIMEOUT": "4"},
     )
     failed = f"the connection to PostgreSQL failed: {POSTGRES_ERRORS[fault]}"
     consumer, api, doctor, migration = (start(faulty, name) for name in ("consumer", "api", "doctor", "migrate"))
