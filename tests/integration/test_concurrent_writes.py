@@ -113,6 +113,6 @@ def test_an_order_that_another_writer_changes_during_its_update_is_compared_agai
         storing = background(lambda: writer.store([replacement]))
         wait_until_blocked(admin, WRITER, storing)
         other.commit()
-        with pytest.raises(ConcurrentChange):
+        with pytest.raises(ConcurrentChange, match=r"^another writer changed an order at the same time$"):
             storing.result(timeout=10)
     assert writer.store([replacement]) == on_retry

@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 
 import pytest
+from msgspec.json import encode
 
 from service.entities.version import CompareBy, VersionedOrder
 from service.repo.transactions import Transactions
 from service.repo.writer.order_store import MAX_PREPARED_ITEMS, PostgresOrderStore
-from service.repo.writer.rows import PreparedOrder
+from service.repo.writer.rows import PreparedOrder, copy_rows
 from service.usecases.ports.ingest import StoreCounts
-from tests.kit.factories import SAMPLE, connection_settings, versioned
+from tests.kit.factories import SAMPLE, connection_settings, order_document, versioned
 
 
 def newest(
@@ -54,6 +55,15 @@ def test_an_order_with_too_many_items_is_not_prepared(*, items: int, is_prepared
     prepared = PostgresOrderStore.prepare(many.order, many.source, None)
     assert isinstance(prepared, PreparedOrder) == is_prepared
     assert (prepared.order, prepared.source) == (many.order, many.source)
+
+
+@pytest.mark.parametrize("entry", ["plain", "tab \t, line \n\r, backslash \\"])
+@pytest.mark.parametrize("has_document", [False, True])
+def test_a_prepared_order_has_the_lines_that_copy_reads(*, entry: str, has_document: bool) -> None:
+    order = versioned(entry=entry)
+    document = encode(order_document(entry=entry)) if has_document else None
+    prepared = PostgresOrderStore.prepare(order.order, order.source, document)
+    assert prepared == PreparedOrder(order.order, order.source, copy_rows(order.order, order.source))
 
 
 @pytest.mark.parametrize(("compare_by", "winner"), [("timestamp", 0), ("offset", 1)])
