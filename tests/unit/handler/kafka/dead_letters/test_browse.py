@@ -50,7 +50,7 @@ class Connected:
     def __init__(self, kafka: KafkaSettings) -> None:
         self.clients: list[Consumer] = []
         self.reader = KafkaDeadLetterReader(self._connect, kafka.dead_letter_topic)
-        self._properties = properties.dead_letter_reader(kafka) | {"fetch.wait.max.ms": 10}
+        self._properties = properties.dead_letter_reader(kafka) | {"fetch.wait.max.ms": 1}
 
     def _connect(self) -> Consumer:
         self.clients.append(Consumer(self._properties))

@@ -71,7 +71,7 @@ def release(request: pytest.FixtureRequest) -> Release:
 def kafka(release: Release) -> Iterator[KafkaSettings]:
     """A broker with the dead letters of the release, in partition 0."""
     with broker.mock(["orders", "orders.dlq"]) as server:
-        settings = KafkaSettings(bootstrap_servers=server.bootstrap_servers, properties={"fetch.wait.max.ms": 10})
+        settings = KafkaSettings(bootstrap_servers=server.bootstrap_servers, properties={"fetch.wait.max.ms": 1})
         produce(settings, *(Sent(each.key, each.value, each.headers) for each in release.dead_letters))
         yield settings
 
