@@ -7,10 +7,11 @@ lost.
 """
 
 import asyncio
-import secrets
 from contextlib import AsyncExitStack
+from itertools import count
 from time import monotonic
 from typing import Final, Protocol
+from uuid import uuid4
 
 import psycopg
 from psycopg.errors import FeatureNotSupported, InsufficientPrivilege, ReadOnlySqlTransaction, UndefinedFunction
@@ -75,9 +76,9 @@ class Listener:
         self._log = log
         self._heartbeat_seconds = heartbeat
         self._timeout_seconds = heartbeat / 2  # so that a loss is detected within one and a half heartbeats
-        self._heartbeat_channel = f"orders_heartbeat_{secrets.token_hex(8)}"
+        self._heartbeat_channel = f"orders_heartbeat_{uuid4().hex}"
         self._identity: Identity | None = None
-        self._heartbeats = 0
+        self._heartbeats = count()
         self._lifecycle = ListenerLifecycle()
         self._log_throttle = LogThrottle(LOG_INTERVAL_SECONDS)
 
@@ -144,8 +145,7 @@ class Listener:
     ) -> None:
         """Verify that notifications arrive, then receive them until the next heartbeat. Raises _HeartbeatTimeout."""
         began = monotonic()
-        self._heartbeats += 1
-        number = str(self._heartbeats)
+        number = str(next(self._heartbeats))
         sent = await notifying.execute(heartbeat.encode(), [self._heartbeat_channel, number])
         [(_, current_lsn)] = await sent.fetchall()
         lsn = int(current_lsn)  # UNKNOWN_LSN is a numeric

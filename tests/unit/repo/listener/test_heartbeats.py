@@ -12,7 +12,7 @@ import structlog
 from psycopg.errors import UndefinedFunction
 from structlog.testing import capture_logs
 
-from service.repo.connection import BoundedAsyncConnection
+from service.repo.connection import NEVER_TIME_OUT_IDLE, BoundedAsyncConnection
 from service.repo.conninfo import Conninfo
 from service.repo.listener import listener as module
 from service.repo.listener.callbacks import ListenerCallbacks
@@ -38,6 +38,7 @@ class Server:
         """Seconds after which each heartbeat arrives; without one, it is lost."""
         self.sending_seconds = 0.0
         self.beats: list[str] = []
+        self.executed: list[tuple[str | bytes, Sequence[str]]] = []
         self.has_lsn = True
         self.arguments: list[dict[str, Any]] = []
         self.closed = 0
@@ -58,6 +59,7 @@ class Server:
         self.closed += 1
 
     async def execute(self, statement: str | bytes, values: Sequence[str] = ()) -> SimpleNamespace:
+        self.executed.append((statement, values))
         text = statement if isinstance(statement, str) else statement.decode()
         if CURRENT_LSN in text and not self.has_lsn:
             raise UndefinedFunction
@@ -200,6 +202,11 @@ async def test_each_connection_is_closed_after_a_failure(setup: Setup) -> None:
     for arguments in setup.server.arguments:
         assert arguments == {"autocommit": True, "application_name": "orders-listener", "prepare_threshold": None}
     assert setup.reads.replaced == 0
+
+
+async def test_no_connection_is_ended_for_being_idle(setup: Setup) -> None:
+    await _run(setup)
+    assert setup.server.executed.count((NEVER_TIME_OUT_IDLE, ["7"])) == 2
 
 
 async def test_connections_for_reads_are_replaced_once_after_a_verified_connection_has_failed(setup: Setup) -> None:
