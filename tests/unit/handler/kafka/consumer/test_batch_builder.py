@@ -106,6 +106,11 @@ def test_messages_as_large_as_the_last_ones_fit_into_the_batch(builder: BatchBui
     assert builder.capacity(batch_limits(bytes=5_500)) == 3
 
 
+def test_messages_of_a_byte_fill_the_batch(builder: BatchBuilder) -> None:
+    add(builder, b"{")
+    assert builder.capacity(batch_limits(bytes=4)) == 3
+
+
 def test_at_least_one_message_is_taken(builder: BatchBuilder) -> None:
     add(builder, bytes(2 * MAX_DECODED_BYTES))
     assert builder.capacity(batch_limits()) == 1
