@@ -28,7 +28,8 @@ def history_of(found: Sequence[tuple[Any, ...]]) -> OrderHistory | None:
         return None
     rows = [_Row._make(row) for row in found]
     versions = [_version(row, before) for row, before in pairwise([*rows, None]) if row]
-    return OrderHistory(rows[1].number or 0 if len(rows) > 1 else 0, versions)
+    replaced = rows[1].number if len(rows) > 1 else None
+    return OrderHistory(replaced or 0, versions)
 
 
 def _version(row: _Row, before: _Row | None) -> OrderVersion:
