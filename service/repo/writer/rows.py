@@ -41,12 +41,10 @@ def copy_statement(table: TableColumns) -> str:
     return f"COPY {table.name} ({', '.join(line_columns(table))}) FROM STDIN"
 
 
-def _line_format(table: TableColumns) -> str:
-    """Return the `%` format of a line without the order's key."""
-    return "\t".join("%s" for _ in line_columns(table)[2:]) + "\n"
-
-
-_ORDERS_LINE, _DELIVERIES_LINE, _PAYMENTS_LINE, _ITEMS_LINE = map(_line_format, (ORDERS, DELIVERIES, PAYMENTS, ITEMS))
+_ORDERS_LINE, _DELIVERIES_LINE, _PAYMENTS_LINE, _ITEMS_LINE = (
+    "\t".join("%s" for _ in line_columns(table)[2:]) + "\n" for table in (ORDERS, DELIVERIES, PAYMENTS, ITEMS)
+)
+"""The `%` format of a line without the order's key."""
 
 
 class CopyRows(NamedTuple):

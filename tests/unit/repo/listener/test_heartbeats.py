@@ -41,7 +41,7 @@ class Server:
         self.executed: list[tuple[str | bytes, Sequence[str]]] = []
         self.has_lsn = True
         self.arguments: list[dict[str, Any]] = []
-        self.closed = 0
+        self.closed = self.reads = 0
         monkeypatch.setattr(module, "monotonic", lambda: self.now)
         monkeypatch.setattr(BoundedAsyncConnection, "connect", self._connect)
 
@@ -86,6 +86,8 @@ class Server:
         stop_after: int,
     ) -> AsyncIterator[SimpleNamespace]:
         """Yield what arrives until the timeout, or `stop_after` and what has arrived together with them."""
+        self.reads += 1
+        assert self.reads < 100, "the listener does not stop reading"
         deadline, count = self.now + timeout, 0
         while count < stop_after:
             earliest = min(self.arrivals, default=(deadline + 1, "", ""))[0]

@@ -174,6 +174,7 @@ async def test_a_read_is_tried_on_each_connection_and_on_a_new_one(connections: 
 
     async def read(_: object) -> None:
         tried.append(True)
+        assert len(tried) <= connections + 1
         raise ReadInterrupted("broken")
 
     with pytest.raises(ReadInterrupted):

@@ -11,6 +11,7 @@ from service.repo.columns import DELIVERIES, ITEMS, ORDERS, PAYMENTS, TABLES, Ta
 from service.repo.columns import SOURCE as SOURCE_COLUMNS
 from service.repo.schema import tables
 from service.repo.writer.rows import (
+    _is_plain_text,
     blocks,
     copy_rows,
     copy_statement,
@@ -108,6 +109,11 @@ def test_a_payment_without_a_request_id_keeps_its_zeros() -> None:
 
 def test_without_escaping_the_lines_are_the_same() -> None:
     assert copy_rows(order(order_uid="a"), SOURCE, is_plain_text=True) == copy_rows(order(order_uid="a"), SOURCE)
+
+
+@pytest.mark.parametrize(("line", "is_plain"), [("a\tb\n", True), *((f"a{each}\tb\n", False) for each in "\\\t\n\r")])
+def test_only_a_line_with_a_character_that_copy_escapes_is_built_again(*, line: str, is_plain: bool) -> None:
+    assert _is_plain_text(line, values=2) == is_plain
 
 
 def test_items_are_numbered_from_0() -> None:

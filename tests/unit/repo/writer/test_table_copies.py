@@ -8,7 +8,9 @@ import psycopg
 import pytest
 
 from service.entities.version import VersionedOrder
-from service.repo.writer.table_copies import TableCopies
+from service.repo.writer.order_store import PostgresOrderStore
+from service.repo.writer.rows import PreparedOrder
+from service.repo.writer.table_copies import TableCopies, _copy_rows
 from tests.kit.factories import SAMPLE, versioned
 
 
@@ -32,6 +34,13 @@ def orders() -> list[VersionedOrder]:
     """Four orders, with 1, 2, 3 and 4 items."""
     (item,) = SAMPLE["items"]
     return [versioned(order_uid=f"uid-{count}", items=[item] * count) for count in range(1, 5)]
+
+
+def test_the_lines_of_a_prepared_order_are_not_built_again(orders: list[VersionedOrder]) -> None:
+    prepared = PostgresOrderStore.prepare(orders[0].order, orders[0].source, None)
+    assert isinstance(prepared, PreparedOrder)
+    assert _copy_rows(prepared) is prepared.rows
+    assert _copy_rows(orders[0]) == prepared.rows
 
 
 @pytest.mark.parametrize("table", ["orders", "deliveries", "payments"])
