@@ -8,9 +8,10 @@ import psycopg
 import pytest
 
 from service.entities.version import VersionedOrder
+from service.repo.writer import table_copies as module
 from service.repo.writer.order_store import PostgresOrderStore
-from service.repo.writer.rows import PreparedOrder
-from service.repo.writer.table_copies import TableCopies, _copy_rows
+from service.repo.writer.rows import PreparedOrder, copy_rows, order_key
+from service.repo.writer.table_copies import TableCopies, _copy_rows, _tables
 from tests.kit.factories import SAMPLE, versioned
 
 
@@ -34,6 +35,26 @@ def orders() -> list[VersionedOrder]:
     """Four orders, with 1, 2, 3 and 4 items."""
     (item,) = SAMPLE["items"]
     return [versioned(order_uid=f"uid-{count}", items=[item] * count) for count in range(1, 5)]
+
+
+@pytest.mark.parametrize("prepared_blocks", [0, 4])
+def test_every_line_is_copied_however_few_blocks_are_prepared(
+    orders: list[VersionedOrder], monkeypatch: pytest.MonkeyPatch, prepared_blocks: int
+) -> None:
+    monkeypatch.setattr(module, "PREPARED_BLOCKS", prepared_blocks)
+    copied = {table: b"".join(blocks) for table, _, blocks in _tables([*enumerate(orders)], [])}
+    keys = [order_key(order_id, versioned.order.order_uid) for order_id, versioned in enumerate(orders)]
+    rows = [copy_rows(each.order, each.source) for each in orders]
+    assert copied == {
+        table: "".join(key.join(getattr(row, table)) for key, row in zip(keys, rows, strict=True)).encode()
+        for table in ("orders", "deliveries", "payments", "items")
+    }
+
+
+def test_child_rows_are_copied_by_uid_whatever_the_ids() -> None:
+    a, b, c = (versioned(order_uid=uid) for uid in "abc")
+    copied = {table: orders for table, orders, _ in _tables([(1, c)], [(3, a), (2, b)])}
+    assert copied == {"orders": [c], "deliveries": [a, b, c], "payments": [a, b, c], "items": [a, b, c]}
 
 
 def test_the_lines_of_a_prepared_order_are_not_built_again(orders: list[VersionedOrder]) -> None:
