@@ -43,9 +43,11 @@ def record_replaced(cursor: Cursor, replaced: Sequence[Update], max_versions: in
         for update in replaced
     ]
     recorded = cursor.execute(INSERT_VERSIONS, [to_json(rows)]).fetchall()
-    surplus = [
-        (order_id, shard, number - max_versions) for order_id, shard, number in recorded if number > max_versions
-    ]
+    surplus = [row for row in recorded if row[2] > max_versions]
     if surplus:
-        ids, shards, numbers = map(list, zip(*surplus, strict=True))
-        cursor.execute(DELETE_VERSIONS, {"ids": ids, "shards": shards, "numbers": numbers})
+        values = {
+            "ids": [order_id for order_id, _, _ in surplus],
+            "shards": [shard for _, shard, _ in surplus],
+            "numbers": [number - max_versions for _, _, number in surplus],
+        }
+        cursor.execute(DELETE_VERSIONS, values)

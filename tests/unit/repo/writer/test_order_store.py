@@ -1,11 +1,14 @@
 """Which version of an order a batch writes. That does not need PostgreSQL."""
 
 from collections.abc import Sequence
+from typing import cast
 
 import pytest
 from msgspec.json import encode
+from psycopg.errors import lookup
 
 from service.entities.version import CompareBy, VersionedOrder
+from service.errors import StorageUnavailable
 from service.repo.transactions import Transactions
 from service.repo.writer.order_store import MAX_PREPARED_ITEMS, PostgresOrderStore
 from service.repo.writer.rows import PreparedOrder, copy_rows
@@ -55,6 +58,31 @@ def test_an_order_with_too_many_items_is_not_prepared(*, items: int, is_prepared
     prepared = PostgresOrderStore.prepare(many.order, many.source, None)
     assert isinstance(prepared, PreparedOrder) == is_prepared
     assert (prepared.order, prepared.source) == (many.order, many.source)
+
+
+class FailingTransactions:
+    """Transactions that fail with a SQLSTATE. Records what is called then."""
+
+    def __init__(self, state: str) -> None:
+        self._state = state
+        self.called: list[str] = []
+
+    def begin(self, _: str) -> None:
+        raise lookup(self._state)
+
+    def close(self) -> None:
+        self.called.append("close")
+
+    def terminate_frozen(self) -> None:
+        self.called.append("terminate frozen")
+
+
+@pytest.mark.parametrize(("state", "called"), [("55P03", ["close", "terminate frozen"]), ("57P01", ["close"])])
+def test_frozen_writers_are_terminated_only_after_waiting_for_a_lock(state: str, called: list[str]) -> None:
+    transactions = FailingTransactions(state)
+    with pytest.raises(StorageUnavailable):
+        PostgresOrderStore(cast("Transactions", transactions)).store([versioned()])
+    assert transactions.called == called
 
 
 @pytest.mark.parametrize("entry", ["plain", "tab \t, line \n\r, backslash \\"])

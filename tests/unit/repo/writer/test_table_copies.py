@@ -1,6 +1,6 @@
 """Which order PostgreSQL has rejected. That COPY inserts all rows is tests/integration/test_writes.py."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -49,6 +49,21 @@ def test_every_line_is_copied_however_few_blocks_are_prepared(
         table: "".join(key.join(getattr(row, table)) for key, row in zip(keys, rows, strict=True)).encode()
         for table in ("orders", "deliveries", "payments", "items")
     }
+
+
+def test_only_the_first_blocks_of_a_table_are_prepared(
+    orders: list[VersionedOrder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepared: list[int] = []
+
+    def blocks(_: object) -> Iterator[bytes]:
+        for number in range(9):
+            prepared.append(number)
+            yield b""
+
+    monkeypatch.setattr(module, "blocks", blocks)
+    next(_tables([*enumerate(orders)], []))
+    assert len(prepared) == module.PREPARED_BLOCKS
 
 
 def test_child_rows_are_copied_by_uid_whatever_the_ids() -> None:
