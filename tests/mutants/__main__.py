@@ -31,7 +31,7 @@ _SELECTED: Final = "not integration or shared_servers"
 """Without the integration tests that start a server."""
 _MYPY_ARGUMENTS: Final = ("--config-file", "tests/mutants/mypy.ini", "--output", "json")
 _MUTANTS_PER_CPU: Final = 2
-"""At a time, because mutants that hang wait for their timeout: 15 times what their tests take, and 15 s."""
+"""At a time, because mutants that hang run until their timeout: 6 times what their tests take, and 6 s."""
 
 
 @contextmanager
@@ -70,6 +70,7 @@ source_paths = ["service"]
 only_mutate = ["{package.path}/*"]
 also_copy = {list(copied)}
 track_dependencies = false
+timeout_multiplier = 6
 type_check_command = {[sys.executable, "-m", "mypy", *_MYPY_ARGUMENTS, "--package", _module(package)]}
 pytest_add_cli_args = ["-p", "no:cacheprovider", "-p", "no:xdist", "--maxfail=1", "-m", "{_SELECTED}"]
 pytest_add_cli_args_test_selection = {list(package.tests)}

@@ -104,8 +104,8 @@ def test_a_chunk_of_large_dead_letters_is_smaller() -> None:
 
 def test_chunks_have_about_as_many_bytes_as_are_read_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     topic = RecordedTopic({0: [*range(20)]}, value=b"x" * 100)
-    size = next(topic.records(0)).size
-    monkeypatch.setattr(newest, "MAX_READ_BYTES", 8 * size)
+    *_, first_read = topic.records(0)
+    monkeypatch.setattr(newest, "MAX_READ_BYTES", 8 * first_read.size)
     assert [*scan(topic, ScanLimits(chunk=60), DeadLetterFilters(text="no such text"), first_chunk=1)] == []
     assert topic.reads == [{0: (19, 20)}, {0: (11, 19)}, {0: (3, 11)}, {0: (0, 3)}]
 

@@ -150,11 +150,21 @@ def test_dead_letters_that_are_not_acknowledged_in_time_or_soon_after_a_stop_are
     if is_stopped:
         stop.set()
     producer = ReplayProducer(client, lambda _: [0], stop, replayed_by="test", delivery_timeout=delivery_timeout)
+    with pytest.raises(KafkaRequestFailed, match=r"^cannot produce to orders, other: no acknowledgement in time$"):
+        producer.send([from_topic(b"other"), from_topic(b"orders")])
+
+
+def from_topic(topic: bytes) -> DeadLetterRecord:
     origin: Headers = [
-        (Header.TOPIC, b"orders"), (Header.PARTITION, b"0"), (Header.OFFSET, b"5"), (Header.TIMESTAMP, b"1")
+        (Header.TOPIC, topic), (Header.PARTITION, b"0"), (Header.OFFSET, b"5"), (Header.TIMESTAMP, b"1")
     ]  # fmt: skip
-    with pytest.raises(KafkaRequestFailed, match=r"^cannot produce to orders: no acknowledgement in time$"):
-        producer.send([DeadLetterRecord(0, 7, 1_000, b"key", b"value", origin)])
+    return DeadLetterRecord(0, 7, 1_000, b"key", b"value", origin)
+
+
+def test_a_dead_letter_that_does_not_say_where_it_belongs_is_not_sent() -> None:
+    producer = ReplayProducer(cast("Producer", SilentProducer()), lambda _: [0], ShutdownEvent(), replayed_by="test")
+    with pytest.raises(KafkaRequestFailed, match=r"partition 0, offset 7 has no origin headers$"):
+        producer.send([DeadLetterRecord(0, 7, 1_000, b"key", b"value", [])])
 
 
 def test_only_if_a_single_topic_is_read_it_must_exist(setup: Setup) -> None:
