@@ -88,3 +88,8 @@ def test_an_untrusted_certificate_takes_precedence_over_a_refused_connection() -
 
 def test_a_broker_that_shuts_down_is_not_reported_as_a_failed_handshake() -> None:
     assert explain(["Disconnected: connection closed by peer (after 5ms in state UP)"]) is None
+
+
+def test_a_failure_is_described_with_its_address_if_that_is_known() -> None:
+    assert str(ConnectionFailure("timed out", "kafka:9092")) == "kafka:9092: timed out"
+    assert str(ConnectionFailure("timed out")) == "timed out"

@@ -69,10 +69,24 @@ def test_running_clients_get_a_new_password(kafka: KafkaSettings, file: Path) ->
     with capture_logs() as logs:
         watch.check()
         watch.check()
+        assert logs == []
         file.write_text("second")
         watch.check()
     assert [client.credentials for client in clients] == [[("shop", "first"), ("shop", "second")]] * 2
-    assert [entry["event"] for entry in logs] == ["Kafka's password reloaded"]
+    assert [(entry["event"], entry["clients"]) for entry in logs] == [("Kafka's password reloaded", 2)]
+
+
+def test_the_first_password_is_not_a_new_one(kafka: KafkaSettings) -> None:
+    with capture_logs() as logs:
+        watch_of(kafka).check()
+    assert logs == []
+
+
+def test_without_a_user_name_the_client_gets_an_empty_one(file: Path) -> None:
+    watch = watch_of(KafkaSettings(password_file=file))
+    client = watch.add(Client())
+    watch.check()
+    assert client.credentials == [("", "first")]
 
 
 def test_a_client_that_is_added_later_gets_the_current_password(kafka: KafkaSettings) -> None:
@@ -90,8 +104,13 @@ def test_while_the_file_is_unreadable_clients_keep_their_password(kafka: KafkaSe
     with capture_logs() as logs:
         watch.check()
         watch.check()
+        file.unlink()
+        watch.check()
     assert client.credentials == []
-    assert [entry["problem"] for entry in logs] == ["is empty"]
+    assert [(entry["event"], entry["setting"], entry["problem"]) for entry in logs] == [
+        ("cannot read Kafka's password", "ORDERS_KAFKA__PASSWORD_FILE", problem)
+        for problem in ("is empty", "cannot be read: No such file or directory")
+    ]
     file.write_text("second")
     watch.check()
     assert client.credentials == [("shop", "second")]
@@ -121,6 +140,7 @@ def test_a_callback_provides_the_token_and_may_add_details() -> None:
     text, expires_at, *rest = refresh("shop")
     assert (text, rest) == ("token for shop", [*details])
     assert 0 < expires_at - time() <= 900
+    assert refresh("other")[0] == "token for other"
 
 
 def test_the_first_token_is_fetched_before_a_client_needs_it() -> None:
@@ -153,7 +173,8 @@ def test_a_later_failure_is_logged_without_the_token(caplog: pytest.LogCaptureFi
     refresh(None)
     with caplog.at_level(logging.WARNING, "librdkafka"), pytest.raises(KafkaRequestFailed):
         refresh(None)
-    assert caplog.messages == ["cannot log in to Kafka: ORDERS_KAFKA__TOKEN_CALLBACK failed with IndexError"]
+    message = "cannot log in to Kafka: ORDERS_KAFKA__TOKEN_CALLBACK failed with IndexError"
+    assert caplog.record_tuples == [("librdkafka", logging.WARNING, message)]
 
 
 def test_every_client_has_the_callback(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from socket import gethostname
 
 import pytest
-from confluent_kafka import Consumer, Producer
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 from pydantic import ValidationError
 
@@ -31,6 +32,32 @@ def test_a_property_that_librdkafka_rejects_is_named_without_its_value() -> None
         Producer({"no.such.property": "hunter2"})
     assert raised.value.problem == "librdkafka has no property no.such.property"
     assert str(raised.value) == "ORDERS_KAFKA__PROPERTIES: librdkafka has no property no.such.property"
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ('No such configuration property: "no.such"', "librdkafka has no property no.such"),
+        ('Invalid value "hunter2" for configuration property "acks"', "librdkafka rejects the value of acks"),
+        ("`sasl.username` and `sasl.password` must be set", "librdkafka rejects the value of sasl.password"),
+        ("Unsupported hunter2.secret: set linger.ms", "librdkafka rejects the value of linger.ms"),
+        ("hunter2", "librdkafka rejects the value of a property"),
+    ],
+)
+def test_a_rejected_property_is_found_in_each_message_of_librdkafka(text: str, problem: str) -> None:
+    with (
+        pytest.raises(PropertyRejected) as raised,
+        properties.verified({"a": "hunter2.secret", "sasl.password": "hunter2"}),
+    ):
+        raise KafkaException(KafkaError(KafkaError._INVALID_ARG, text))
+    assert raised.value.problem == problem
+
+
+def test_a_password_in_a_file_is_set_as_far_as_librdkafka_is_concerned(tmp_path: Path) -> None:
+    login = {"security.protocol": "SASL_PLAINTEXT", "sasl.mechanism": "PLAIN", "sasl.username": "shop"}
+    properties.verify(KafkaSettings(properties=login, password_file=tmp_path / "password"))
+    with pytest.raises(PropertyRejected, match=r"sasl\.password|sasl\.username"):
+        properties.verify(KafkaSettings(properties=login))
 
 
 def test_properties_of_the_user_override_the_defaults() -> None:
