@@ -86,7 +86,10 @@ def test_an_erased_order_has_the_time_of_its_erasure_instead_of_versions(
     async def read(reader: OrderReader, uid: str) -> tuple[OrderHistory | None, datetime | None]:
         return await reader.history(uid), await reader.erased_at(uid)
 
-    assert RealReads(database).read(lambda reader: read(reader, "a")) == (None, time)
+    versions, erased_at = RealReads(database).read(lambda reader: read(reader, "a"))
+    assert (versions, erased_at) == (None, time)
+    assert erased_at is not None
+    assert erased_at.tzinfo is UTC  # whatever the zone of the session, and of this machine
     assert RealReads(database).read(lambda reader: read(reader, "b"))[1] is None
 
 

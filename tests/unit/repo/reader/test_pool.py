@@ -73,6 +73,15 @@ async def test_an_error_of_connecting_means_that_the_database_is_unavailable(
     assert (type(failure.value), failure.value.sqlstate) == (kind, state)
 
 
+async def test_the_log_of_the_pool_names_the_application(caplog: pytest.LogCaptureFixture) -> None:
+    unreachable = ReadPool(connection_settings("postgresql://127.0.0.1:1/orders", "orders api"), connections=1)
+    await unreachable.open()
+    with pytest.raises(StorageUnavailable):
+        await unreachable.identity()
+    await unreachable.close()
+    assert [text for text in caplog.messages if "'orders api'" in text]
+
+
 async def _no_connection(_pool: object, _timeout: float) -> psycopg.AsyncConnection:
     raise PoolTimeout
 
