@@ -29,8 +29,13 @@ def test_a_failure_is_logged_once_and_other_lines_are_forwarded(caplog: pytest.L
 
 
 def test_lines_below_the_level_of_librdkafka_are_not_forwarded(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.CRITICAL, "librdkafka"):
+    librdkafka = logging.getLogger("librdkafka")
+    before = librdkafka.level
+    try:
+        librdkafka.setLevel(logging.CRITICAL)
         client_logger(structlog.get_logger()).error(OTHER)
+    finally:
+        librdkafka.setLevel(before)
     assert caplog.messages == []
 
 

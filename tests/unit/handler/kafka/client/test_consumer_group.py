@@ -1,6 +1,7 @@
 """Group metadata shows whether a client is a member, without a request to the broker."""
 
 import struct
+from types import SimpleNamespace
 
 import pytest
 from confluent_kafka import Consumer
@@ -29,3 +30,15 @@ def test_a_client_that_has_joined_no_group_is_no_member() -> None:
             _ = member.metadata
         member.refresh(consumer)
     consumer.close()
+
+
+def test_a_group_subscribes_to_its_topics_or_to_a_pattern() -> None:
+    assert ConsumerGroup(("a", "b")).subscription == ["a", "b"]
+    assert ConsumerGroup(("a",), pattern="^a").subscription == ["^a"]
+
+
+def test_without_transactions_no_metadata_is_copied() -> None:
+    group = ConsumerGroup(("orders",))
+    group.refresh(SimpleNamespace(consumer_group_metadata=lambda: written(7)))  # type: ignore[arg-type]
+    with pytest.raises(GroupChanged):
+        _ = group.metadata

@@ -76,6 +76,27 @@ def test_a_silent_client_logs_only_at_the_level_that_the_user_sets(
     assert configuration(KafkaSettings(properties={"log_level": 6}))["log_level"] == 6
 
 
+def test_every_reader_starts_at_the_earliest_message_and_reads_only_committed_ones() -> None:
+    kafka = KafkaSettings()
+    for reader in (properties.consumer(kafka), properties.dead_letter_reader(kafka), properties.order_peeker(kafka)):
+        assert reader["auto.offset.reset"] == "earliest"
+        assert reader.get("isolation.level", "read_committed") == "read_committed"  # the default of librdkafka
+
+
+def test_a_reader_of_dead_letters_commits_nothing_and_reports_the_ends_of_partitions() -> None:
+    reader = properties.dead_letter_reader(KafkaSettings())
+    assert (reader["enable.auto.commit"], reader["enable.partition.eof"]) == (False, True)
+
+
+def test_a_client_of_a_command_collects_no_statistics() -> None:
+    assert properties.silent_consumer(KafkaSettings())["statistics.interval.ms"] == 0
+
+
+def test_the_prefetched_bytes_are_set_in_whole_kibibytes() -> None:
+    sizes = [properties.consumer(KafkaSettings().model_copy(update={"prefetch": size})) for size in (1, 2_500)]
+    assert [each["queued.max.messages.kbytes"] for each in sizes] == [1, 2]
+
+
 def test_consumers_name_their_host_unless_the_user_names_them() -> None:
     assert properties.consumer(KafkaSettings())["client.id"] == f"orders-{gethostname()}"
     assert properties.consumer(KafkaSettings(properties={"client.id": "own"}))["client.id"] == "own"
