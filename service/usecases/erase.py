@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
-from service.errors import RecordsRetained
+from service.errors import CommandFailed, KafkaRequestFailed, RecordsRetained, Stopped
 from service.usecases.ports.operations import ErasureStore, OrderRecords
 
 
@@ -53,12 +53,21 @@ def erase(uids: Sequence[str], store: ErasureStore) -> dict[str, ErasureState]:
 
 
 def undo(uids: Sequence[str], store: ErasureStore, records: OrderRecords) -> UndoResult:
-    """Undo erasures of orders without records: existing records may have been skipped and would not be read again."""
+    """Undo erasures of orders without records: existing records may have been skipped and would not be read again.
+
+    Raises CommandFailed if the search for records that arrived in the meantime fails: a repetition would not find out.
+    """
     erased = store.status(uids).erased
     existing = records.find(erased)
     undoable = [uid for uid in uids if uid in erased and uid not in existing]
     store.undo(undoable)
-    return UndoResult(erased, existing, records.find(undoable))
+    try:
+        return UndoResult(erased, existing, records.find(undoable))
+    except (KafkaRequestFailed, Stopped) as error:
+        raise CommandFailed(
+            f"{len(undoable):,} of {len(uids):,} erasures were undone, but reading the topic again failed: {error}. "
+            "Records that arrived in the meantime may have been skipped: run `orders rewind` to read them again"
+        ) from None
 
 
 def forget(

@@ -30,7 +30,7 @@ def test_an_erasure_is_undone_unless_the_topic_has_a_record_of_the_order(harness
     assert undoing.tail().splitlines() == [
         f"skipped: not undone: the record at {harness.topic}, partition 0, offset 0 may have been skipped",
         "typo: undone",
-        "other: was not erased",
+        "other: is not erased",
         "orders: 1 of 3 erasures were not undone",
     ]
     harness.produce(*orders([skipped, typo]))

@@ -1,11 +1,11 @@
 """Orders are erased. An erasure is undone or forgotten only if that neither loses nor restores an order by mistake."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from math import inf
 
 import pytest
 
-from service.errors import RecordsRetained
+from service.errors import CommandFailed, KafkaUnavailable, RecordsRetained, Stopped
 from service.usecases.erase import ErasureState, UndoResult, erase, forget, preview, undo
 from tests.kit.fakes import FakeErasureStore, FakeOrderRecords
 
@@ -59,6 +59,21 @@ def test_the_record_of_an_undone_order_that_arrived_during_the_undo_is_returned(
     existing = {"b": "orders, partition 0, offset 0"}
     assert undo(["a", "b", "c"], store, records) == UndoResult({"a", "b"}, existing, arrived)
     assert store.erased == {"b"}
+
+
+@pytest.mark.parametrize("error", [KafkaUnavailable("Kafka is unreachable"), Stopped("stopped")])
+def test_an_undo_that_cannot_look_for_later_records_says_what_it_has_done(error: Exception) -> None:
+    class FailingRecords(FakeOrderRecords):
+        def find(self, uids: Collection[str]) -> dict[str, str]:
+            if not store.erased:
+                raise error
+            return super().find(uids)
+
+    store = FakeErasureStore(erased="a")
+    with pytest.raises(CommandFailed) as raised:
+        undo(["a", "b"], store, FailingRecords("c"))
+    assert str(raised.value).startswith(f"1 of 2 erasures were undone, but reading the topic again failed: {error}. ")
+    assert "run `orders rewind`" in str(raised.value)
 
 
 def test_records_of_an_order_that_is_not_erased_prevent_nothing() -> None:

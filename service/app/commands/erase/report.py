@@ -56,7 +56,7 @@ def _undo_fields(uid: str, result: UndoResult) -> dict[str, Any]:
 
 def _undo_text(uid: str, result: UndoResult) -> str:
     if uid not in result.erased:
-        return "was not erased"
+        return "is not erased"
     if uid in result.existing:
         return f"not undone: the record at {result.existing[uid]} may have been skipped"
     if uid in result.arrived:
