@@ -150,6 +150,15 @@ def test_the_first_token_is_fetched_before_a_client_needs_it() -> None:
     assert [refresh(None)[0], refresh(None)[0]] == ["first", "second"]
 
 
+def test_the_first_token_is_fetched_with_the_configuration_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[object] = []
+    monkeypatch.setattr(login, "token_refresh", lambda _, config: given.append(config))
+    mechanism = {"sasl.mechanism": "OAUTHBEARER", "sasl.oauthbearer.config": "scope=orders"}
+    callback = "tests.kit.callbacks:token_of_file"
+    login_properties(KafkaSettings(properties=mechanism, token_callback=callback))
+    assert given == ["scope=orders"]
+
+
 def failing(_: Any) -> Any:
     raise RuntimeError(SECRET)
 

@@ -93,8 +93,30 @@ def test_a_client_of_a_command_collects_no_statistics() -> None:
 
 
 def test_the_prefetched_bytes_are_set_in_whole_kibibytes() -> None:
-    sizes = [properties.consumer(KafkaSettings().model_copy(update={"prefetch": size})) for size in (1, 2_500)]
-    assert [each["queued.max.messages.kbytes"] for each in sizes] == [1, 2]
+    sizes = [properties.consumer(KafkaSettings().model_copy(update={"prefetch": size})) for size in (1, 2_500, 2**20)]
+    assert [each["queued.max.messages.kbytes"] for each in sizes] == [1, 2, 1_024]
+
+
+def test_a_client_soon_notices_what_has_changed() -> None:
+    limits_ms = {
+        "reconnect.backoff.max.ms": 1_000, "socket.timeout.ms": 10_000,
+        "topic.metadata.refresh.interval.ms": 10_000, "fetch.wait.max.ms": 100,
+    }  # fmt: skip
+    consumer = properties.consumer(KafkaSettings())
+    assert [name for name, limit in limits_ms.items() if consumer[name] > limit] == []
+    assert consumer["enable.partition.eof"] is True
+
+
+@pytest.mark.parametrize("seconds", [6, 7])
+def test_a_member_of_each_protocol_says_so(seconds: int) -> None:
+    classic = properties.consumer(KafkaSettings(session_timeout=seconds))
+    assert isinstance(classic["heartbeat.interval.ms"], int)
+    assert "group.protocol" not in classic
+    assert properties.consumer(KafkaSettings(group_protocol="consumer"))["group.protocol"] == "consumer"
+
+
+def test_other_clients_than_consumers_have_the_name_of_the_product() -> None:
+    assert properties.producer(KafkaSettings())["client.id"] == "orders"
 
 
 def test_consumers_name_their_host_unless_the_user_names_them() -> None:
