@@ -64,16 +64,12 @@ def test_topics_with_larger_messages_than_the_dead_letter_topic_are_named() -> N
     assert size_mismatch(kafka, ["a", "b", "c", "dlq"], client) == problem
 
 
-class Admin:
+class Admin(Configured):
     """Knows one topic with `min.insync.replicas=2`, and the replicas and in-sync replicas of its partitions."""
 
     def __init__(self, *partitions: tuple[list[int], list[int]]) -> None:
+        super().__init__(**{"orders.dlq": {"min.insync.replicas": 2}})
         self._partitions = dict(enumerate(SimpleNamespace(replicas=each[0], isrs=each[1]) for each in partitions))
-
-    def describe_configs(self, resources: list[Any], **_: object) -> dict[Any, "Future[Any]"]:
-        answer: Future[Any] = Future()
-        answer.set_result({"min.insync.replicas": SimpleNamespace(value="2")})
-        return dict.fromkeys(resources, answer)
 
     def list_topics(self, topic: str, **_: object) -> SimpleNamespace:
         return SimpleNamespace(topics={topic: SimpleNamespace(partitions=self._partitions)})

@@ -288,24 +288,19 @@ def test_group_metadata_is_read_before_the_partitions(
     assert committed(kafka) == {0: 8}
 
 
+@pytest.mark.parametrize(
+    ("large", "key", "size"),
+    [(batch(0, value=b"x" * 1_000), b"key-0", b'"size":1000'), (batch(0, key=b"k" * 1_000), None, b'"size":6')],
+    ids=["value", "key"],
+)
 def test_a_dead_letter_that_is_too_large_becomes_smaller_with_each_attempt(
-    kafka: FakeKafka, dead_letters: TransactionalDeadLetters
+    kafka: FakeKafka, dead_letters: TransactionalDeadLetters, large: Batch, key: bytes | None, size: bytes
 ) -> None:
     kafka.max_message_bytes = 500
-    send(dead_letters, batch(0, value=b"x" * 1_000))
-    ((key, value),) = kafka.visible
-    assert key == b"key-0"
-    assert b'"size":1000' in (value or b"")
-
-
-def test_a_dead_letter_whose_key_is_too_large_loses_it(
-    kafka: FakeKafka, dead_letters: TransactionalDeadLetters
-) -> None:
-    kafka.max_message_bytes = 500
-    send(dead_letters, batch(0, key=b"k" * 1_000))
-    ((key, value),) = kafka.visible
-    assert key is None
-    assert b'"size":6' in (value or b"")
+    send(dead_letters, large)
+    ((sent_key, value),) = kafka.visible
+    assert sent_key == key
+    assert size in (value or b"")
 
 
 def test_a_dead_letter_that_was_too_large_is_sent_whole_when_it_fits(
